@@ -1,0 +1,163 @@
+/**
+ * The journal as its callers see it: the boundary's one append-only file, which is the truth of keys and log alike.
+ *
+ * Sequence numbers are the leaf indices of the Merkle tree, from 0. Write sets are numbered from 1 without gaps. Times are milliseconds since 1970 of
+ * real time. Formats: docs/formats/journal.md.
+ */
+import type { KeyObject } from 'node:crypto'
+import type { Disk } from './disk.ts'
+
+/** A record is at most this many bytes; the longest that a u32 length and a reader's patience should have to allow. */
+export const MAX_RECORD_BYTES = 65_536
+/** The encoded rows of one write set are at most this many bytes. */
+export const MAX_WRITE_SET_BYTES = 16 * 1024 * 1024
+
+/** Where a frame stands: the segment, named by the sequence number of its first frame, and the byte offset in it. Stable for ever. */
+export interface Location {
+  readonly segment: number
+  readonly offset: number
+}
+
+export interface Appended {
+  readonly seq: number
+  readonly time: number
+  /** Number of the write set that went with the record; 0 where there was none. */
+  readonly writeSet: number
+  readonly location: Location
+}
+
+export interface OpenedWriteSet {
+  readonly number: number
+  /** The bytes given to `append`, decrypted. */
+  readonly rows: Buffer
+}
+
+export interface ReplayedFrame {
+  readonly seq: number
+  readonly time: number
+  /** A view that is valid only during the call: copy what is kept. */
+  readonly record: Buffer
+  readonly writeSet: OpenedWriteSet | undefined
+  readonly location: Location
+}
+
+export interface JournalOptions {
+  /** The boundary's folder: `journal/`, `snapshot/`, `tile/`, `checkpoint` and `reserve` are made in it. It must exist. */
+  readonly dir: string
+  readonly disk: Disk
+  /** 16 bytes, for ever the same for this folder. */
+  readonly boundaryId: Buffer
+  /** AES-256: seals write sets. */
+  readonly writeSetKey: KeyObject
+  /** HMAC-SHA-256: authenticates snapshots. */
+  readonly snapshotKey: KeyObject
+  /** Ed25519 private key: signs checkpoints. */
+  readonly signer: KeyObject
+  /** First line of checkpoints and the signer's name: no spaces, no `+`, no control characters. */
+  readonly origin: string
+  /** Real time in milliseconds since 1970. */
+  readonly now: () => number
+  /** A segment that has reached this many bytes is followed by a new one. Default 64 MiB. */
+  readonly segmentBytes?: number
+  /** A snapshot is made after this many frames, besides at rolls and at close. Default 250,000. */
+  readonly snapshotFrames?: number
+  /** At most one checkpoint in this time while records arrive. Default 1000 ms. */
+  readonly checkpointEveryMs?: number
+  /** Below this many bytes of free space `lowOnSpace` is true. Default 64 MiB. */
+  readonly floorBytes?: number
+  /** Size of the file that is given back to the file system when space runs low. Default 8 MiB. */
+  readonly reserveBytes?: number
+  /**
+   * Called once, when a write or an fsync has failed: the journal is dead, everything waiting has been rejected, and the process must exit without
+   * answering anything as done.
+   */
+  readonly onFatal: (error: Error) => void
+  /**
+   * Makes the caller's state for a snapshot: what replaying every record so far would give. It is called when the promises of all appends that are in
+   * the snapshot have been resolved and their continuations (microtasks) have run, and before any later one is written: a caller that changes its
+   * state only in direct continuation of `append` is always exact.
+   */
+  readonly state: () => Buffer
+  /**
+   * Takes the state of a snapshot; called at most once with success, before any `replay`. False, with nothing changed, where it cannot be used (an
+   * older form, say): then an older snapshot or a full replay follows.
+   */
+  readonly restore: (state: Buffer) => boolean
+}
+
+export interface Journal {
+  /**
+   * Appends one record (1 to `MAX_RECORD_BYTES` bytes), with the encoded rows of a write set where it is a transition. Both are copied before it
+   * returns. Sequence, time and write-set number are given in the order of the calls. Resolves when the frame is durable; rejects with `JournalDead`
+   * when it may not be. Throws RangeError on a wrong size.
+   */
+  append(record: Buffer, writeSetRows?: Buffer): Promise<Appended>
+  /** Decrypts the write set at a location that `append` or `replay` gave. Rejects with `JournalDamage`. */
+  readWriteSet(location: Location): Promise<OpenedWriteSet>
+  /** Write sets numbered above `after`, oldest first, at most `max`, durable ones only. */
+  writeSetsAfter(after: number, max: number): Promise<readonly OpenedWriteSet[]>
+  /** Signs a checkpoint of all that is durable now, and writes it and the tiles that it needs. Resolves with the signed note. */
+  checkpoint(): Promise<string>
+  /** Number of durable records: the size of the tree. */
+  readonly size: number
+  /** Number of the newest durable write set; 0 for none. */
+  readonly lastWriteSet: number
+  /** Time of the newest record, 0 for none. No later record has an earlier one. */
+  readonly lastTime: number
+  /** Free space is below the floor: refuse uses; transitions still fit into what the reserve gave back. */
+  readonly lowOnSpace: boolean
+  /** The verifier key of the checkpoints, `<origin>+<hash>+<base64>` (C2SP signed-note). */
+  readonly vkey: string
+  /** Waits for what was appended, writes a last checkpoint and snapshot, and closes. Appends from now on reject. */
+  close(): Promise<void>
+}
+
+/** How the journal was opened: for the operator's log. */
+export interface OpenReport {
+  /** Records that came out of a snapshot instead of a replay; 0 for a full replay. */
+  readonly fromSnapshot: number
+  readonly replayed: number
+  /** Bytes of a torn last batch that were cut off. Nothing in them was ever acknowledged. */
+  readonly cutBytes: number
+  /** Snapshot files that could not be used, each with the reason. */
+  readonly snapshotsRefused: readonly string[]
+}
+
+/** The bytes on disk are not what was written. Names the first place; the open stops. */
+export class JournalDamage extends Error {
+  readonly file: string
+  readonly offset: number
+  /** The sequence number that is, or should be, at that place. */
+  readonly seq: number
+  readonly what: string
+  constructor(file: string, offset: number, seq: number, what: string) {
+    super(`${file}: ${what}, at byte ${offset}, record ${seq}`)
+    this.name = 'JournalDamage'
+    this.file = file
+    this.offset = offset
+    this.seq = seq
+    this.what = what
+  }
+}
+
+/** The wall clock is earlier than the last record: the open stops until the clock is right. */
+export class ClockBehind extends Error {
+  readonly now: number
+  readonly lastTime: number
+  constructor(now: number, lastTime: number) {
+    super(
+      `the clock says ${new Date(now).toISOString()}, earlier than the last record of ${new Date(lastTime).toISOString()}: set the clock and start again`,
+    )
+    this.name = 'ClockBehind'
+    this.now = now
+    this.lastTime = lastTime
+  }
+}
+
+/** A write or fsync failed earlier, or the journal is closed: nothing can be appended any more. */
+export class JournalDead extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'JournalDead'
+  }
+}
