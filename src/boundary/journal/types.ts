@@ -108,6 +108,8 @@ export interface Journal {
   readonly lowOnSpace: boolean
   /** The verifier key of the checkpoints, `<origin>+<hash>+<base64>` (C2SP signed-note). */
   readonly vkey: string
+  /** How it was opened, for the operator's log. */
+  readonly opened: OpenReport
   /** Waits for what was appended, writes a last checkpoint and snapshot, and closes. Appends from now on reject. */
   close(): Promise<void>
 }
@@ -122,6 +124,12 @@ export interface OpenReport {
   /** Snapshot files that could not be used, each with the reason. */
   readonly snapshotsRefused: readonly string[]
 }
+
+/**
+ * `openJournal` in open.ts: takes the newest usable snapshot (`options.restore`), then calls `replay` for every frame after it, in order and
+ * synchronously. Rejects with `JournalDamage`, `ClockBehind`, or the error of the operating system.
+ */
+export type OpenJournal = (options: JournalOptions, replay: (frame: ReplayedFrame) => void) => Promise<Journal>
 
 /** The bytes on disk are not what was written. Names the first place; the open stops. */
 export class JournalDamage extends Error {
