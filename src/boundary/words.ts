@@ -24,6 +24,7 @@ export const ROW_KINDS = {
   tenant: { code: 32, protection: 'tagged', socket: 'control' },
   switch: { code: 33, protection: 'tagged', socket: 'transition' },
   counter: { code: 34, protection: 'tagged', socket: 'transition' },
+  clock: { code: 35, protection: 'tagged', socket: 'transition' },
 } as const satisfies Record<string, { code: number; protection: Protection; socket: 'transition' | 'use' | 'control' }>
 
 export type RowKind = keyof typeof ROW_KINDS
@@ -33,7 +34,8 @@ export type RowKind = keyof typeof ROW_KINDS
  *
  * - `id`: UTF-8, at most 512 bytes, unique within its kind. Keys of the KMS: `<region>/<key-id>`; keys of the ekm: `<tenant>/<external-key-id>`;
  *   policy and attributes: the id of their key; alias: `<account>/<region>/alias/<name>`; keystore: `<account>/<region>/<cks-id>`;
- *   principal: its ARN; credential: its access key id; tenant: its path prefix; switch: `all` or `tenant/<tenant>`; counter: `<key row id>#<version>`.
+ *   principal: its ARN; credential: its access key id; tenant: its path prefix; switch: `all` or `tenant/<tenant>`; counter: `<key row id>#<version>`;
+ *   clock: `offset`, by which lifecycle time is ahead of real time in a service started with `--dev`.
  * - `scope`: what lists walk: `<account>/<region>` for the KMS, the tenant for the ekm, the account for principals and credentials.
  * - `link`: a second thing to look rows up by: alias → key row id, key → custom key store row id, credential → principal ARN, keystore → its name.
  * - `revision`: from 1, plus one at every change, kept through deletion.
