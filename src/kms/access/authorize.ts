@@ -1,0 +1,62 @@
+/**
+ * The decision, and the words of a denial. aws-kms.md §12.2: an explicit deny anywhere wins; in the same account the key policy allows the
+ * principal, or allows the account while the principal's own policies allow it; across accounts both sides must allow.
+ */
+import { type AccessQuestion, POLICY_SAYS, type Verdict } from './types.ts'
+
+/** Lower-case names of permissions, so that none is made in a request. Filled from a table of ours, never by callers. */
+const lowerCase = new Map<string, string>()
+
+function inLowerCase(permission: string): string {
+  let lower = lowerCase.get(permission)
+  if (lower === undefined) {
+    lower = permission.toLowerCase()
+    if (lowerCase.size < 256) lowerCase.set(permission, lower)
+  }
+  return lower
+}
+
+/** Whether the caller has this permission on this resource. Synchronous, allocates nothing. */
+export function authorize(question: AccessQuestion): Verdict {
+  const { caller, keyPolicy, resource, context } = question
+  const action = inLowerCase(question.permission)
+
+  const keySays = keyPolicy === undefined ? POLICY_SAYS.nothing : keyPolicy.evaluate(caller, action, resource, context)
+  if (keySays === POLICY_SAYS.deny) return 'explicit-deny-key-policy'
+  // The account's root has every right that its account has; it carries no policies.
+  let identityAllows = caller.kind === 'root'
+  const { policies } = caller
+  for (let i = 0; i < policies.length; i++) {
+    const says = policies[i]?.evaluate(caller, action, resource, context)
+    if (says === POLICY_SAYS.deny) return 'explicit-deny-identity-policy'
+    if (says === POLICY_SAYS.allow) identityAllows = true
+  }
+
+  const sameAccount = caller.account === question.resourceAccount
+  if (!sameAccount && !question.crossAccount) return 'cross-account-not-supported'
+  if (keyPolicy === undefined) {
+    return sameAccount && identityAllows ? 'allowed' : 'no-identity-policy-allows'
+  }
+  if (sameAccount && keySays === POLICY_SAYS.allow) return 'allowed'
+  if (keySays !== POLICY_SAYS.nothing && identityAllows) return 'allowed'
+  if (question.grants?.() === true) return 'allowed'
+  return keySays === POLICY_SAYS.nothing ? 'no-key-policy-allows' : 'no-identity-policy-allows'
+}
+
+const REASONS: Readonly<Record<Exclude<Verdict, 'allowed'>, (permission: string) => string>> = {
+  'explicit-deny-key-policy': () => 'with an explicit deny in a resource-based policy',
+  'explicit-deny-identity-policy': () => 'with an explicit deny in an identity-based policy',
+  'no-key-policy-allows': permission => `because no resource-based policy allows the ${permission} action`,
+  'no-identity-policy-allows': permission => `because no identity-based policy allows the ${permission} action`,
+  // AWS: the permission is ineffective across accounts; it says no more than that no policy of the resource allows it.
+  'cross-account-not-supported': permission => `because no resource-based policy allows the ${permission} action`,
+}
+
+/** The message of AccessDeniedException in AWS's form (aws-kms.md §5.1). `verdict` must not be `allowed`. */
+export function denialMessage(
+  verdict: Exclude<Verdict, 'allowed'>,
+  question: Pick<AccessQuestion, 'caller' | 'permission' | 'resource'>,
+): string {
+  const { caller, permission, resource } = question
+  return `User: ${caller.arn} is not authorized to perform: ${permission} on resource: ${resource} ${REASONS[verdict](permission)}`
+}
