@@ -118,7 +118,8 @@ export class Reader {
 
   #take(bytes: number): number {
     const from = this.#at
-    if (bytes > this.#end - from) throw new FormatError(`cut short: ${bytes} bytes wanted at ${from}, ${this.#end - from} left`)
+    if (bytes > this.#end - from)
+      throw new FormatError(`cut short: ${bytes} bytes wanted at ${from}, ${this.#end - from} left`)
     this.#at = from + bytes
     return from
   }

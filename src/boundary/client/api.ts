@@ -118,7 +118,12 @@ export interface BoundaryUse {
   openSecret(row: Row): Promise<Buffer>
 
   encrypt(key: KeyRow, plaintext: Buffer, context: EncryptionContext, asserted: Asserted): Promise<EncryptResult>
-  decrypt(key: KeyRow, message: Buffer, context: EncryptionContext, asserted: Asserted): Promise<{ plaintext: Buffer; materialId: string }>
+  decrypt(
+    key: KeyRow,
+    message: Buffer,
+    context: EncryptionContext,
+    asserted: Asserted,
+  ): Promise<{ plaintext: Buffer; materialId: string }>
   /** One operation over two keys; the plaintext never leaves. */
   reEncrypt(
     source: KeyRow,
@@ -157,12 +162,22 @@ export interface BoundaryUse {
   ): Promise<{ token: Buffer; publicKey: Buffer; validTo: number }>
   importKeyMaterial(id: string, input: ImportMaterial, asserted: Asserted): Promise<{ row: KeyRow; materialId: string }>
   /** `materialId` empty means the current one. */
-  deleteImportedKeyMaterial(id: string, materialId: string, asserted: Asserted): Promise<{ row: KeyRow; materialId: string }>
+  deleteImportedKeyMaterial(
+    id: string,
+    materialId: string,
+    asserted: Asserted,
+  ): Promise<{ row: KeyRow; materialId: string }>
   /** Rows of `use` kinds, all or none. */
   putRows(rows: readonly PutRow[], asserted: Asserted): Promise<readonly Row[]>
 
   /** AES-256-GCM under an owner's external key, in the boundary or in the token. `aad` is the protocol's, before metadata is added. */
-  externalEncrypt(key: KeyRow, plaintext: Buffer, aad: Buffer, integrity: boolean, asserted: Asserted): Promise<ExternalCiphertext>
+  externalEncrypt(
+    key: KeyRow,
+    plaintext: Buffer,
+    aad: Buffer,
+    integrity: boolean,
+    asserted: Asserted,
+  ): Promise<ExternalCiphertext>
   externalDecrypt(key: KeyRow, ciphertext: ExternalCiphertext, aad: Buffer, asserted: Asserted): Promise<Buffer>
   /** Real cryptography on a test key of the boundary's own (in the token for the pkcs11 kind). */
   selfTest(): Promise<{ ok: boolean; detail: string }>
@@ -190,7 +205,15 @@ export interface BoundaryControl {
   listRows(kind: RowKind, after: string, max: number): Promise<readonly Row[]>
 
   createExternalKey(
-    input: { id: string; scope: string; tenant: string; backing: Backing; tokenObject: string; mayEncrypt: boolean; mayDecrypt: boolean },
+    input: {
+      id: string
+      scope: string
+      tenant: string
+      backing: Backing
+      tokenObject: string
+      mayEncrypt: boolean
+      mayDecrypt: boolean
+    },
     asserted: Asserted,
   ): Promise<KeyRow>
   rotateExternalKey(id: string, asserted: Asserted): Promise<KeyRow>
@@ -199,10 +222,17 @@ export interface BoundaryControl {
   restore(target: RevokeTarget, asserted: Asserted): Promise<void>
   /**
    * Makes 32 random bytes (or takes `material`) and wraps them under a provider's import public key with RSAES-OAEP. With `keepAs` the same material
-   * is also kept here as an external key, so that the owner has a durable copy.
+   * is also kept here as an external key, so that the owner has a durable copy. With `from` it is the current material of an external key that is
+   * kept here (sealed, never one in the token) that is wrapped: `material` and `keepAs` are then undefined.
    */
   wrapForImport(
-    input: { publicKey: Buffer; algorithm: WrappingAlgorithm; material: Buffer | undefined; keepAs: { id: string; scope: string; tenant: string } | undefined },
+    input: {
+      publicKey: Buffer
+      algorithm: WrappingAlgorithm
+      material: Buffer | undefined
+      keepAs: { id: string; scope: string; tenant: string } | undefined
+      from?: string
+    },
     asserted: Asserted,
   ): Promise<{ wrapped: Buffer; fingerprint: Buffer }>
 

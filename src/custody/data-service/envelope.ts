@@ -22,7 +22,10 @@ export const FRAME_BYTES = 65_536
 export const SUITE = AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY
 
 /** The SDK's client for messages without a signature, refusing any message without key commitment. */
-export const sdk = buildClient({ commitmentPolicy: CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT, maxEncryptedDataKeys: 1 })
+export const sdk = buildClient({
+  commitmentPolicy: CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+  maxEncryptedDataKeys: 1,
+})
 
 /** A KMS client as any user of the API would make one; one try, because a reader wants to see the first answer. */
 export function kmsClient(access: KmsAccess, attempts = 1): KMS {
@@ -47,7 +50,10 @@ export class ProviderKeyring extends KeyringNode {
 
   constructor(keyArn: string, client: KMS) {
     super()
-    this.#inner = new KmsKeyringNode({ generatorKeyId: keyArn, clientProvider: (() => client) as unknown as KmsNodeClientSupplier })
+    this.#inner = new KmsKeyringNode({
+      generatorKeyId: keyArn,
+      clientProvider: (() => client) as unknown as KmsNodeClientSupplier,
+    })
   }
 
   async _onEncrypt(material: NodeEncryptionMaterial): Promise<NodeEncryptionMaterial> {
@@ -57,7 +63,8 @@ export class ProviderKeyring extends KeyringNode {
   async _onDecrypt(material: NodeDecryptionMaterial, keys: EncryptedDataKey[]): Promise<NodeDecryptionMaterial> {
     const opened = (await this.#inner.onDecrypt(material, keys)) as NodeDecryptionMaterial
     const first = keys[0]
-    if (this.keep && first && opened.hasUnencryptedDataKey) this.keep(first.encryptedDataKey, exported(opened.getUnencryptedDataKey()))
+    if (this.keep && first && opened.hasUnencryptedDataKey)
+      this.keep(first.encryptedDataKey, exported(opened.getUnencryptedDataKey()))
     return opened
   }
 }

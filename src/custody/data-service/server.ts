@@ -37,7 +37,10 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
 /** Where an object rests; refuses every path that could leave its bucket's folder. */
 export function objectFile(folder: string, bucket: string, path: string): string {
   const parts = path.split('/')
-  if (path.length > 1024 || parts.some(part => part === '' || part === '.' || part === '..' || part.includes('\0') || part.length > 200)) {
+  if (
+    path.length > 1024 ||
+    parts.some(part => part === '' || part === '.' || part === '..' || part.includes('\0') || part.length > 200)
+  ) {
     throw new Refusal(400, 'InvalidObjectName', 'An object name is a relative path without empty, "." or ".." parts.')
   }
   return `${join(folder, bucket, ...parts)}.esdk`
@@ -56,7 +59,8 @@ export async function startDataService(config: DataServiceConfig): Promise<DataS
 
   function authenticate(request: IncomingMessage, wanted: Buffer): void {
     const given = /^Bearer (\S{1,200})$/.exec(request.headers.authorization ?? '')?.[1]
-    if (given === undefined || !timingSafeEqual(digest(given), wanted)) throw new Refusal(401, 'Unauthorized', 'A bearer token is needed.')
+    if (given === undefined || !timingSafeEqual(digest(given), wanted))
+      throw new Refusal(401, 'Unauthorized', 'A bearer token is needed.')
   }
 
   /** Every data key that the KMS opens from now on goes to a file of the provider's, once each. */
@@ -107,18 +111,26 @@ export async function startDataService(config: DataServiceConfig): Promise<DataS
         decrypt.destroy(new Refusal(403, 'WrongObject', 'This file was encrypted as another object.'))
       }
     })
-    const opened = pipeline(source, decrypt as unknown as NodeJS.ReadWriteStream, new PassThrough(), async function* (plain: Readable) {
-      for await (const chunk of plain) {
+    const opened = pipeline(
+      source,
+      decrypt as unknown as NodeJS.ReadWriteStream,
+      new PassThrough(),
+      async function* (plain: Readable) {
+        for await (const chunk of plain) {
+          if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/octet-stream' })
+          yield chunk
+        }
         if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/octet-stream' })
-        yield chunk
-      }
-      if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/octet-stream' })
-    }, response)
+      },
+      response,
+    )
     await opened
   }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const [, version, first, ...rest] = new URL(request.url ?? '/', 'http://localhost').pathname.split('/').map(decodeURIComponent)
+    const [, version, first, ...rest] = new URL(request.url ?? '/', 'http://localhost').pathname
+      .split('/')
+      .map(decodeURIComponent)
     if (version !== 'v1' || first === undefined) throw new Refusal(404, 'NotFound', 'Paths begin with /v1/<bucket>/.')
     const path = rest.join('/')
     if (first === '-') {
@@ -170,7 +182,13 @@ function reply(response: ServerResponse, status: number, body: object): void {
 }
 
 /** Errors that say that the KMS could not answer, as opposed to that it refused. */
-const UNAVAILABLE = new Set(['KMSInternalException', 'DependencyTimeoutException', 'KeyUnavailableException', 'TimeoutError', 'Error'])
+const UNAVAILABLE = new Set([
+  'KMSInternalException',
+  'DependencyTimeoutException',
+  'KeyUnavailableException',
+  'TimeoutError',
+  'Error',
+])
 
 /** The KMS's own error name reaches the reader: it is the evidence. */
 function describe(error: unknown): { status: number; code: string; message: string } {
@@ -184,7 +202,9 @@ function describe(error: unknown): { status: number; code: string; message: stri
     return { status: UNAVAILABLE.has(code) ? 503 : 403, code, message }
   }
   const status = failure.$metadata?.httpStatusCode
-  if (status !== undefined) return { status: status >= 500 ? 503 : 403, code: failure.name ?? 'Error', message: failure.message ?? '' }
-  if (failure.code?.startsWith('ECONN')) return { status: 503, code: 'KmsUnavailable', message: 'The KMS did not answer.' }
+  if (status !== undefined)
+    return { status: status >= 500 ? 503 : 403, code: failure.name ?? 'Error', message: failure.message ?? '' }
+  if (failure.code?.startsWith('ECONN'))
+    return { status: 503, code: 'KmsUnavailable', message: 'The KMS did not answer.' }
   return { status: 403, code: failure.name ?? 'Error', message: failure.message ?? '' }
 }

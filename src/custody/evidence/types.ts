@@ -4,12 +4,23 @@
  * A member that is missing was not observed, and the report says "unknown" for it.
  */
 
-export const CUSTODY_MODELS = ['provider-managed', 'customer-managed', 'bring-your-own-key', 'hold-your-own-key'] as const
+export const CUSTODY_MODELS = [
+  'provider-managed',
+  'customer-managed',
+  'bring-your-own-key',
+  'hold-your-own-key',
+] as const
 /** Derived from a key's manager and origin as DescribeKey gives them; nobody sets it by hand. */
 export type CustodyModel = (typeof CUSTODY_MODELS)[number]
 
 /** The owner's acts, each measured apart. */
-export const OWNER_ACTS = ['disable', 'deny-by-policy', 'schedule-deletion', 'delete-imported-material', 'revoke-at-owner'] as const
+export const OWNER_ACTS = [
+  'disable',
+  'deny-by-policy',
+  'schedule-deletion',
+  'delete-imported-material',
+  'revoke-at-owner',
+] as const
 export type OwnerAct = (typeof OWNER_ACTS)[number]
 
 /** One attempt at something: what was called, and what the other side answered. */
