@@ -1,0 +1,149 @@
+/**
+ * What the evidence says, in words: the table's cells and the one-sentence answers. Pure functions of the evidence; what was not observed is "unknown".
+ */
+import type {
+  ActEvidence,
+  CompelEvidence,
+  CustodyModel,
+  Evidence,
+  FileEvidence,
+  ModelEvidence,
+} from '../evidence/types.ts'
+
+export const UNKNOWN = 'unknown'
+
+/** Where the key comes from and lives: derived from the model, which is derived from DescribeKey. */
+const ORIGINS: Readonly<Record<CustodyModel, { generatedBy: string; livesIn: string }>> = {
+  'provider-managed': { generatedBy: 'the provider', livesIn: 'the provider’s boundary' },
+  'customer-managed': { generatedBy: 'the provider, at the owner’s request', livesIn: 'the provider’s boundary' },
+  'bring-your-own-key': { generatedBy: 'the owner, then imported', livesIn: 'the provider’s boundary, after import' },
+  'hold-your-own-key': { generatedBy: 'the owner', livesIn: 'the owner’s boundary, asked once per request' },
+}
+
+export const MODEL_NAMES: Readonly<Record<CustodyModel, string>> = {
+  'provider-managed': 'Provider-managed',
+  'customer-managed': 'Customer-managed (CMK)',
+  'bring-your-own-key': 'Bring your own key (BYOK)',
+  'hold-your-own-key': 'Hold your own key (HYOK)',
+}
+
+export interface TableRow {
+  readonly model: string
+  readonly act: string
+  readonly generatedBy: string
+  readonly livesIn: string
+  readonly revoke: string
+  readonly lastUse: string
+  readonly cached: string
+  readonly compelled: string
+}
+
+/** The table: one row for each act that an owner has in each model. */
+export function table(evidence: Evidence): TableRow[] {
+  return evidence.models.flatMap(model =>
+    model.acts.map(act => ({
+      model: MODEL_NAMES[model.model],
+      act: act.call,
+      ...ORIGINS[model.model],
+      revoke: revokeCell(act),
+      lastUse: lastUseCell(act),
+      cached: cachedCell(act),
+      compelled: compelledCell(act.compel),
+    })),
+  )
+}
+
+function revokeCell(act: ActEvidence): string {
+  if (!act.attempt.ok) return `refused by the provider: ${act.attempt.error}`
+  const consent = act.consent === 'nobody' ? 'on nobody’s consent' : 'if the provider honours it'
+  return `answered in ${duration(act.attempt.took)}; ${consent}`
+}
+
+function lastUseCell(act: ActEvidence): string {
+  if (act.uses.length === 0) return UNKNOWN
+  const after = act.uses.filter(use => use.start > 0)
+  if (after.length === 0) return UNKNOWN
+  if (act.usesAfter === 0) return `none of the ${after.length} uses started after it succeeded`
+  if (act.usesAfter === after.length) return `all ${after.length} uses started after it succeeded`
+  return `${act.usesAfter} of ${after.length} uses started after it succeeded, the last ${duration(act.lastUse ?? 0)} after`
+}
+
+function cachedCell(act: ActEvidence): string {
+  if (act.reads.length === 0) return UNKNOWN
+  if (!act.attempt.ok || act.firstFailedRead === undefined)
+    return `read on throughout (watched ${duration(act.watched)})`
+  if (act.lastRead === undefined || act.lastRead <= 0) return 'no read succeeded after it'
+  return `readable for ${duration(act.lastRead)}`
+}
+
+function compelledCell(compel: CompelEvidence | undefined): string {
+  if (!compel) return UNKNOWN
+  const { opened, unread, kept } = tally(compel)
+  if (opened.length === 0) return `0 of ${compel.files.length} files`
+  const routes = [...new Set(opened.map(file => routeTitle(compel, file.openedBy)))].join('; ')
+  const note = kept > 0 && opened.length === kept && unread > 0 ? ' (already read before)' : ''
+  return `${opened.length} of ${compel.files.length} files, by ${routes}${note}`
+}
+
+/** How many files were opened, and how many of them only because their data keys had been kept from before the revocation. */
+export function tally(compel: CompelEvidence): {
+  opened: FileEvidence[]
+  unread: number
+  kept: number
+  fresh: FileEvidence[]
+} {
+  const opened = compel.files.filter(file => file.openedBy !== undefined)
+  const fresh = opened.filter(file => file.attempts.some(attempt => attempt.ok && attempt.route !== KEPT))
+  return {
+    opened,
+    fresh,
+    unread: compel.files.filter(file => !file.readBefore).length,
+    kept: opened.length - fresh.length,
+  }
+}
+
+/** The route of data keys that a provider kept from before the revocation: shown apart, because no custody model can take back what was given. */
+export const KEPT = 'kept-data-keys'
+
+export function routeTitle(compel: CompelEvidence, route: string | undefined): string {
+  return compel.routes.find(known => known.route === route)?.title ?? UNKNOWN
+}
+
+export const QUESTION = 'Can the provider produce plaintext without the owner’s cooperation?'
+
+/** The answer to QUESTION for one model, from the strongest of its acts: the one after which the provider could open least. */
+export function answer(model: ModelEvidence): { verdict: 'yes' | 'no' | 'unknown'; text: string } {
+  const tried = model.acts.flatMap(act => (act.compel ? [{ act, compel: act.compel }] : []))
+  const best = tried.sort((a, b) => tally(a.compel).fresh.length - tally(b.compel).fresh.length)[0]
+  if (!best) return { verdict: 'unknown', text: 'Unknown: no attempt was made.' }
+  const { fresh, kept } = tally(best.compel)
+  const total = best.compel.files.length
+  if (fresh.length > 0) {
+    const routes = new Map<string, number>()
+    for (const file of fresh) {
+      const first = file.attempts.find(attempt => attempt.ok && attempt.route !== KEPT)
+      if (first) routes.set(first.route, Math.max(routes.get(first.route) ?? 0, first.took))
+    }
+    const how = [...routes].map(
+      ([route, took]) => `${routeTitle(best.compel, route)} (${duration(took + prepared(best.compel, route))})`,
+    )
+    return { verdict: 'yes', text: `Yes: ${fresh.length} of ${total} files, by ${how.join(' and ')}.` }
+  }
+  const had = kept > 0 ? `; ${kept} of ${total} had been read before and their data keys kept` : ''
+  return { verdict: 'no', text: `No: every route failed${had}.` }
+}
+
+function prepared(compel: CompelEvidence, route: string): number {
+  return compel.routes.find(known => known.route === route)?.prepared.took ?? 0
+}
+
+/** 0.4 ms, 12 ms, 5.2 s */
+export function duration(milliseconds: number): string {
+  if (Math.abs(milliseconds) >= 1000) return `${(milliseconds / 1000).toFixed(1)} s`
+  return `${milliseconds.toFixed(Math.abs(milliseconds) < 10 ? 1 : 0)} ms`
+}
+
+/** True where every cell of the table was established: the demo's exit code with `--once`. */
+export function complete(evidence: Evidence): boolean {
+  return evidence.models.length > 0 && table(evidence).every(row => Object.values(row).every(cell => cell !== UNKNOWN))
+}
