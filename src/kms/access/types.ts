@@ -2,8 +2,8 @@
  * The words of access control, shared by the evaluator and by the operations that ask it: callers, request facts, decisions.
  *
  * Facts about the rules: aws-kms.md §12. Who calls what:
- * - `permissions.ts`: `OPERATION_ACCESS[operation]`: what an operation needs, on which resource; `assertEveryOperationDeclared(names)` at start.
- * - `principals.ts`: `new Principals(rows).caller(arn): Caller | undefined`, `.exists(arn)`; kept by row revision.
+ * - `permissions.ts`: `accessOf(operation)`: what it needs, on which resource; `assertEveryOperationDeclared(names)` at the start.
+ * - `principals.ts`: `new Principals(replica)`: `peekIdentity(accessKeyId)`, `identity(accessKeyId)`, `caller(arn)`, `exists(arnOrAccount)`.
  * - `compile.ts`: `keyPolicyOf(row): CompiledPolicy` for a loaded policy row (kept with the row), `compilePolicy(use, bytes)`.
  * - `validate.ts`: `checkKeyPolicy(bytes, exists)`, before CreateKey and PutKeyPolicy; throws `MalformedPolicyError` or `PolicyTooLargeError`.
  * - `lockout.ts`: `wouldLockOut(policy, caller, keyArn, context): boolean`.

@@ -1,0 +1,328 @@
+/**
+ * `holdfast kms account|principal|credential|policy`: administration over the control socket of a running service. Parses and prints; what is
+ * done is in `src/kms/admin`.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import { connectControl } from '../boundary/client/control.ts'
+import { BoundaryError } from '../boundary/words.ts'
+import { rootArn, serviceRoleArn } from '../kms/access/principal-names.ts'
+import * as admin from '../kms/admin/index.ts'
+
+export const DEFAULT_KMS_DATA = './holdfast-kms'
+
+/** What the commands need of the world; tests give their own. */
+export interface AdminWorld {
+  /** Connects to the boundary of a data folder. */
+  connect(data: string): admin.AdminControl & { close(): void }
+  out(text: string): void
+  err(text: string): void
+}
+
+/** Exit codes, as the help says. */
+const EXIT = { refused: 1, unavailable: 69 } as const
+
+const world: AdminWorld = {
+  connect: data => connectControl({ socket: join(data, 'boundary', 'control.sock') }),
+  out: text => process.stdout.write(`${text}\n`),
+  err: text => process.stderr.write(`${text}\n`),
+}
+
+interface Common {
+  readonly data: string
+  readonly json?: boolean
+}
+
+/** Adds the commands to `holdfast kms`. */
+export function registerKmsAdmin(kms: Command, use: AdminWorld = world): void {
+  const run = async (options: Common, what: (control: admin.AdminControl) => Promise<void>) => {
+    const control = use.connect(options.data)
+    try {
+      await what(control)
+    } catch (error) {
+      const [text, code] = explain(error, options.data)
+      use.err(text)
+      process.exitCode = code
+    } finally {
+      control.close()
+    }
+  }
+  const common = (parent: Command, name: string, description: string) =>
+    parent
+      .command(name)
+      .description(description)
+      .option('--data <dir>', 'data folder of the service', DEFAULT_KMS_DATA)
+      .option('--json', 'print JSON')
+  const print = (options: Common, value: unknown, text: string) =>
+    use.out(options.json === true ? JSON.stringify(value) : text)
+  const table = (options: Common, rows: readonly object[], none: string) =>
+    print(options, rows, rows.length === 0 ? none : columns(rows))
+
+  const tools: Tools = { run, common, print, table }
+  registerAccounts(group(kms, 'account', 'the accounts of this service'), tools)
+  registerPrincipals(group(kms, 'principal', 'who may call: users, roles, services'), tools)
+  registerCredentials(group(kms, 'credential', 'access keys of principals'), tools)
+  registerPolicies(group(kms, 'policy', 'identity policies of principals'), tools)
+}
+
+interface Tools {
+  run(options: Common, what: (control: admin.AdminControl) => Promise<void>): Promise<void>
+  common(parent: Command, name: string, description: string): Command
+  print(options: Common, value: unknown, text: string): void
+  table(options: Common, rows: readonly object[], none: string): void
+}
+
+function group(kms: Command, name: string, description: string): Command {
+  return kms
+    .command(name)
+    .description(`${description} (the service must be running)`)
+    .addHelpText('after', '\nExit codes: 0 done; 1 refused, with the reason; 69 no service is running on the folder.')
+}
+
+function registerAccounts(account: Command, { run, common, print, table }: Tools): void {
+  common(account, 'create', 'make an account')
+    .argument('[id]', '12 digits; made if left out')
+    .option('--name <name>', 'a name for people', '')
+    .addHelpText('after', '\nExample:\n  holdfast kms account create 111122223333 --name "Example Ltd"')
+    .action((id: string | undefined, options: Common & { name: string }) =>
+      run(options, async control => {
+        const made = await admin.createAccount(control, { id, name: options.name })
+        print(options, made, `Account ${made.id} is made.`)
+      }),
+    )
+  common(account, 'list', 'list the accounts').action((options: Common) =>
+    run(options, async control => {
+      const accounts = await admin.listAccounts(control)
+      const rows = accounts.map(({ id, name, created }) => ({ id, name, created: time(created) }))
+      table(options, rows, 'There is no account yet. Make one: holdfast kms account create')
+    }),
+  )
+}
+
+function registerPrincipals(principal: Command, { run, common, print, table }: Tools): void {
+  common(principal, 'create', 'make a user, a role, or the role of a service')
+    .argument('[principal]', 'an ARN, or a name: alice, user/alice, role/app')
+    .option('--account <id>', 'for a name: its account (the only one, if there is one)')
+    .option('--service <name>', 'instead of a name: the service of the provider that calls, for example objects')
+    .option('--administrator', 'give it every right in KMS')
+    .option('--tag <key=value>', 'a tag; may be repeated', collectTag, {})
+    .addHelpText(
+      'after',
+      '\nExamples:\n  holdfast kms principal create alice --administrator\n  holdfast kms principal create arn:aws:iam::111122223333:role/app --tag team=payments',
+    )
+    .action((name: string | undefined, options: Common & PrincipalOptions & { administrator?: boolean; tag: Tags }) =>
+      run(options, async control => {
+        const arn = await arnOf(control, name, options)
+        const made = await admin.createPrincipal(control, arn, options.tag)
+        if (options.administrator === true) {
+          await admin.putPolicy(control, arn, 'administrator', admin.ADMINISTRATOR_POLICY)
+        }
+        const next = `Give it an access key: holdfast kms credential create --principal ${arn}`
+        print(options, made, `Principal ${arn} is made.\n${next}`)
+      }),
+    )
+  common(principal, 'list', 'list the principals')
+    .option('--account <id>', 'only those of this account')
+    .action((options: Common & { account?: string }) =>
+      run(options, async control => {
+        const principals = await admin.listPrincipals(control, options.account)
+        const rows = principals.map(p => ({ ...p, created: time(p.created) }))
+        const shown = rows.map(({ arn, created, policies, credentials }) => ({
+          arn,
+          created,
+          policies: policies.join(' '),
+          credentials: credentials.length,
+        }))
+        table(options, options.json === true ? rows : shown, 'There is no principal yet.')
+      }),
+    )
+  common(principal, 'delete', 'delete a principal and all of its credentials')
+    .argument('<principal>', 'an ARN or a name')
+    .option('--account <id>', 'for a name: its account')
+    .action((name: string, options: Common & PrincipalOptions) =>
+      run(options, async control => {
+        const arn = await arnOf(control, name, options)
+        await admin.deletePrincipal(control, arn)
+        print(options, { deleted: arn }, `Principal ${arn} is deleted. Key policies that name it keep naming it.`)
+      }),
+    )
+  common(principal, 'tag', 'set or remove tags of a principal')
+    .argument('<principal>', 'an ARN or a name')
+    .argument('[tags...]', 'key=value …')
+    .option('--account <id>', 'for a name: its account')
+    .option('--remove <key>', 'remove a tag; may be repeated', collect, [])
+    .addHelpText('after', '\nExample:\n  holdfast kms principal tag alice team=payments --remove former-team')
+    .action((name: string, tags: string[], options: Common & PrincipalOptions & { remove: string[] }) =>
+      run(options, async control => {
+        const arn = await arnOf(control, name, options)
+        const set = tags.reduce<Tags>((all, tag) => collectTag(tag, all), {})
+        const changed = await admin.tagPrincipal(control, arn, set, options.remove)
+        const text = Object.entries(changed.tags).map(([key, value]) => `${key}=${value}`)
+        print(options, changed, text.length === 0 ? `${arn} has no tags.` : text.join('\n'))
+      }),
+    )
+}
+
+function registerCredentials(credential: Command, { run, common, print, table }: Tools): void {
+  common(credential, 'create', 'make an access key; its secret is shown once, now')
+    .requiredOption('--principal <principal>', 'an ARN or a name; root for the root of the account')
+    .option('--account <id>', 'for a name: its account')
+    .addHelpText('after', '\nExample:\n  holdfast kms credential create --principal alice')
+    .action((options: Common & PrincipalOptions & { principal: string }) =>
+      run(options, async control => {
+        const arn = await arnOf(control, options.principal, options)
+        const { accessKeyId, secretAccessKey } = await admin.createCredential(control, arn)
+        secretAccessKey.reveal(bytes => {
+          const secret = bytes.toString('latin1')
+          const text = `export AWS_ACCESS_KEY_ID=${accessKeyId}\nexport AWS_SECRET_ACCESS_KEY=${secret}\n\nThe secret is not shown again.`
+          print(options, { accessKeyId, secretAccessKey: secret, principal: arn }, text)
+        })
+      }),
+    )
+  common(credential, 'list', 'list access keys, without their secrets')
+    .option('--principal <principal>', 'only those of this principal')
+    .option('--account <id>', 'for a name: its account')
+    .action((options: Common & PrincipalOptions & { principal?: string }) =>
+      run(options, async control => {
+        const arn = options.principal === undefined ? undefined : await arnOf(control, options.principal, options)
+        const rows = (await admin.listCredentials(control, arn)).map(c => ({ ...c, created: time(c.created) }))
+        table(options, rows, 'There is no credential yet. Make one: holdfast kms credential create --principal NAME')
+      }),
+    )
+  const acts = [
+    ['disable', 'refuse an access key from now on', (c, id) => admin.setCredentialActive(c, id, false), 'disabled'],
+    ['enable', 'accept a disabled access key again', (c, id) => admin.setCredentialActive(c, id, true), 'enabled'],
+    ['delete', 'delete an access key for good', (c, id) => admin.deleteCredential(c, id), 'deleted'],
+  ] as const satisfies ReadonlyArray<
+    readonly [string, string, (control: admin.AdminControl, id: string) => Promise<void>, string]
+  >
+  for (const [name, description, act, done] of acts) {
+    common(credential, name, description)
+      .argument('<access-key-id>')
+      .action((id: string, options: Common) =>
+        run(options, async control => {
+          await act(control, id)
+          print(options, { [done]: id }, `Access key ${id} is ${done}.`)
+        }),
+      )
+  }
+}
+
+function registerPolicies(policy: Command, { run, common, print, table }: Tools): void {
+  const about = (name: string, description: string) =>
+    common(policy, name, description)
+      .requiredOption('--principal <principal>', 'an ARN or a name')
+      .option('--account <id>', 'for a name: its account')
+  type About = Common & PrincipalOptions & { principal: string }
+
+  about('put', 'store an identity policy, or replace the one of that name')
+    .requiredOption('--name <name>', 'name of the policy')
+    .requiredOption('--file <file>', 'the JSON document; - for standard input')
+    .addHelpText('after', '\nExample:\n  holdfast kms policy put --principal alice --name use-keys --file policy.json')
+    .action((options: About & { name: string; file: string }) =>
+      run(options, async control => {
+        const arn = await arnOf(control, options.principal, options)
+        await admin.putPolicy(control, arn, options.name, readDocument(options.file))
+        print(options, { principal: arn, name: options.name }, `Policy ${options.name} of ${arn} is in force.`)
+      }),
+    )
+  about('get', 'print an identity policy')
+    .requiredOption('--name <name>', 'name of the policy')
+    .action((options: About & { name: string }) =>
+      run(options, async control => {
+        const arn = await arnOf(control, options.principal, options)
+        const document = await admin.getPolicy(control, arn, options.name)
+        print(options, { principal: arn, name: options.name, document }, document)
+      }),
+    )
+  about('list', 'list the identity policies of a principal').action((options: About) =>
+    run(options, async control => {
+      const arn = await arnOf(control, options.principal, options)
+      const rows = (await admin.listPolicies(control, arn)).map(name => ({ name }))
+      table(options, rows, `${arn} has no policies, so it may do what key policies allow it by name, and nothing else.`)
+    }),
+  )
+  about('delete', 'delete an identity policy')
+    .requiredOption('--name <name>', 'name of the policy')
+    .action((options: About & { name: string }) =>
+      run(options, async control => {
+        const arn = await arnOf(control, options.principal, options)
+        await admin.deletePolicy(control, arn, options.name)
+        print(options, { principal: arn, deleted: options.name }, `Policy ${options.name} of ${arn} is deleted.`)
+      }),
+    )
+}
+
+type Tags = Readonly<Record<string, string>>
+
+interface PrincipalOptions {
+  readonly account?: string
+  readonly service?: string
+}
+
+/** An ARN as it is; a name in the account given, or in the only one. */
+async function arnOf(
+  control: admin.AdminControl,
+  name: string | undefined,
+  options: PrincipalOptions,
+): Promise<string> {
+  if (name?.startsWith('arn:') === true) return name
+  if ((name === undefined) === (options.service === undefined)) {
+    throw new admin.AdminError('Say who: a name or an ARN, or --service NAME.')
+  }
+  const account = await admin.accountOrOnly(control, options.account)
+  if (options.service !== undefined) return serviceRoleArn(account, options.service)
+  if (name === undefined || name === 'root') return rootArn(account)
+  return `arn:aws:iam::${account}:${/^(?:user|role)\//.test(name) ? name : `user/${name}`}`
+}
+
+function explain(error: unknown, data: string): [text: string, code: number] {
+  if (error instanceof admin.AdminError) return [error.message, EXIT.refused]
+  if (error instanceof BoundaryError && error.code === 'Unavailable') {
+    const text = `No Holdfast KMS can be reached on ${data}. Start it: holdfast kms --data ${data}`
+    return [`${text} (or name another folder with --data)`, EXIT.unavailable]
+  }
+  if (error instanceof BoundaryError && error.code === 'Locked') {
+    return ['The boundary is locked. Open it first: holdfast unlock', EXIT.unavailable]
+  }
+  return [error instanceof Error ? error.message : String(error), EXIT.refused]
+}
+
+function readDocument(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable'
+    throw new admin.AdminError(`${file} cannot be read: ${code}.`)
+  }
+}
+
+function collect(value: string, all: readonly string[]): string[] {
+  return [...all, value]
+}
+
+function collectTag(tag: string, all: Tags): Tags {
+  const at = tag.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError(`Write tags as key=value, not ${tag}.`)
+  return { ...all, [tag.slice(0, at)]: tag.slice(at + 1) }
+}
+
+function time(milliseconds: number): string {
+  return new Date(milliseconds).toISOString()
+}
+
+/** Rows as aligned columns under their names. */
+function columns(rows: readonly object[]): string {
+  const names = Object.keys(rows[0] ?? {})
+  const cells = [names.map(name => name.toUpperCase()), ...rows.map(row => Object.values(row).map(String))]
+  const widths = names.map((_, at) => Math.max(...cells.map(line => line[at]?.length ?? 0)))
+  return cells
+    .map(line =>
+      line
+        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}

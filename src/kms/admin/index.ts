@@ -1,0 +1,21 @@
+/** Administration of a KMS over its boundary's control socket, for the CLI, `--dev` services and the demo. */
+export { type Account, accountOrOnly, type CreateAccount, createAccount, listAccounts } from './accounts.ts'
+export {
+  type CredentialInfo,
+  createCredential,
+  deleteCredential,
+  type GivenCredential,
+  listCredentials,
+  type NewCredential,
+  setCredentialActive,
+} from './credentials.ts'
+export {
+  ensureAccount,
+  ensurePrincipal,
+  firstPrincipalText,
+  makeAdministrator,
+  makeServicePrincipal,
+} from './first-steps.ts'
+export { ADMINISTRATOR_POLICY, deletePolicy, getPolicy, listPolicies, putPolicy } from './policies.ts'
+export { createPrincipal, deletePrincipal, listPrincipals, type PrincipalInfo, tagPrincipal } from './principals.ts'
+export { type AdminControl, AdminError } from './rows.ts'
