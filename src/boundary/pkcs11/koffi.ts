@@ -4,6 +4,9 @@
  */
 import koffi from 'koffi'
 
+/** Asynchronous calls run on a stack of koffi's; vendors' modules may want more than its default of 128 KiB. */
+koffi.config({ async_stack_size: 1024 * 1024 })
+
 /** What a C function takes here: integers, addresses (0n is NULL), and buffers, whose address koffi takes for the time of a synchronous call. */
 export type Argument = number | bigint | Buffer | null
 
@@ -19,9 +22,15 @@ export interface Library {
   func(prototype: string): Callable
 }
 
+/**
+ * Libraries stay loaded for ever: koffi unloads one when its handle is collected, under the functions that were had by pointer (C_GetFunctionList).
+ */
+const loaded = new Map<string, ReturnType<typeof koffi.load>>()
+
 /** Opens a shared library by path or by the loader's name. Throws with the loader's message. */
 export function openLibrary(path: string): Library {
-  const library = koffi.load(path)
+  const library = loaded.get(path) ?? koffi.load(path)
+  loaded.set(path, library)
   return { func: prototype => library.func(prototype) as unknown as Callable }
 }
 

@@ -105,7 +105,7 @@ export function setrlimit(resource: number, soft: number, hard: number): number 
   const limits = Buffer.alloc(16)
   limits.writeBigUInt64LE(rlim(soft), 0)
   limits.writeBigUInt64LE(rlim(hard), 8)
-  return errnoOf(libc.setrlimit(resource, addressOf(limits)))
+  return errnoOf(libc.setrlimit(resource, limits))
 }
 
 /** getrlimit(2); `Infinity` is RLIM_INFINITY. `errno` is 0, or the limits are 0 and it says why. */

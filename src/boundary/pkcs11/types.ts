@@ -2,12 +2,7 @@
  * A PKCS#11 token as the boundary uses it: AES-256 keys that never leave it, found by id or label, and AES-GCM under them.
  * `openToken` (token.ts) makes one; `tokenRoot` (root.ts) makes a root of trust of one.
  */
-
-/** Clear bytes that must not travel: revealed for the time of one call, wiped by their owner. The PIN is one (pin.ts makes it). */
-export interface Secret {
-  reveal<T>(use: (bytes: Buffer) => T): T
-  wipe(): void
-}
+import type { Secret } from '../root/types.ts'
 
 /**
  * What went wrong. `fatal`: the token object is of no more use and nothing is tried again until an operator acts and the process is started anew.
@@ -18,6 +13,8 @@ export const TOKEN_ERRORS = {
   ModuleUnusable: { fatal: true, lost: false },
   /** The token refused the PIN, or has locked it. Login is never tried again with it: a second wrong try burns the token's counter. */
   PinIncorrect: { fatal: true, lost: false },
+  /** What the operator must change before the token can be used is in the message. */
+  Misconfigured: { fatal: true, lost: false },
   /** No token of that label or slot, at the first start. */
   TokenNotFound: { fatal: true, lost: false },
   /** The token, its session or the connection to it is gone. */
@@ -76,6 +73,7 @@ export interface TokenOptions {
   readonly module: string
   /** The token by its label (CK_TOKEN_INFO, trailing spaces aside), which must be unique, or by its slot number. */
   readonly token: { readonly label: string } | { readonly slot: number }
+  /** `readPin` (pin.ts) makes it. The token takes it over: it logs in with it again after a loss, and wipes it when it is closed or has failed. */
   readonly pin: Secret
   /** Sessions for use, 1..64; the token object itself holds one more. Default 8. In `sync` mode one is ever in use. */
   readonly sessions?: number
@@ -106,6 +104,11 @@ export interface TokenKey {
   readonly id: string
   readonly mayEncrypt: boolean
   readonly mayDecrypt: boolean
+}
+
+export interface KeyUsage {
+  readonly encrypt: boolean
+  readonly decrypt: boolean
 }
 
 export interface GcmResult {
@@ -146,7 +149,7 @@ export const MAX_AAD = 16_384
 export const IV_BYTES = 12
 export const TAG_BYTES = 16
 
-/** All methods reject with `TokenError`. Input buffers are copied before a method returns. */
+/** All methods reject with `TokenError`. Input buffers must not change until the promise has settled. */
 export interface Token {
   /**
    * Exactly one secret key object in the token with this id or label, AES of 32 bytes, sensitive and not extractable. Found once, then remembered
@@ -157,11 +160,7 @@ export interface Token {
    * Makes an AES-256 key in the token: CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, not CKA_EXTRACTABLE, not modifiable. `id` is 1..32 bytes. Refused with
    * KeyAmbiguous when an object with this label or id is there already.
    */
-  generateKey(
-    label: string,
-    id: Buffer,
-    usage: { readonly encrypt: boolean; readonly decrypt: boolean },
-  ): Promise<TokenKey>
+  generateKey(label: string, id: Buffer, usage: KeyUsage): Promise<TokenKey>
   /** AES-256-GCM. `iv` is 12 bytes, fresh for every call, made by the caller; refused before the token sees it when it is not 12 bytes or all zero. */
   gcmEncrypt(key: ObjectRef, iv: Buffer, aad: Buffer, plaintext: Buffer): Promise<GcmResult>
   /** `iv` 12 or 16 bytes, `tag` 16. Rejects with InvalidCiphertext when they do not belong together. */
@@ -173,7 +172,10 @@ export interface Token {
   close(): Promise<void>
 }
 
-/** What UV_THREADPOOL_SIZE must at least be for `sessions`, so that a hanging token never takes the threads that files and keys need. */
+/**
+ * What UV_THREADPOOL_SIZE must at least be for `sessions`: one thread for each, two for asking and opening again, and the four that files and
+ * node:crypto count on, so that a hanging token never takes theirs.
+ */
 export function threadPoolSize(sessions: number): number {
-  return sessions + 1 + 4
+  return sessions + 2 + 4
 }

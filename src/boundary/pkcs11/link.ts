@@ -1,0 +1,294 @@
+/**
+ * The link to a token: open, lost and coming back, or failed; and work on its sessions within a deadline.
+ * A loss is noticed by what calls return, and by asking the token after errors that do not say. One login at the start, one for each return.
+ */
+import { type Connection, connect, openSession, openSessionNow, present } from './connection.ts'
+import type { Maybe, Module } from './module.ts'
+import { SessionPool } from './pool.ts'
+import type { Session } from './session.ts'
+import { TokenError, type TokenOptions, type TokenStatus } from './types.ts'
+
+const DEFAULT_SESSIONS = 8
+const DEFAULT_DEADLINE_MS = 200
+const DEFAULT_QUEUE = 1024
+const DEFAULT_REOPEN_MS = 1000
+
+/** Work met a session or a handle of before: it is safe and useful to do it again. Never reaches callers. */
+export class Outdated extends Error {
+  readonly error: TokenError
+  constructor(error: TokenError) {
+    super(error.message)
+    this.error = error
+  }
+}
+
+/** Settles as `work` does, or rejects with Timeout. `work` goes on. */
+export async function within<T>(work: Promise<T>, ms: number, message: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new TokenError('Timeout', message)), ms)
+  })
+  try {
+    return await Promise.race([work, timeout])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+export class TokenLink {
+  readonly #module: Module
+  readonly #options: TokenOptions
+  readonly deadlineMs: number
+  readonly #queueLimit: number
+  readonly #pool: SessionPool
+  #connection: Connection | undefined
+  #state: TokenStatus['state'] = 'lost'
+  #failure: TokenError = new TokenError('TokenLost', 'the token has not been opened yet')
+  #generation = 0
+  #logins = 0
+  #losses = 0
+  #abandoned = 0
+  /** Calls that wait for the token to come back. */
+  #hoping = 0
+  #attempt: Promise<void> | undefined
+  #retry: NodeJS.Timeout | undefined
+  #asking: Promise<boolean> | undefined
+
+  constructor(module: Module, options: TokenOptions) {
+    this.#module = module
+    this.#options = options
+    this.deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS
+    this.#queueLimit = options.queue ?? DEFAULT_QUEUE
+    const sessions = module.asynchronous ? (options.sessions ?? DEFAULT_SESSIONS) : 1
+    this.#pool = new SessionPool(sessions, this.#queueLimit, () => this.#openSession())
+  }
+
+  /** The token is not open; `opened` waits for it or says why. */
+  get lost(): boolean {
+    return this.#state !== 'open'
+  }
+
+  async open(): Promise<void> {
+    this.#connection = await this.#connect()
+    this.#state = 'open'
+  }
+
+  #connect(): Promise<Connection> {
+    this.#generation += 1
+    return connect(this.#module, this.#options.token, this.#options.pin, this.#generation, () => {
+      this.#logins += 1
+    })
+  }
+
+  #openSession(): Maybe<Session> {
+    const connection = this.#connection
+    if (connection === undefined) throw this.#failure
+    return this.#module.asynchronous
+      ? openSession(this.#module, connection.slot, this.#generation)
+      : openSessionNow(this.#module, connection.slot, this.#generation)
+  }
+
+  #become(state: TokenStatus['state'], error: TokenError): void {
+    this.#state = state
+    this.#failure = error
+    this.#options.onChange?.(this.status())
+  }
+
+  /** The token is gone: everything of it is dropped, and it is tried again at once and then at intervals. */
+  #lose(error: TokenError): void {
+    if (this.#state !== 'open') return
+    this.#losses += 1
+    this.#connection = undefined
+    this.#become('lost', error)
+    this.#pool.reset(error)
+    this.#startAttempt()
+  }
+
+  #startAttempt(): void {
+    this.#attempt = this.#reopen().finally(() => {
+      this.#attempt = undefined
+      if (this.#state !== 'lost') return
+      this.#retry = setTimeout(() => this.#startAttempt(), this.#options.reopenMs ?? DEFAULT_REOPEN_MS)
+      this.#retry.unref()
+    })
+  }
+
+  async #reopen(): Promise<void> {
+    try {
+      const connection = await this.#connectAgain()
+      if (this.#state !== 'lost') return
+      this.#connection = connection
+      this.#become('open', this.#failure)
+    } catch (error) {
+      if (this.#state !== 'lost') return
+      const failure = error instanceof TokenError ? error : new TokenError('Failed', (error as Error).message)
+      if (failure.code === 'PinIncorrect') {
+        this.#options.pin.wipe()
+        this.#become('failed', failure)
+      } else {
+        this.#failure = new TokenError('TokenLost', `the token is gone: ${failure.message}`, failure.ckr)
+      }
+    }
+  }
+
+  /** Some modules (SoftHSM) see a token that has come back only after they were initialised anew. */
+  async #connectAgain(): Promise<Connection> {
+    try {
+      return await this.#connect()
+    } catch (error) {
+      const refused = error instanceof TokenError && error.code === 'PinIncorrect'
+      if (refused || this.#state !== 'lost' || !this.#module.reinitialize()) throw error
+      return this.#connect()
+    }
+  }
+
+  /** Resolves when the token is open; waits for an attempt under way to get it back, for at most `timeoutMs`. */
+  async opened(timeoutMs: number): Promise<void> {
+    const attempt = this.#attempt
+    if (this.#state === 'lost' && attempt !== undefined && this.#pool.waiting + this.#hoping < this.#queueLimit) {
+      this.#hoping += 1
+      try {
+        await within(attempt, timeoutMs, this.#failure.message)
+      } finally {
+        this.#hoping -= 1
+      }
+    }
+    if (this.#state !== 'open') throw this.#failure
+  }
+
+  /** Draws the consequences of an error of `onSession`: true where the same work may be done again. Throws what is to be thrown instead. */
+  async recover(error: unknown, doubtful: boolean): Promise<boolean> {
+    if (error instanceof Outdated) return this.#state === 'open' || this.#attempt !== undefined
+    if (!(error instanceof TokenError)) throw error
+    if (error.code === 'TokenLost') {
+      const wasOpen = this.#state === 'open'
+      this.#lose(error)
+      return wasOpen || this.#attempt !== undefined
+    }
+    if (doubtful) await this.#checkPresent(error)
+    return false
+  }
+
+  /** After an error that does not say whether the token is still there: asks, once for all who want to know. */
+  async #checkPresent(error: TokenError): Promise<void> {
+    const connection = this.#connection
+    if (connection === undefined) throw this.#failure
+    this.#asking ??= present(this.#module, connection).finally(() => {
+      this.#asking = undefined
+    })
+    const there = await within(this.#asking, this.deadlineMs, '').catch(() => false)
+    if (there || this.#connection !== connection) return
+    const lost = new TokenError('TokenLost', `the token is gone: ${error.message}`, error.ckr)
+    this.#lose(lost)
+    throw lost
+  }
+
+  /**
+   * Runs `work` on a session before `deadline` (of performance.now()); a call that runs past it is left to return by itself, and holds its place
+   * until then. Any error drops the session.
+   */
+  async onSession<T>(deadline: number, work: (session: Session) => Maybe<T>): Promise<T> {
+    const session = await this.#pool.acquire(deadline - performance.now())
+    if (!this.#current(session)) {
+      this.#pool.drop()
+      throw new Outdated(this.#failure)
+    }
+    try {
+      const result = work(session)
+      if (result instanceof Promise) return await this.#untilDeadline(session, result, deadline)
+      this.#giveBack(session)
+      return result
+    } catch (error) {
+      if (!(error instanceof TimedOut)) this.#discard(session)
+      // What a session says of itself after its generation has gone says nothing of the token.
+      const outdated =
+        session.generation !== this.#generation && error instanceof TokenError && error.code === 'TokenLost'
+      throw outdated ? new Outdated(error) : error
+    }
+  }
+
+  #untilDeadline<T>(session: Session, work: Promise<T>, deadline: number): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let abandoned = false
+      const abandon = () => {
+        abandoned = true
+        this.#abandoned += 1
+        reject(new TimedOut(`the token did not answer within ${this.deadlineMs} ms`))
+      }
+      const timer = setTimeout(abandon, Math.max(0, deadline - performance.now()))
+      const returned = () => {
+        clearTimeout(timer)
+        if (!abandoned) return
+        this.#abandoned -= 1
+        this.#discard(session)
+      }
+      work.then(
+        value => {
+          returned()
+          if (!abandoned) this.#giveBack(session)
+          resolve(value)
+        },
+        error => {
+          returned()
+          reject(error)
+        },
+      )
+    })
+  }
+
+  #current(session: Session): boolean {
+    return this.#state === 'open' && session.generation === this.#generation
+  }
+
+  #giveBack(session: Session): void {
+    if (this.#current(session)) this.#pool.release(session)
+    else this.#pool.drop()
+  }
+
+  /** Closes the session, unless it went with the token (its handle may be another's by now), and frees its place. */
+  #discard(session: Session): void {
+    const closed = this.#current(session) ? session.close() : 0
+    const free = () => this.#pool.drop()
+    if (closed instanceof Promise) closed.then(free, free)
+    else free()
+  }
+
+  status(): TokenStatus {
+    const info = this.#connection?.info
+    return {
+      state: this.#state,
+      detail: this.#state === 'open' ? '' : this.#failure.message,
+      module: this.#module.path,
+      library: this.#module.library,
+      tokenLabel: info?.label ?? '',
+      manufacturer: info?.manufacturer ?? '',
+      model: info?.model ?? '',
+      serial: info?.serial ?? '',
+      calls: this.#module.asynchronous ? 'async' : 'sync',
+      sessions: this.#pool.size,
+      abandoned: this.#abandoned,
+      waiting: this.#pool.waiting + this.#hoping,
+      logins: this.#logins,
+      losses: this.#losses,
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    clearTimeout(this.#retry)
+    const closed = new TokenError('Closed', 'the token has been closed')
+    this.#connection = undefined
+    this.#become('closed', closed)
+    this.#pool.reset(closed)
+    await within(this.#module.idle(), this.deadlineMs, '').catch(() => undefined)
+    this.#options.pin.wipe()
+    this.#module.close()
+  }
+}
+
+/** The session is still inside a call: it is discarded when that returns, not now. */
+class TimedOut extends TokenError {
+  constructor(message: string) {
+    super('Timeout', message)
+  }
+}

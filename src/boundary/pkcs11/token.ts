@@ -1,0 +1,237 @@
+/**
+ * A PKCS#11 token in use: keys resolved once and remembered, AES-GCM under them, and what each return value means for the key at hand.
+ * How sessions are had and a lost token comes back is in `link.ts`.
+ */
+import { type Cryptoki, loadCryptoki } from './cryptoki.ts'
+import { isInvalidCiphertext, isStaleHandle, tokenError } from './errors.ts'
+import { createKey, type KnownKey, lookUp } from './keys.ts'
+import { Outdated, TokenLink, within } from './link.ts'
+import { andThen, type Maybe, Module, type Ran } from './module.ts'
+import type { Session } from './session.ts'
+import {
+  type GcmResult,
+  IV_BYTES,
+  type KeyUsage,
+  MAX_AAD,
+  MAX_DATA,
+  type ObjectRef,
+  TAG_BYTES,
+  type Token,
+  type TokenCapabilities,
+  TokenError,
+  type TokenKey,
+  type TokenOptions,
+  type TokenStatus,
+  threadPoolSize,
+} from './types.ts'
+
+const MAX_SESSIONS = 64
+/** Finding the token and logging in at the start, and making a key: network HSMs take seconds for these. */
+const SLOW_MS = 30_000
+/** How often work is done in all when handles went stale or the token came back meanwhile. */
+const MAX_ATTEMPTS = 3
+const ZERO_IV = Buffer.alloc(IV_BYTES)
+const PLAIN: TokenCapabilities = { tokenMakesIv: false, zeroIvRequired: false, invalidCiphertext: [] }
+
+/** Opens the token and logs in once. Rejects with `TokenError`: ModuleUnusable, Misconfigured, TokenNotFound, PinIncorrect, TokenLost, Timeout. */
+export function openToken(options: TokenOptions): Promise<Token> {
+  return openTokenWith(loadCryptoki, options)
+}
+
+/** `openToken` over functions of the caller's choice; tests count and delay calls with it. */
+export async function openTokenWith(load: (path: string) => Cryptoki, options: TokenOptions): Promise<Token> {
+  const { sessions = 8 } = options
+  if (!Number.isInteger(sessions) || sessions < 1 || sessions > MAX_SESSIONS) {
+    throw new TokenError('Misconfigured', `sessions must be 1..${MAX_SESSIONS}`)
+  }
+  const module = new Module(options.module, load)
+  try {
+    module.asynchronous = (options.calls ?? (module.vendor.inProcess ? 'sync' : 'async')) === 'async'
+    if (module.asynchronous) checkThreadPool(sessions)
+    const link = new TokenLink(module, options)
+    await within(link.open(), SLOW_MS, `the token did not open within ${SLOW_MS / 1000} s`)
+    return new HsmToken(link, { ...PLAIN, ...options.capabilities }, module.vendor.invalidCiphertext)
+  } catch (error) {
+    options.pin.wipe()
+    module.close()
+    throw error
+  }
+}
+
+function checkThreadPool(sessions: number): void {
+  const { UV_THREADPOOL_SIZE = '4' } = process.env
+  const needed = threadPoolSize(sessions)
+  if (Number(UV_THREADPOOL_SIZE) >= needed) return
+  throw new TokenError(
+    'Misconfigured',
+    `${sessions} sessions need UV_THREADPOOL_SIZE of at least ${needed} in the environment at start, and it is ${UV_THREADPOOL_SIZE}`,
+  )
+}
+
+class HsmToken implements Token {
+  readonly #link: TokenLink
+  readonly #capabilities: TokenCapabilities
+  readonly #vendorInvalid: readonly number[]
+  #keys = new Map<ObjectRef, KnownKey>()
+  /** What the handles in `#keys` belong to. */
+  #generation = 0
+  /** Keys are made one after the other, so that two of one name cannot come to be. */
+  #making: Promise<unknown> = Promise.resolve()
+
+  constructor(link: TokenLink, capabilities: TokenCapabilities, vendorInvalid: readonly number[]) {
+    this.#link = link
+    this.#capabilities = capabilities
+    this.#vendorInvalid = vendorInvalid
+  }
+
+  /** Runs `work` with the key's handle, again where that has gone stale or the token came back: the same input, so repeating is safe. */
+  async #withKey<T>(ref: ObjectRef, work: (session: Session, known: KnownKey) => Maybe<T>): Promise<T> {
+    const deadline = performance.now() + this.#link.deadlineMs
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        if (attempt > 1 || this.#link.lost) await this.#link.opened(deadline - performance.now())
+        return await this.#link.onSession(deadline, session =>
+          andThen(this.#known(session, ref), known => work(session, known)),
+        )
+      } catch (error) {
+        if (error instanceof Outdated) this.#keys.delete(ref)
+        const again = await this.#link.recover(error, isDoubtful(error))
+        if (!again || attempt >= MAX_ATTEMPTS || performance.now() >= deadline) {
+          throw error instanceof Outdated ? error.error : error
+        }
+      }
+    }
+  }
+
+  #known(session: Session, ref: ObjectRef): Maybe<KnownKey> {
+    if (this.#generation !== session.generation) {
+      this.#keys = new Map()
+      this.#generation = session.generation
+    }
+    const keys = this.#keys
+    const known = keys.get(ref)
+    if (known !== undefined) return known
+    return andThen(lookUp(session, ref), found => {
+      keys.set(ref, found)
+      return found
+    })
+  }
+
+  findKey(ref: ObjectRef): Promise<TokenKey> {
+    return this.#withKey(ref, (_, known) => known.key)
+  }
+
+  generateKey(label: string, id: Buffer, usage: KeyUsage): Promise<TokenKey> {
+    const copy = Buffer.from(id)
+    const made = this.#making.then(() => this.#once(SLOW_MS, session => createKey(session, label, copy, usage)))
+    this.#making = made.catch(() => undefined)
+    return made.then(() => this.findKey(`id:${copy.toString('hex')}`))
+  }
+
+  /** Work that is not repeated. */
+  async #once<T>(ms: number, work: (session: Session) => Maybe<T>): Promise<T> {
+    const deadline = performance.now() + ms
+    try {
+      await this.#link.opened(ms)
+      return await this.#link.onSession(deadline, work)
+    } catch (error) {
+      await this.#link.recover(error, isDoubtful(error))
+      throw error instanceof Outdated ? error.error : error
+    }
+  }
+
+  async gcmEncrypt(ref: ObjectRef, iv: Buffer, aad: Buffer, plaintext: Buffer): Promise<GcmResult> {
+    checkSizes(aad, plaintext)
+    if (iv.length !== IV_BYTES || iv.equals(ZERO_IV)) {
+      throw new TokenError('InvalidRequest', `the IV must be ${IV_BYTES} random bytes`)
+    }
+    const { tokenMakesIv, zeroIvRequired } = this.#capabilities
+    const given = tokenMakesIv && zeroIvRequired ? ZERO_IV : iv
+    return this.#withKey(ref, (session, { key, handle }) => {
+      if (!key.mayEncrypt) throw new TokenError('UsageRefused', `the token does not let key ${ref} encrypt`)
+      return andThen(session.gcm('encrypt', handle, given, aad, [plaintext]), outcome => {
+        this.#check(outcome)
+        const end = outcome.out.length - TAG_BYTES
+        checkLength(end, plaintext.length)
+        const used = tokenMakesIv ? outcome.iv : given
+        if (used.equals(ZERO_IV)) {
+          throw new TokenError(
+            'Misconfigured',
+            'the token left the IV zero: it does not make IVs, so tokenMakesIv is wrong',
+          )
+        }
+        return { iv: Buffer.from(used), ciphertext: outcome.out.subarray(0, end), tag: outcome.out.subarray(end) }
+      })
+    })
+  }
+
+  async gcmDecrypt(ref: ObjectRef, iv: Buffer, aad: Buffer, ciphertext: Buffer, tag: Buffer): Promise<Buffer> {
+    checkSizes(aad, ciphertext)
+    if ((iv.length !== 12 && iv.length !== 16) || tag.length !== TAG_BYTES) {
+      throw new TokenError('InvalidRequest', `an IV has 12 or 16 bytes and a tag ${TAG_BYTES}`)
+    }
+    return this.#withKey(ref, (session, { key, handle }) => {
+      if (!key.mayDecrypt) throw new TokenError('UsageRefused', `the token does not let key ${ref} decrypt`)
+      return andThen(session.gcm('decrypt', handle, iv, aad, [ciphertext, tag]), outcome => {
+        this.#check(outcome)
+        checkLength(outcome.out.length, ciphertext.length)
+        return outcome.out
+      })
+    })
+  }
+
+  #check({ rv, call }: Ran): void {
+    if (rv === 0) return
+    if (isStaleHandle(rv)) throw new Outdated(tokenError(call, rv))
+    if (call === 'C_Decrypt' && this.#meansInvalidCiphertext(rv)) {
+      throw new TokenError('InvalidCiphertext', 'tag, additional data and ciphertext do not belong together', rv)
+    }
+    throw tokenError(call, rv)
+  }
+
+  #meansInvalidCiphertext(rv: number): boolean {
+    return (
+      isInvalidCiphertext(rv) || this.#vendorInvalid.includes(rv) || this.#capabilities.invalidCiphertext.includes(rv)
+    )
+  }
+
+  async random(bytes: number): Promise<Buffer> {
+    if (!Number.isInteger(bytes) || bytes < 1 || bytes > 1024) {
+      throw new TokenError('InvalidRequest', '1..1024 random bytes')
+    }
+    return this.#once(this.#link.deadlineMs, session =>
+      andThen(session.random(bytes), outcome => {
+        this.#check(outcome)
+        return outcome.out
+      }),
+    )
+  }
+
+  status(): TokenStatus {
+    return this.#link.status()
+  }
+
+  close(): Promise<void> {
+    return this.#link.close()
+  }
+}
+
+/** Errors after which the token has to be asked whether it is still there: SoftHSM without its folder finds no key, and answers with nothing clearer. */
+function isDoubtful(error: unknown): boolean {
+  if (!(error instanceof TokenError)) return false
+  return (
+    error.code === 'KeyNotFound' ||
+    error.code === 'Failed' ||
+    (error.code === 'InvalidCiphertext' && !isInvalidCiphertext(error.ckr))
+  )
+}
+
+function checkSizes(aad: Buffer, data: Buffer): void {
+  if (aad.length > MAX_AAD) throw new TokenError('InvalidRequest', `at most ${MAX_AAD} bytes of additional data`)
+  if (data.length > MAX_DATA) throw new TokenError('InvalidRequest', `at most ${MAX_DATA} bytes`)
+}
+
+/** GCM keeps the length: a token that answers another one is not used on. */
+function checkLength(actual: number, expected: number): void {
+  if (actual !== expected) throw new TokenError('Failed', `the token answered ${actual} bytes where ${expected} belong`)
+}
