@@ -1,0 +1,64 @@
+/**
+ * The configuration of the owner's service, `holdfast ekm`.
+ */
+import { z } from 'zod'
+import type { ConfigDefinition } from './load.ts'
+import * as shared from './shared.ts'
+
+export const ekmSchema = z.strictObject({
+  data: shared.dataFolder,
+  listen: z
+    .strictObject({
+      host: shared.host().default('127.0.0.1').describe('address to listen on'),
+      port: shared.port().default(8444).describe('port of the external key protocols'),
+      tls: shared.tls.optional(),
+    })
+    .prefault({})
+    .describe('the XKS proxy API; path prefixes are tenants'),
+  boundary: shared.boundary,
+  log: shared.log,
+  replay: z
+    .strictObject({
+      repeatMs: z
+        .int()
+        .min(0)
+        .max(10_000)
+        .default(2000)
+        .describe('how long after the first a byte-identical request is answered once more'),
+      remembered: z.int().min(1000).max(10_000_000).default(200_000).describe('requests remembered per peer'),
+    })
+    .prefault({})
+    .describe('requests that come twice'),
+  health: z
+    .strictObject({
+      everyMs: z
+        .int()
+        .min(1000)
+        .max(60_000)
+        .default(10_000)
+        .describe('how long the result of a check with the test key stands'),
+    })
+    .prefault({})
+    .describe("the health answer, which does real cryptography on the boundary's test key"),
+  limits: shared.limits,
+  cache: shared.cache,
+  operations: shared.operations,
+  logging: shared.logging,
+})
+
+export type EkmConfig = z.output<typeof ekmSchema>
+/** What a file may hold: everything with a default may be left out. */
+export type EkmConfigInput = z.input<typeof ekmSchema>
+
+export const ekmConfig: ConfigDefinition<typeof ekmSchema> = {
+  service: 'ekm',
+  schema: ekmSchema,
+  environment: {
+    HOLDFAST_EKM_DATA: 'data',
+    HOLDFAST_EKM_LISTEN_HOST: 'listen.host',
+    HOLDFAST_EKM_LISTEN_PORT: 'listen.port',
+    HOLDFAST_EKM_OPERATIONS_PORT: 'operations.port',
+    HOLDFAST_EKM_LOGGING_LEVEL: 'logging.level',
+  },
+  check: config => [...shared.checkListen('listen', config.listen), ...shared.checkRoot(config.boundary.root)],
+}

@@ -1,0 +1,220 @@
+/**
+ * The settings that both services have. Every one has a default or a reason to be asked for, and a description that the documentation is printed from.
+ */
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { isLoopback } from './loopback.ts'
+
+/** Only over zod's own type: what a name in a setting is. */
+const HOST = /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/
+
+export const file = () => z.string().min(1).meta({ names: 'file' })
+export const secretFile = () => z.string().min(1).meta({ names: 'secret-file' })
+export const folder = () => z.string().min(1).meta({ names: 'folder' })
+export const host = () =>
+  z.string().refine(text => isIP(text) !== 0 || HOST.test(text), { error: 'must be an IP address or a host name' })
+export const port = () => z.int().min(0).max(65535)
+const milliseconds = () => z.int().min(1).max(86_400_000)
+const bytes = () => z.int().min(1).max(Number.MAX_SAFE_INTEGER)
+
+export const ROOT_LABEL = 'holdfast-root'
+
+export const dataFolder = folder().describe(
+  'folder of everything that the service keeps: boundary, log, store, sockets',
+)
+
+export const limits = z
+  .strictObject({
+    bodyBytes: bytes()
+      .max(16 * 1024 * 1024)
+      .default(1024 * 1024)
+      .describe('largest request body; larger ones are refused before they are read'),
+    headerBytes: bytes()
+      .min(1024)
+      .max(65_536)
+      .default(16 * 1024)
+      .describe('all header lines of a request together'),
+    headerCount: z.int().min(8).max(1000).default(64).describe('header lines of a request'),
+    headersMs: milliseconds().default(10_000).describe('time to send the headers'),
+    requestMs: milliseconds().default(30_000).describe('time to send the whole request'),
+    idleMs: milliseconds().default(65_000).describe('rest of a kept-alive connection'),
+    connections: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(4096)
+      .describe('open connections; further ones are closed at once'),
+    inFlight: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1024)
+      .describe('requests under way; further ones are told to come back'),
+  })
+  .prefault({})
+  .describe('bounds of what strangers may send')
+
+export const clients = z
+  .strictObject({
+    caFile: file().describe('PEM file of the only roots that client certificates may chain to'),
+    subjects: z
+      .array(z.string().min(1).max(256))
+      .default([])
+      .describe('CN, DNS name or URI of the certificates admitted, exactly; empty: every name under the root'),
+  })
+  .describe('ask for client certificates and serve nobody else')
+
+export const tls = z
+  .strictObject({
+    certificateFile: file().describe('PEM file: certificate, then its intermediates'),
+    keyFile: secretFile().describe('PEM file of its private key, mode 0600'),
+    clients: clients.optional(),
+  })
+  .describe('HTTPS; without it the service speaks plain HTTP, on loopback only')
+
+export const operations = z
+  .strictObject({
+    host: host()
+      .refine(isLoopback, { error: 'must be loopback' })
+      .default('127.0.0.1')
+      .describe('loopback address for metrics and health'),
+    port: port().default(0).describe('port for /metrics, /health/live and /health/ready; 0 takes a free one'),
+  })
+  .prefault({})
+  .describe('metrics and health for the operator')
+
+export const logging = z
+  .strictObject({
+    level: z
+      .enum(['fatal', 'error', 'warn', 'info', 'debug'])
+      .default('info')
+      .describe('least severe lines that are written to stderr'),
+  })
+  .prefault({})
+  .describe("the operator's log")
+
+const keyfileRoot = z.strictObject({
+  kind: z.literal('keyfile').describe('what opens the boundary'),
+  file: z
+    .string()
+    .min(1)
+    .meta({ names: 'new-secret-file' })
+    .describe('32 random bytes, mode 0600; made at the first start'),
+})
+const passphraseRoot = z.strictObject({ kind: z.literal('passphrase').describe('what opens the boundary') })
+const tokenRoot = z.strictObject({
+  kind: z.literal('pkcs11').describe('what opens the boundary'),
+  module: file().describe('PKCS#11 module of the vendor'),
+  tokenLabel: z.string().min(1).max(32).optional().describe('label of the token'),
+  tokenSlot: z.int().min(0).optional().describe('slot of the token, where labels are not unique'),
+  pinFile: secretFile().optional().describe('file with the user PIN, mode 0600'),
+  pinEnv: z
+    .string()
+    .regex(/^[A-Z_][A-Z0-9_]*$/, { error: 'must be the name of an environment variable' })
+    .optional()
+    .describe('environment variable with the user PIN'),
+  rootLabel: z
+    .string()
+    .min(1)
+    .max(64)
+    .default(ROOT_LABEL)
+    .describe('label of the root key in the token; made at the first start'),
+  sessions: z.int().min(1).max(256).optional().describe('sessions with the token'),
+  deadlineMs: milliseconds().optional().describe('how long the token may take for one call'),
+  calls: z.enum(['sync', 'async']).optional().describe('sync for tokens in software, async for those behind a network'),
+})
+
+export const boundary = z
+  .strictObject({
+    root: z
+      .discriminatedUnion('kind', [keyfileRoot, passphraseRoot, tokenRoot])
+      .describe('root of trust: keyfile, passphrase or pkcs11'),
+    users: z
+      .strictObject({
+        frontEnd: z.string().min(1).max(64).describe('user that the front end runs as'),
+        boundary: z.string().min(1).max(64).describe('user that the boundary runs as'),
+      })
+      .optional()
+      .describe('run front end and boundary as two users; needs a start as root'),
+    openKeys: z.int().min(16).optional().describe('sealed keys that the boundary holds open'),
+    floorBytes: bytes().optional().describe('free space below which uses are refused'),
+  })
+  .describe('the process that holds key material')
+
+export const log = z
+  .strictObject({
+    origin: z
+      .string()
+      .regex(/^[\x21-\x2a\x2c-\x7e]{1,255}$/, { error: 'must be printable, without spaces or "+"' })
+      .optional()
+      .describe(
+        "name of the log in its checkpoints, for example kms.example.com/log; default: made from the boundary's id",
+      ),
+  })
+  .prefault({})
+  .describe('the record of every operation')
+
+export const cache = z
+  .strictObject({
+    bytes: bytes()
+      .min(1024 * 1024)
+      .default(112 * 1024 * 1024)
+      .describe('memory of the front end for verified rows'),
+    secrets: z.int().min(16).max(1_000_000).default(10_000).describe('opened credentials held in memory'),
+  })
+  .prefault({})
+  .describe('what the front end holds in memory')
+
+export type RootSettings = z.output<typeof boundary>['root']
+
+/** What a root needs beyond its fields; paths are relative to `boundary.root`. */
+export function checkRoot(root: RootSettings): { path: string; message: string }[] {
+  if (root.kind !== 'pkcs11') return []
+  const problems: { path: string; message: string }[] = []
+  const one = (path: string, a: unknown, b: unknown, names: string) => {
+    if ((a === undefined) === (b === undefined))
+      problems.push({ path: `boundary.root.${path}`, message: `give either ${names}` })
+  }
+  one('tokenLabel', root.tokenLabel, root.tokenSlot, 'tokenLabel or tokenSlot')
+  one('pinFile', root.pinFile, root.pinEnv, 'pinFile or pinEnv')
+  return problems
+}
+
+/** Plain HTTP is for loopback. `path` is that of the listener's section. */
+export function checkListen(
+  path: string,
+  listen: { host: string; tls?: unknown },
+): { path: string; message: string }[] {
+  if (listen.tls !== undefined || isLoopback(listen.host)) return []
+  return [{ path: `${path}.host`, message: `is not loopback: set ${path}.tls, or listen on 127.0.0.1` }]
+}
+
+export type RootConfig =
+  | { readonly kind: 'keyfile'; readonly file: string }
+  | { readonly kind: 'passphrase' }
+  | {
+      readonly kind: 'pkcs11'
+      readonly module: string
+      readonly token: { readonly label: string } | { readonly slot: number }
+      readonly pin: { readonly file: string } | { readonly env: string }
+      readonly rootLabel: string
+      readonly sessions?: number
+      readonly deadlineMs?: number
+      readonly calls?: 'sync' | 'async'
+    }
+
+/** The root's settings in the form that the boundary is started with. */
+export function rootConfig(root: RootSettings): RootConfig {
+  if (root.kind !== 'pkcs11') return root
+  const { module, tokenLabel, tokenSlot, pinFile, pinEnv, rootLabel, sessions, deadlineMs, calls } = root
+  return {
+    kind: 'pkcs11',
+    module,
+    token: tokenLabel === undefined ? { slot: tokenSlot ?? 0 } : { label: tokenLabel },
+    pin: pinFile === undefined ? { env: pinEnv ?? '' } : { file: pinFile },
+    rootLabel,
+    ...(sessions === undefined ? {} : { sessions }),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    ...(calls === undefined ? {} : { calls }),
+  }
+}
