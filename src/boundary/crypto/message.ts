@@ -1,0 +1,156 @@
+/**
+ * The message format of the KMS: what Encrypt and GenerateDataKey return, and what Decrypt opens. See docs/formats/message.md.
+ *
+ * The message key and a key commitment are derived for each message; the commitment is compared before AES-256-GCM is tried.
+ */
+import { createCipheriv, createDecipheriv, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { BoundaryError } from '../words.ts'
+import { KEY_ID_BYTES, keyIdBytes, materialIdBytes, readKeyId } from './ids.ts'
+import { deriveBytes } from './kdf.ts'
+import { publicSource, type RandomOption } from './random.ts'
+
+export const MAX_PLAINTEXT_BYTES = 4096
+/** What a message adds to its plaintext: header 110, tag 16. */
+export const MESSAGE_OVERHEAD = 126
+export const MESSAGE_VERSION = 1
+
+const LABEL = 'holdfast message 1'
+const PURPOSE = Buffer.from('message')
+
+/** Where each field of the header stands. */
+const MATERIAL_AT = 1 + KEY_ID_BYTES
+const NONCE_AT = MATERIAL_AT + 32
+const IV_AT = NONCE_AT + 16
+const COMMITMENT_AT = IV_AT + 12
+const HEADER_BYTES = COMMITMENT_AT + 32
+const TAG_BYTES = 16
+
+export interface MessageHeader {
+  /** A UUID in lower case, or `mrk-` and 32 hex digits. */
+  readonly keyId: string
+  /** 64 hex digits. */
+  readonly materialId: string
+}
+
+/** One error for everything that does not fit: an attacker learns nothing from which check it was. */
+function invalid(): BoundaryError {
+  return new BoundaryError('InvalidCiphertext')
+}
+
+/**
+ * Key id and material id of a message, read without any key. Bounds are checked first; throws `BoundaryError` InvalidCiphertext for anything that
+ * is not a message. What it returns is unauthenticated until `decryptMessage` has succeeded.
+ */
+export function parseMessageHeader(bytes: Buffer): MessageHeader {
+  if (
+    bytes.length <= MESSAGE_OVERHEAD ||
+    bytes.length > MESSAGE_OVERHEAD + MAX_PLAINTEXT_BYTES ||
+    bytes[0] !== MESSAGE_VERSION
+  )
+    throw invalid()
+  try {
+    return { keyId: readKeyId(bytes, 1), materialId: bytes.toString('hex', MATERIAL_AT, NONCE_AT) }
+  } catch {
+    throw invalid()
+  }
+}
+
+/** One material of one key, prepared for messages. Keep it as long as the key is open: preparing costs more than using. */
+export class MessageKey {
+  readonly keyId: string
+  readonly materialId: string
+  readonly #material: KeyObject
+  /** Version, key id and material id: the first 50 bytes of every message under this key. */
+  readonly prefix: Buffer
+  /** The additional data up to the encryption context. */
+  readonly #bound: Buffer
+
+  /** `keyId` as in `MessageHeader` (not the row id); `materialId` 64 hex digits; `material` 32 bytes. */
+  constructor(input: { account: string; keyId: string; materialId: string; material: KeyObject }) {
+    this.keyId = input.keyId
+    this.materialId = input.materialId
+    this.#material = input.material
+    const keyId = keyIdBytes(input.keyId)
+    const material = materialIdBytes(input.materialId)
+    const account = Buffer.from(input.account)
+    this.prefix = Buffer.concat([Buffer.from([MESSAGE_VERSION]), keyId, material])
+    const length = (bytes: Buffer): Buffer => {
+      const prefix = Buffer.alloc(2)
+      prefix.writeUInt16BE(bytes.length)
+      return prefix
+    }
+    this.#bound = Buffer.concat([
+      Buffer.from([MESSAGE_VERSION]),
+      ...[account, keyId, material, PURPOSE].flatMap(part => [length(part), part]),
+    ])
+  }
+
+  /** SHA-256 of the additional data: version, account, key id, material id, purpose, encryption context, each with its length. */
+  digest(context: Buffer): Buffer {
+    const bound = this.#bound
+    const bytes = Buffer.allocUnsafe(bound.length + 4 + context.length)
+    bytes.set(bound)
+    bytes.writeUInt32BE(context.length, bound.length)
+    bytes.set(context, bound.length + 4)
+    return hash('sha256', bytes, 'buffer')
+  }
+
+  /** Message key (32 bytes) ‖ commitment (32 bytes) of one nonce and one digest of the additional data. */
+  derive(nonce: Buffer, digest: Buffer): Buffer {
+    return deriveBytes(this.#material, LABEL, Buffer.concat([nonce, digest], 48), 2)
+  }
+}
+
+/** `context` is the canonical bytes of `encodeContext`. Plaintext 1..4096 bytes, else InvalidRequest. */
+export function encryptMessage(
+  key: MessageKey,
+  plaintext: Uint8Array,
+  context: Buffer,
+  options?: RandomOption,
+): Buffer {
+  if (plaintext.length === 0 || plaintext.length > MAX_PLAINTEXT_BYTES) {
+    throw new BoundaryError('InvalidRequest', `a plaintext is 1 to ${MAX_PLAINTEXT_BYTES} bytes`)
+  }
+  const message = Buffer.allocUnsafe(MESSAGE_OVERHEAD + plaintext.length)
+  message.set(key.prefix)
+  publicSource(options)(message, NONCE_AT, 28)
+  const digest = key.digest(context)
+  const derived = key.derive(message.subarray(NONCE_AT, IV_AT), digest)
+  derived.copy(message, COMMITMENT_AT, 32, 64)
+  const messageKey = createSecretKey(derived.subarray(0, 32))
+  derived.fill(0)
+  const cipher = createCipheriv('aes-256-gcm', messageKey, message.subarray(IV_AT, COMMITMENT_AT), {
+    authTagLength: TAG_BYTES,
+  })
+  cipher.setAAD(digest)
+  const ciphertext = cipher.update(plaintext)
+  cipher.final()
+  message.set(ciphertext, HEADER_BYTES)
+  message.set(cipher.getAuthTag(), HEADER_BYTES + plaintext.length)
+  return message
+}
+
+/** Throws `BoundaryError` InvalidCiphertext, always the same, whatever does not fit. */
+export function decryptMessage(key: MessageKey, message: Buffer, context: Buffer): Buffer {
+  if (message.length <= MESSAGE_OVERHEAD || message.length > MESSAGE_OVERHEAD + MAX_PLAINTEXT_BYTES) throw invalid()
+  if (!message.subarray(0, NONCE_AT).equals(key.prefix)) throw invalid()
+  const digest = key.digest(context)
+  const derived = key.derive(message.subarray(NONCE_AT, IV_AT), digest)
+  const committed = timingSafeEqual(derived.subarray(32), message.subarray(COMMITMENT_AT, HEADER_BYTES))
+  const messageKey = createSecretKey(derived.subarray(0, 32))
+  derived.fill(0)
+  if (!committed) throw invalid()
+  const decipher = createDecipheriv('aes-256-gcm', messageKey, message.subarray(IV_AT, COMMITMENT_AT), {
+    authTagLength: TAG_BYTES,
+  })
+  decipher.setAAD(digest)
+  decipher.setAuthTag(message.subarray(message.length - TAG_BYTES))
+  const plaintext = decipher.update(message.subarray(HEADER_BYTES, message.length - TAG_BYTES))
+  try {
+    decipher.final()
+  } catch {
+    plaintext.fill(0)
+    throw invalid()
+  }
+  return plaintext
+}

@@ -1,0 +1,360 @@
+/**
+ * The record of the log: what was done, by an allow-list of fields. A field that no table names cannot get in, so neither plaintext nor
+ * ciphertext nor key bytes can. See docs/formats/record.md.
+ */
+import { isUtf8 } from 'node:buffer'
+import { FormatError, Reader } from './bytes.ts'
+import { ASSERTED_FIELDS, type Asserted, type AssertedField, OUTCOMES, ROW_KINDS, type RowKind } from './words.ts'
+
+export const RECORD_VERSION = 0x20
+
+/** What the boundary itself did. Codes are for ever. */
+export const BOUNDARY_OPERATIONS = {
+  encrypt: 1,
+  decrypt: 2,
+  reEncrypt: 3,
+  generateDataKey: 4,
+  generateRandom: 5,
+  record: 6,
+  externalEncrypt: 7,
+  externalDecrypt: 8,
+  openSecret: 9,
+  selfTest: 10,
+  createKey: 16,
+  enableKey: 17,
+  disableKey: 18,
+  scheduleKeyDeletion: 19,
+  cancelKeyDeletion: 20,
+  putKeyPolicy: 21,
+  setKeyRotation: 22,
+  rotateKeyOnDemand: 23,
+  importParameters: 24,
+  importKeyMaterial: 25,
+  deleteImportedKeyMaterial: 26,
+  putRows: 27,
+  createExternalKey: 28,
+  rotateExternalKey: 29,
+  revoke: 30,
+  restore: 31,
+  wrapForImport: 32,
+  /** Done when their time came, asked by nobody. */
+  rotateKeyAutomatically: 48,
+  expireKeyMaterial: 49,
+  deleteKey: 50,
+  /** Encryptions under an external key version, reserved ahead. */
+  reserveEncryptions: 51,
+  start: 64,
+  stop: 65,
+  unlock: 66,
+  advanceClock: 67,
+  rotateRoot: 68,
+} as const
+export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
+
+export const RECORD_SOURCES = { use: 1, control: 2, boundary: 3 } as const
+export type RecordSource = keyof typeof RECORD_SOURCES
+
+/** A row that was written: enough to find it, nothing of what stands in it. */
+export interface RowChange {
+  readonly kind: RowKind
+  readonly id: string
+  readonly revision: number
+}
+
+/** The boundary's own fields. `max` is in bytes. */
+export const OWN_FIELDS = {
+  boundaryOperation: { code: 64, type: 'code', codes: BOUNDARY_OPERATIONS },
+  /** Which socket asked; `boundary`: nobody did, its time had come. */
+  source: { code: 65, type: 'code', codes: RECORD_SOURCES },
+  outcome: { code: 66, type: 'code', codes: OUTCOMES },
+  /** The protocol's error name, or the boundary's. */
+  error: { code: 67, type: 'string', max: 128 },
+  /** Row id of the key; with two keys, of the source. */
+  keyId: { code: 68, type: 'string', max: 512 },
+  keyRevision: { code: 69, type: 'u64' },
+  materialId: { code: 70, type: 'string', max: 64 },
+  destinationKeyId: { code: 71, type: 'string', max: 512 },
+  destinationKeyRevision: { code: 72, type: 'u64' },
+  destinationMaterialId: { code: 73, type: 'string', max: 64 },
+  /** The canonical bytes of the encryption context, the very ones that were authenticated. */
+  context: { code: 74, type: 'bytes', min: 2, max: 49152 },
+  destinationContext: { code: 75, type: 'bytes', min: 2, max: 49152 },
+  /** SHA-256 of the additional data of an external encryption, as the provider sent it. */
+  aadDigest: { code: 76, type: 'bytes', min: 32, max: 32 },
+  /** Bytes that were made or encrypted: a size, nothing more. */
+  size: { code: 77, type: 'u64' },
+  /** How many requests this record stands for. */
+  count: { code: 78, type: 'u64' },
+  /** What a transition changed, for example `Enabled>PendingDeletion`, with its date. */
+  transition: { code: 79, type: 'string', max: 256 },
+  policyDigest: { code: 80, type: 'bytes', min: 32, max: 32 },
+  /** SHA-256 of the public key under which material was wrapped or is to be wrapped. */
+  wrappingKeyDigest: { code: 81, type: 'bytes', min: 32, max: 32 },
+  /** Lifecycle time, where it is not real time. */
+  lifecycleTime: { code: 82, type: 'u64' },
+  changes: { code: 83, type: 'changes' },
+} as const satisfies Record<
+  string,
+  | { code: number; type: 'code'; codes: Readonly<Record<string, number>> }
+  | { code: number; type: 'string'; max: number }
+  | { code: number; type: 'bytes'; min: number; max: number }
+  | { code: number; type: 'u64' }
+  | { code: number; type: 'changes' }
+>
+
+/** Asserted fields in their encoding, checked by `checkAsserted`: the boundary copies the bytes and need not read them. */
+declare const checked: unique symbol
+export type EncodedAsserted = Buffer & { readonly [checked]: true }
+
+export interface RecordFields {
+  readonly asserted?: Asserted | EncodedAsserted
+  readonly boundaryOperation?: BoundaryOperation
+  readonly source?: RecordSource
+  readonly outcome?: keyof typeof OUTCOMES
+  readonly error?: string
+  readonly keyId?: string
+  readonly keyRevision?: number
+  readonly materialId?: string
+  readonly destinationKeyId?: string
+  readonly destinationKeyRevision?: number
+  readonly destinationMaterialId?: string
+  readonly context?: Buffer
+  readonly destinationContext?: Buffer
+  readonly aadDigest?: Buffer
+  readonly size?: number
+  readonly count?: number
+  readonly transition?: string
+  readonly policyDigest?: Buffer
+  readonly wrappingKeyDigest?: Buffer
+  readonly lifecycleTime?: number
+  readonly changes?: readonly RowChange[]
+}
+
+/** What `decodeRecord` gives: `asserted` always as fields. */
+export type DecodedRecord = Omit<RecordFields, 'asserted'> & { readonly asserted: Asserted }
+
+type OwnField = keyof typeof OWN_FIELDS
+type OwnSpec =
+  | { readonly code: number; readonly type: 'code'; readonly codes: Readonly<Record<string, number>> }
+  | { readonly code: number; readonly type: 'string'; readonly max: number }
+  | { readonly code: number; readonly type: 'bytes'; readonly min: number; readonly max: number }
+  | { readonly code: number; readonly type: 'u64' }
+  | { readonly code: number; readonly type: 'changes' }
+
+const byCode = (a: readonly [string, { code: number }], b: readonly [string, { code: number }]) => a[1].code - b[1].code
+const assertedList = (Object.entries(ASSERTED_FIELDS) as Array<[AssertedField, { code: number; max: number }]>).sort(
+  byCode,
+)
+const ownList = (Object.entries(OWN_FIELDS) as Array<[OwnField, OwnSpec]>).sort(byCode)
+const assertedByCode = new Map(assertedList.map(([name, spec]) => [spec.code, { name, max: spec.max }]))
+const ownByCode = new Map(ownList.map(([name, spec]) => [spec.code, { name, spec }]))
+const FIRST_OWN = 64
+const kindByCode = new Map<number, RowKind>(
+  Object.entries(ROW_KINDS).map(([kind, spec]) => [spec.code, kind as RowKind]),
+)
+
+const MAX_RECORD = 0x3_0000
+/** One record is encoded at a time, into this; what is returned is a copy of its size. */
+const scratch = Buffer.allocUnsafeSlow(MAX_RECORD)
+
+function putHead(at: number, code: number, length: number): void {
+  scratch[at] = code
+  scratch[at + 1] = length >>> 8
+  scratch[at + 2] = length & 0xff
+}
+
+function putString(at: number, name: string, code: number, text: string, max: number): number {
+  // UTF-8 takes at most three bytes a unit of UTF-16: measure only what could be too long.
+  if (text.length * 3 > max && Buffer.byteLength(text) > max)
+    throw new RangeError(`${name} is longer than ${max} bytes`)
+  const length = scratch.write(text, at + 3)
+  putHead(at, code, length)
+  return at + 3 + length
+}
+
+function putBytes(at: number, code: number, bytes: Uint8Array): number {
+  putHead(at, code, bytes.length)
+  scratch.set(bytes, at + 3)
+  return at + 3 + bytes.length
+}
+
+function putNumber(at: number, name: string, code: number, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${name} must be a non-negative safe integer`)
+  putHead(at, code, 8)
+  scratch.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at + 3)
+  scratch.writeUInt32BE(value >>> 0, at + 7)
+  return at + 11
+}
+
+function putChanges(at: number, code: number, changes: readonly RowChange[]): number {
+  let end = at + 5
+  for (const change of changes) {
+    // 523: a kind, a length, the longest id and a revision. A value may be 65535 bytes, so the last change must begin 523 before that.
+    if (end - at - 3 > 0xffff - 523) throw new RangeError('more changes than a record can hold')
+    if (Buffer.byteLength(change.id) > 512) throw new RangeError('the id of a change is longer than 512 bytes')
+    scratch[end] = ROW_KINDS[change.kind].code
+    const length = scratch.write(change.id, end + 3)
+    scratch.writeUInt16BE(length, end + 1)
+    end += 3 + length
+    if (!Number.isSafeInteger(change.revision) || change.revision < 0) throw new RangeError('revision out of range')
+    scratch.writeUInt32BE(Math.floor(change.revision / 0x1_0000_0000), end)
+    scratch.writeUInt32BE(change.revision >>> 0, end + 4)
+    end += 8
+  }
+  putHead(at, code, end - at - 3)
+  scratch.writeUInt16BE(changes.length, at + 3)
+  return end
+}
+
+function putAsserted(from: number, asserted: Asserted): number {
+  let at = from
+  for (let i = 0; i < assertedList.length; i++) {
+    const [name, spec] = assertedList[i] as (typeof assertedList)[number]
+    const value = asserted[name]
+    if (value === undefined || value === '') continue
+    if (typeof value !== 'string') throw new TypeError(`${name} must be a string`)
+    at = putString(at, name, spec.code, value, spec.max)
+  }
+  return at
+}
+
+function putOwn(at: number, name: OwnField, spec: OwnSpec, value: unknown): number {
+  switch (spec.type) {
+    case 'code': {
+      const code = Object.hasOwn(spec.codes, value as string) ? spec.codes[value as string] : undefined
+      if (code === undefined) throw new RangeError(`${name} has no such code`)
+      putHead(at, spec.code, 1)
+      scratch[at + 3] = code
+      return at + 4
+    }
+    case 'string':
+      if (typeof value !== 'string') throw new TypeError(`${name} must be a string`)
+      return value === '' ? at : putString(at, name, spec.code, value, spec.max)
+    case 'bytes':
+      if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be bytes`)
+      if (value.length < spec.min || value.length > spec.max) throw new RangeError(`${name} has the wrong length`)
+      return putBytes(at, spec.code, value)
+    case 'u64':
+      return putNumber(at, name, spec.code, value as number)
+    case 'changes':
+      return putChanges(at, spec.code, value as readonly RowChange[])
+  }
+}
+
+/** The asserted fields alone, as they travel on the sockets and stand in a record. Throws `RangeError` for a field longer than its `max`. */
+export function encodeAsserted(asserted: Asserted): EncodedAsserted {
+  const end = putAsserted(0, asserted)
+  return Buffer.from(scratch.subarray(0, end)) as EncodedAsserted
+}
+
+/** Walks asserted fields without decoding them: known codes, rising, not empty, within `max`, UTF-8. Throws `FormatError`; returns the same bytes. */
+export function checkAsserted(bytes: Buffer): EncodedAsserted {
+  let last = 0
+  const reader = new Reader(bytes)
+  while (reader.left > 0) last = readAssertedField(reader, last, undefined)
+  return bytes as EncodedAsserted
+}
+
+export function decodeAsserted(bytes: Buffer): Asserted {
+  const asserted: Record<string, string> = {}
+  let last = 0
+  const reader = new Reader(bytes)
+  while (reader.left > 0) last = readAssertedField(reader, last, asserted)
+  return asserted
+}
+
+function readAssertedField(reader: Reader, last: number, into: Record<string, string> | undefined): number {
+  const code = reader.u8()
+  if (code <= last) throw new FormatError('fields out of order')
+  const spec = assertedByCode.get(code)
+  if (spec === undefined) throw new FormatError(`no asserted field has code ${code}`)
+  const value = reader.short()
+  if (value.length === 0 || value.length > spec.max) throw new FormatError(`${spec.name} has the wrong length`)
+  if (!isUtf8(value)) throw new FormatError(`${spec.name} is not UTF-8`)
+  if (into !== undefined) into[spec.name] = value.toString('utf8')
+  return code
+}
+
+/**
+ * The record's bytes. Fields that are undefined or empty strings are left out. Throws `RangeError` or `TypeError` for a value that its field does not allow;
+ * what is no field of the tables is not looked at, so it cannot get in.
+ */
+export function encodeRecord(fields: RecordFields): Buffer {
+  scratch[0] = RECORD_VERSION
+  let at = 1
+  const asserted = fields.asserted
+  if (asserted instanceof Uint8Array) {
+    scratch.set(asserted, at)
+    at += asserted.length
+  } else if (asserted !== undefined) {
+    at = putAsserted(at, asserted)
+  }
+  for (let i = 0; i < ownList.length; i++) {
+    const [name, spec] = ownList[i] as (typeof ownList)[number]
+    const value = fields[name]
+    if (value !== undefined) at = putOwn(at, name, spec, value)
+  }
+  return Buffer.from(scratch.subarray(0, at))
+}
+
+/** Strict: refuses unknown fields, fields out of order, lengths out of bounds, and anything that `encodeRecord` would not have written. */
+export function decodeRecord(bytes: Buffer): DecodedRecord {
+  const reader = new Reader(bytes)
+  if (reader.u8() !== RECORD_VERSION) throw new FormatError('not a record of this version')
+  const asserted: Record<string, string> = {}
+  const own: Record<string, unknown> = {}
+  let last = 0
+  while (reader.left > 0) {
+    const code = bytes[reader.offset] as number
+    if (code < FIRST_OWN) {
+      last = readAssertedField(reader, last, asserted)
+      continue
+    }
+    if (code <= last) throw new FormatError('fields out of order')
+    const field = ownByCode.get(code)
+    if (field === undefined) throw new FormatError(`no field has code ${code}`)
+    reader.u8()
+    own[field.name] = readOwn(field.name, field.spec, reader.short())
+    last = code
+  }
+  return { asserted, ...own }
+}
+
+function readOwn(name: string, spec: OwnSpec, value: Buffer): unknown {
+  const wrong = () => new FormatError(`${name} has the wrong length`)
+  switch (spec.type) {
+    case 'code': {
+      if (value.length !== 1) throw wrong()
+      const word = Object.entries(spec.codes).find(([, code]) => code === value[0])
+      if (word === undefined) throw new FormatError(`${name} has no code ${value[0]}`)
+      return word[0]
+    }
+    case 'string':
+      if (value.length === 0 || value.length > spec.max) throw wrong()
+      if (!isUtf8(value)) throw new FormatError(`${name} is not UTF-8`)
+      return value.toString('utf8')
+    case 'bytes':
+      if (value.length < spec.min || value.length > spec.max) throw wrong()
+      return value
+    case 'u64':
+      if (value.length !== 8) throw wrong()
+      return new Reader(value).u64()
+    case 'changes':
+      return readChanges(value)
+  }
+}
+
+function readChanges(value: Buffer): RowChange[] {
+  const reader = new Reader(value)
+  const count = reader.u16()
+  const changes: RowChange[] = []
+  for (let i = 0; i < count; i++) {
+    const kind = kindByCode.get(reader.u8())
+    if (kind === undefined) throw new FormatError('a change of no kind of row')
+    const id = reader.short()
+    if (id.length > 512 || !isUtf8(id)) throw new FormatError('the id of a change is no id')
+    changes.push({ kind, id: id.toString('utf8'), revision: reader.u64() })
+  }
+  reader.end()
+  return changes
+}
