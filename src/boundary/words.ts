@@ -170,6 +170,9 @@ export const ASSERTED_FIELDS = {
   reason: { code: 15, max: 256 },
   /** Ids of what the request was about when it is not a key: alias name, key store id, principal ARN. */
   subject: { code: 16, max: 512 },
+  /** Where a provider says that its caller's request came from: the private network and its endpoint. */
+  claimedSourceVpc: { code: 17, max: 128 },
+  claimedSourceVpce: { code: 18, max: 128 },
 } as const
 export type AssertedField = keyof typeof ASSERTED_FIELDS
 export type Asserted = { readonly [F in AssertedField]?: string }

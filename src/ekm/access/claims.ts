@@ -1,0 +1,40 @@
+/**
+ * What a provider asserts of its own caller: evidence and, later, input of the owner's policy; never authentication. Claims go into the record
+ * as claims, cut to the record's bounds.
+ */
+import { ASSERTED_FIELDS, type Asserted, type AssertedField } from '../../boundary/words.ts'
+
+export interface Claims {
+  readonly requestId?: string
+  readonly operation?: string
+  readonly principal?: string
+  readonly keyArn?: string
+  readonly viaService?: string
+  readonly sourceVpc?: string
+  readonly sourceVpce?: string
+}
+
+/** For requests that ended before their claims could be read. */
+export const NO_CLAIMS: Claims = {}
+
+/** Cuts `text` to the field's bytes of UTF-8, never inside a character. */
+export function clip(field: AssertedField, text: string): string {
+  const max = ASSERTED_FIELDS[field].max
+  // UTF-8 takes at most three bytes a unit of UTF-16.
+  if (text.length * 3 <= max || Buffer.byteLength(text) <= max) return text
+  const bytes = Buffer.from(text)
+  let end = max
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
+}
+
+/** Leaves out what is absent or empty, and cuts what is too long. */
+export function asserted(fields: { readonly [F in AssertedField]?: string | undefined }): Asserted {
+  const result: { [F in AssertedField]?: string } = {}
+  for (const name in fields) {
+    const field = name as AssertedField
+    const value = fields[field]
+    if (value !== undefined && value !== '') result[field] = clip(field, value)
+  }
+  return result
+}

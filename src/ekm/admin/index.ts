@@ -1,0 +1,16 @@
+/** Administration of an owner's key manager over its boundary's control socket, for the CLI, `--dev` services and the demo. */
+export {
+  type CredentialInfo,
+  createCredential,
+  deleteCredential,
+  type GivenCredential,
+  importFile,
+  listCredentials,
+  type NewCredential,
+  newAccessKeyId,
+} from './credentials.ts'
+export { createKey, describeKey, isKeyUse, type KeyInfo, type KeyUse, listKeys, rotateKey } from './keys.ts'
+export { AdminError } from './rows.ts'
+export { restore, revoke, type SwitchResult } from './switches.ts'
+export { createTenant, listTenants, type TenantInfo, tenantOrOnly } from './tenants.ts'
+export { wrapForImport } from './wrap.ts'

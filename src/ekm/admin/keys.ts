@@ -1,0 +1,161 @@
+/** External keys: made, listed and rotated in the owner's boundary, over its control socket. */
+import type { BoundaryControl } from '../../boundary/client/api.ts'
+import { readKeyHeader } from '../../boundary/crypto/sealed.ts'
+import { ALL_SWITCH, decodeSwitch, tenantSwitch } from '../../boundary/service/keys/switches.ts'
+import { BoundaryError, type Row } from '../../boundary/words.ts'
+import { isKeyId, keyRowId, MAX_KEY_ID, splitKeyRowId } from '../keys/names.ts'
+import { AdminError, allRows, currentRow, operator, type ReadControl } from './rows.ts'
+import { findTenant } from './tenants.ts'
+
+export interface KeyInfo {
+  /** `<tenant>/<external key id>`: what revoke and restore take. */
+  readonly key: string
+  readonly tenant: string
+  readonly keyId: string
+  readonly state: 'Enabled' | 'Revoked'
+  /** Why it is revoked: by itself, with its tenant, or with everything. */
+  readonly revokedBy: readonly ('key' | 'tenant' | 'all')[]
+  readonly usage: 'both' | 'encrypt' | 'decrypt' | 'none'
+  readonly backing: 'software' | 'token'
+  /** `id:…` or `label:…` of the object in the token; empty for software. */
+  readonly tokenObject: string
+  readonly version: number
+  readonly versions: number
+  /** Milliseconds since 1970, of lifecycle time. */
+  readonly created: number
+  readonly rotated: number
+}
+
+export type KeyUse = 'both' | 'encrypt' | 'decrypt' | 'none'
+
+const USES: Readonly<Record<KeyUse, { mayEncrypt: boolean; mayDecrypt: boolean }>> = {
+  both: { mayEncrypt: true, mayDecrypt: true },
+  encrypt: { mayEncrypt: true, mayDecrypt: false },
+  decrypt: { mayEncrypt: false, mayDecrypt: true },
+  none: { mayEncrypt: false, mayDecrypt: false },
+}
+
+export function isKeyUse(text: string): text is KeyUse {
+  return Object.hasOwn(USES, text)
+}
+
+export interface NewKey {
+  readonly tenant: string
+  readonly keyId: string
+  readonly usage: KeyUse
+  /** `id:<hex>` or `label:<text>` of an object in the token; undefined makes the key in the software boundary. */
+  readonly tokenObject?: string | undefined
+}
+
+const TOKEN_OBJECT = /^(?:id:(?:[0-9a-fA-F]{2}){1,64}|label:.{1,64})$/
+
+/** Throws `AdminError` where the id is malformed or taken, or the tenant is missing. */
+export async function createKey(
+  control: ReadControl & Pick<BoundaryControl, 'createExternalKey'>,
+  { tenant, keyId, usage, tokenObject }: NewKey,
+): Promise<KeyInfo> {
+  checkKeyId(keyId)
+  if (tokenObject !== undefined && !TOKEN_OBJECT.test(tokenObject))
+    throw new AdminError('Name the object in the token as id:HEX (its CKA_ID) or label:TEXT (its CKA_LABEL).')
+  await findTenant(control, tenant)
+  const id = keyRowId(tenant, keyId)
+  try {
+    const backing = tokenObject === undefined ? 'SEALED' : 'TOKEN'
+    const input = { id, scope: tenant, tenant, backing, tokenObject: tokenObject ?? '', ...USES[usage] } as const
+    return await infoOf(control, await control.createExternalKey(input, operator('CreateKey', id)))
+  } catch (error) {
+    throw explained(error, { AlreadyExists: `A key ${id} exists, or did once: the id of an external key is for ever.` })
+  }
+}
+
+export function checkKeyId(keyId: string): void {
+  if (!isKeyId(keyId))
+    throw new AdminError(
+      `The id of an external key has 1 to ${MAX_KEY_ID} letters, digits, ".", "-" and "_"; ${JSON.stringify(keyId)} has not.`,
+    )
+}
+
+export async function* listKeys(control: ReadControl, tenant?: string): AsyncGenerator<KeyInfo> {
+  for await (const row of allRows(control, 'key')) {
+    if (tenant === undefined || row.scope === tenant) yield await infoOf(control, row)
+  }
+}
+
+export async function describeKey(control: ReadControl, key: string): Promise<KeyInfo> {
+  const row = await currentRow(control, 'key', await resolveKey(control, key))
+  if (row === undefined) throw noKey(key)
+  return infoOf(control, row)
+}
+
+/** New material under the same id; what older versions encrypted still decrypts. */
+export async function rotateKey(
+  control: ReadControl & Pick<BoundaryControl, 'rotateExternalKey'>,
+  key: string,
+): Promise<KeyInfo> {
+  const id = await resolveKey(control, key)
+  try {
+    return await infoOf(control, await control.rotateExternalKey(id, operator('RotateKey', id)))
+  } catch (error) {
+    throw explained(error, {
+      KeyRevoked: `The key ${id} is revoked; restore it before rotating it.`,
+      KeyGone: `There is no key ${id}.`,
+    })
+  }
+}
+
+/** The row id of a key that was given as `<tenant>/<key id>`, or as a key id that only one tenant has. Throws `AdminError`. */
+export async function resolveKey(control: ReadControl, key: string): Promise<string> {
+  if (splitKeyRowId(key) !== undefined) {
+    if ((await currentRow(control, 'key', key)) === undefined) throw noKey(key)
+    return key
+  }
+  if (!isKeyId(key)) throw noKey(key)
+  const found: string[] = []
+  for await (const row of allRows(control, 'key')) if (row.id.endsWith(`/${key}`)) found.push(row.id)
+  const [only] = found
+  if (only === undefined) throw noKey(key)
+  if (found.length > 1) throw new AdminError(`Several tenants have a key ${key}; say which: ${found.join(' or ')}`)
+  return only
+}
+
+export function noKey(key: string): AdminError {
+  return new AdminError(`There is no key ${key}. See: holdfast ekm key list`)
+}
+
+/** A refusal of the boundary in words, where there are some for its code. */
+export function explained(error: unknown, texts: Readonly<Record<string, string>>): unknown {
+  if (!(error instanceof BoundaryError)) return error
+  const text = texts[error.code]
+  return text === undefined ? error : new AdminError(text)
+}
+
+async function infoOf(control: ReadControl, row: Row): Promise<KeyInfo> {
+  const header = readKeyHeader(row.body ?? Buffer.alloc(0))
+  const names = splitKeyRowId(row.id) ?? { tenant: row.scope, keyId: row.id }
+  const revokedBy: KeyInfo['revokedBy'][number][] = []
+  if (header.state !== 'Enabled') revokedBy.push('key')
+  if (await isOff(control, tenantSwitch(names.tenant))) revokedBy.push('tenant')
+  if (await isOff(control, ALL_SWITCH)) revokedBy.push('all')
+  const current = header.materials.find(material => material.state === 'CURRENT')
+  const usage = (Object.keys(USES) as KeyUse[]).find(
+    use => USES[use].mayEncrypt === header.mayEncrypt && USES[use].mayDecrypt === header.mayDecrypt,
+  )
+  return {
+    key: row.id,
+    ...names,
+    state: revokedBy.length === 0 ? 'Enabled' : 'Revoked',
+    revokedBy,
+    usage: usage ?? 'none',
+    backing: header.backing === 'TOKEN' ? 'token' : 'software',
+    tokenObject: header.tokenObject,
+    version: Number.parseInt(current?.id ?? '0', 16),
+    versions: header.materials.length,
+    created: header.createdAt,
+    rotated: current?.createdAt ?? 0,
+  }
+}
+
+async function isOff(control: ReadControl, id: string): Promise<boolean> {
+  const row = await currentRow(control, 'switch', id)
+  return row?.body ? decodeSwitch(row.body).revoked : false
+}

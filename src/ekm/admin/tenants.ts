@@ -1,0 +1,69 @@
+/** Tenants: path prefixes of the XKS proxy API, each with its own keys and credentials. */
+import type { PutRow } from '../../boundary/client/api.ts'
+import type { Row } from '../../boundary/words.ts'
+import { isTenantName, MAX_PREFIX, uriPath } from '../keys/names.ts'
+import { readTenant, type Tenant, type TenantBody, writeTenant } from '../keys/tenants.ts'
+import { AdminError, allRows, change, currentRow, type ReadControl, type WriteControl } from './rows.ts'
+
+export interface TenantInfo {
+  readonly tenant: string
+  /** What the provider is to be told: `XksProxyUriPath`. */
+  readonly uriPath: string
+  readonly created: number
+  readonly clients: readonly string[]
+  readonly credentials: readonly string[]
+}
+
+const MAX_NAME = 256
+const MAX_CLIENTS = 32
+
+/** Throws `AdminError` where the name is malformed or taken. */
+export function createTenant(
+  control: WriteControl,
+  name: string,
+  clients: readonly string[] = [],
+): Promise<TenantInfo> {
+  if (!isTenantName(name))
+    throw new AdminError(
+      `A tenant is a path prefix of at most ${MAX_PREFIX} letters, digits, "-" and "_", in segments divided by "/" (or "/" alone for no prefix); ${JSON.stringify(name)} is not one.`,
+    )
+  if (clients.length > MAX_CLIENTS || clients.some(client => client === '' || client.length > MAX_NAME))
+    throw new AdminError(`Give at most ${MAX_CLIENTS} client names, each of 1 to ${MAX_NAME} characters.`)
+  return change(control, 'CreateTenant', name, async () => {
+    if ((await currentRow(control, 'tenant', name)) !== undefined)
+      throw new AdminError(`The tenant ${name} exists already. See: holdfast ekm tenant list`)
+    const body: TenantBody = { v: 1, created: Date.now(), clients, credentials: {} }
+    return { rows: [tenantRow(name, 0, body)], result: infoOf({ ...body, name }) }
+  })
+}
+
+export async function listTenants(control: ReadControl): Promise<TenantInfo[]> {
+  const tenants: TenantInfo[] = []
+  for await (const row of allRows(control, 'tenant')) tenants.push(infoOf(readTenant(row)))
+  return tenants
+}
+
+/** The tenant meant: the one given, or the only one there is. Throws `AdminError`. */
+export async function tenantOrOnly(control: ReadControl, name: string | undefined): Promise<string> {
+  if (name !== undefined) return (await findTenant(control, name)).tenant.name
+  const tenants = await listTenants(control)
+  const [only] = tenants
+  if (only === undefined) throw new AdminError('There is no tenant yet. Make one: holdfast ekm tenant create PREFIX')
+  if (tenants.length > 1) throw new AdminError('There are several tenants; say which one with --tenant PREFIX.')
+  return only.tenant
+}
+
+/** Throws `AdminError` where there is none. */
+export async function findTenant(control: ReadControl, name: string): Promise<{ row: Row; tenant: Tenant }> {
+  const row = await currentRow(control, 'tenant', name)
+  if (row === undefined) throw new AdminError(`There is no tenant ${name}. Make it: holdfast ekm tenant create ${name}`)
+  return { row, tenant: readTenant(row) }
+}
+
+export function tenantRow(name: string, expected: number, body: TenantBody): PutRow {
+  return { kind: 'tenant', id: name, scope: name, link: '', expected, body: writeTenant(body) }
+}
+
+function infoOf({ name, created, clients, credentials }: Tenant): TenantInfo {
+  return { tenant: name, uriPath: uriPath(name), created, clients, credentials: Object.keys(credentials) }
+}

@@ -1,0 +1,254 @@
+/**
+ * The inner core of the external key manager, the same for every protocol: an authenticated caller, its claims, a key and an operation go in; state
+ * and usage are judged, then the owner's policy, then the boundary does it. Every call ends in exactly one record: the boundary writes it for a
+ * use, and this file has it written for everything else, before the answer.
+ */
+import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../boundary/client/api.ts'
+import { readKeyHeader } from '../boundary/crypto/sealed.ts'
+import { ALL_SWITCH, decodeSwitch, tenantSwitch } from '../boundary/service/keys/switches.ts'
+import { type Asserted, BoundaryError, type BoundaryErrorCode, type KeyHeader, type Row } from '../boundary/words.ts'
+import type { Replica } from '../store/replica.ts'
+import type { AuthenticatedCaller } from './access/authenticate.ts'
+import { asserted, type Claims } from './access/claims.ts'
+import type { Policy } from './access/policy.ts'
+import type { Health, HealthMonitor } from './health.ts'
+import { keyRowId } from './keys/names.ts'
+
+/** Every way in which an authenticated call can fail; each protocol has its own name for each. */
+export type CoreErrorCode =
+  | 'KeyUnknown'
+  | 'KeyRevoked'
+  | 'UsageForbidden'
+  | 'PolicyDenied'
+  | 'BadCiphertext'
+  | 'KeyExhausted'
+  | 'Busy'
+  | 'Unavailable'
+  | 'Internal'
+
+/** Already recorded where it could be. `message` is for the caller. */
+export class CoreError extends Error {
+  readonly code: CoreErrorCode
+  constructor(code: CoreErrorCode, message: string) {
+    super(message)
+    this.name = 'CoreError'
+    this.code = code
+  }
+}
+
+export type CoreOperation = 'encrypt' | 'decrypt' | 'metadata' | 'health'
+
+export interface Call {
+  readonly caller: AuthenticatedCaller
+  readonly claims: Claims
+  readonly operation: CoreOperation
+  /** The external key's id within the caller's tenant; empty where the operation has none. */
+  readonly keyId: string
+  /** Ours, for finding the record. */
+  readonly requestId: string
+  /** The protocol's name for each failure, for the record. */
+  readonly errorNames: Readonly<Record<CoreErrorCode, string>>
+}
+
+export interface KeyDescription {
+  readonly enabled: boolean
+  readonly mayEncrypt: boolean
+  readonly mayDecrypt: boolean
+}
+
+export interface CoreOptions {
+  readonly boundary: Pick<BoundaryUse, 'externalEncrypt' | 'externalDecrypt' | 'record'>
+  readonly replica: Pick<Replica, 'get' | 'peek' | 'refresh'>
+  readonly policy: Policy
+  readonly health: HealthMonitor
+  /** For the operator's log: what should not happen. */
+  readonly onDefect: (error: unknown) => void
+}
+
+const MESSAGES: Readonly<Record<CoreErrorCode, string>> = {
+  KeyUnknown: 'There is no external key of this id at this path.',
+  KeyRevoked: 'The owner has revoked the external key, or every key at this path.',
+  UsageForbidden: 'The external key is not meant for this operation.',
+  PolicyDenied: 'The policy of the owner does not allow this operation.',
+  BadCiphertext:
+    'The ciphertext, its metadata, initialization vector or authentication tag, or the additional authenticated data is not what this key has made.',
+  KeyExhausted: 'The external key has been used for as many encryptions as are safe; its owner must rotate it.',
+  Busy: 'Too many requests are being handled; try again.',
+  Unavailable: 'The key manager does not answer; try again.',
+  Internal: 'The key manager failed; its operator finds the cause in its log.',
+}
+
+/** What the boundary's refusals are here. It has recorded them, but for those that it could not. */
+const OF_BOUNDARY: Partial<Record<BoundaryErrorCode, CoreErrorCode>> = {
+  KeyGone: 'KeyUnknown',
+  KeyRevoked: 'KeyRevoked',
+  KeyDisabled: 'KeyRevoked',
+  InvalidState: 'KeyRevoked',
+  InvalidKeyUsage: 'UsageForbidden',
+  InvalidCiphertext: 'BadCiphertext',
+  LimitExceeded: 'KeyExhausted',
+  Locked: 'Unavailable',
+  Unavailable: 'Unavailable',
+  TokenUnavailable: 'Unavailable',
+  DiskFull: 'Unavailable',
+}
+
+const NEEDED_USAGE = { encrypt: 'mayEncrypt', decrypt: 'mayDecrypt' } as const
+
+const headers = new WeakMap<KeyRow, KeyHeader>()
+function headerOf(row: KeyRow): KeyHeader {
+  let header = headers.get(row)
+  if (header === undefined) {
+    header = readKeyHeader(row.body ?? Buffer.alloc(0))
+    headers.set(row, header)
+  }
+  return header
+}
+
+export class Core {
+  readonly #options: CoreOptions
+
+  constructor(options: CoreOptions) {
+    this.#options = options
+  }
+
+  encrypt(call: Call, plaintext: Buffer, aad: Buffer, integrity: boolean): Promise<ExternalCiphertext> {
+    const { boundary } = this.#options
+    return this.#use(call, (key, facts) => boundary.externalEncrypt(key, plaintext, aad, integrity, facts))
+  }
+
+  decrypt(call: Call, ciphertext: ExternalCiphertext, aad: Buffer): Promise<Buffer> {
+    const { boundary } = this.#options
+    return this.#use(call, (key, facts) => boundary.externalDecrypt(key, ciphertext, aad, facts))
+  }
+
+  /** What a provider may know of a key. A revoked one is described, as not enabled. */
+  async describe(call: Call): Promise<KeyDescription> {
+    const key = await this.#find(call)
+    if (key === undefined) return this.#refuse(call, 'KeyUnknown')
+    const header = headerOf(key)
+    await this.#authorize(call, header)
+    const enabled = header.state === 'Enabled' && !(await this.#switchedOff(call))
+    await this.#record(call, 'allowed', '')
+    return { enabled, mayEncrypt: header.mayEncrypt, mayDecrypt: header.mayDecrypt }
+  }
+
+  /** Of the key manager, on its own test key; never on the keys of a customer, and never a question of policy. */
+  async health(call: Call): Promise<Health> {
+    if (await this.#switchedOff(call)) return this.#refuse(call, 'KeyRevoked')
+    const health = await this.#options.health.current()
+    if (!health.ok) return this.#refuse(call, 'Internal')
+    await this.#record(call, 'allowed', '')
+    return health
+  }
+
+  /** The record of an authenticated call that its protocol refuses by itself, under that protocol's name. */
+  async refused(call: Call, errorName: string): Promise<void> {
+    await this.#record(call, 'failed', errorName)
+  }
+
+  /** Refuses because there is too much to do. */
+  busy(call: Call): Promise<never> {
+    return this.#refuse(call, 'Busy')
+  }
+
+  async #use<T>(call: Call, run: (key: KeyRow, facts: Asserted) => Promise<T>): Promise<T> {
+    const facts = factsOf(call)
+    for (let attempt = 1; ; attempt++) {
+      const key = await this.#find(call)
+      if (key === undefined) return this.#refuse(call, 'KeyUnknown')
+      const header = headerOf(key)
+      await this.#judge(call, header)
+      try {
+        return await run(key, facts)
+      } catch (error) {
+        if (!(error instanceof BoundaryError)) throw error
+        // The row was changed meanwhile, by the owner or by whoever can write the database: the boundary's word counts.
+        if (error.code === 'StaleKey' && attempt === 1) this.#options.replica.refresh(key, error.row)
+        else throw this.#translated(error)
+      }
+    }
+  }
+
+  async #find(call: Call): Promise<KeyRow | undefined> {
+    const { replica } = this.#options
+    const id = keyRowId(call.caller.tenant, call.keyId)
+    const known = replica.peek('key', id)
+    if (known !== undefined) return (known ?? undefined) as KeyRow | undefined
+    try {
+      return (await replica.get('key', id)) as KeyRow | undefined
+    } catch (error) {
+      if (error instanceof BoundaryError && error.code === 'LimitExceeded') return this.#refuse(call, 'Busy')
+      throw this.#translated(error)
+    }
+  }
+
+  /** State and usage, as far as they are known here; the boundary judges both again, and its judgement is the one that counts. */
+  async #judge(call: Call, header: KeyHeader): Promise<void> {
+    if (header.state !== 'Enabled') await this.#refuse(call, 'KeyRevoked')
+    const { operation } = call
+    if (operation === 'encrypt' || operation === 'decrypt') {
+      if (!header[NEEDED_USAGE[operation]]) await this.#refuse(call, 'UsageForbidden')
+    }
+    await this.#authorize(call, header)
+  }
+
+  async #authorize(call: Call, header: KeyHeader): Promise<void> {
+    if (!this.#options.policy(call, header)) await this.#refuse(call, 'PolicyDenied')
+  }
+
+  async #switchedOff(call: Call): Promise<boolean> {
+    const { replica } = this.#options
+    for (const id of [ALL_SWITCH, tenantSwitch(call.caller.tenant)]) {
+      let row: Row | null | undefined = replica.peek('switch', id)
+      try {
+        if (row === undefined) row = await replica.get('switch', id)
+      } catch (error) {
+        throw this.#translated(error)
+      }
+      if (row?.body && decodeSwitch(row.body).revoked) return true
+    }
+    return false
+  }
+
+  async #refuse(call: Call, code: CoreErrorCode): Promise<never> {
+    await this.#record(call, code === 'PolicyDenied' ? 'denied' : 'failed', call.errorNames[code])
+    throw new CoreError(code, MESSAGES[code])
+  }
+
+  /** Nothing is answered without its record: where it cannot be written, the answer is that there is none. */
+  async #record(call: Call, outcome: 'allowed' | 'denied' | 'failed', error: string): Promise<void> {
+    const keyId = call.keyId === '' ? '' : keyRowId(call.caller.tenant, call.keyId)
+    try {
+      await this.#options.boundary.record({ outcome, error, keyId, asserted: factsOf(call), count: 0 })
+    } catch (cause) {
+      throw this.#translated(cause)
+    }
+  }
+
+  #translated(error: unknown): CoreError {
+    const code = error instanceof BoundaryError ? (OF_BOUNDARY[error.code] ?? 'Internal') : 'Internal'
+    if (code === 'Internal') this.#options.onDefect(error)
+    return new CoreError(code, MESSAGES[code])
+  }
+}
+
+function factsOf({ caller, claims, operation, requestId }: Call): Asserted {
+  return asserted({
+    operation: `${caller.protocol}:${operation}`,
+    requestId,
+    account: caller.tenant,
+    accessKeyId: caller.credentialId,
+    sourceIp: caller.sourceIp,
+    region: caller.region,
+    userAgent: caller.userAgent,
+    peer: caller.peerName,
+    viaService: claims.viaService,
+    claimedPrincipal: claims.principal,
+    claimedKeyArn: claims.keyArn,
+    claimedOperation: claims.operation,
+    claimedRequestId: claims.requestId,
+    claimedSourceVpc: claims.sourceVpc,
+    claimedSourceVpce: claims.sourceVpce,
+  })
+}

@@ -1,0 +1,86 @@
+/**
+ * Health of the key manager behind this front end: real cryptography on the boundary's own test key, in the background, so that an answer takes no
+ * time and is never older than a minute ("GetHealthStatus").
+ */
+import type { BoundaryUse } from '../boundary/client/api.ts'
+
+/** Real milliseconds between two checks, and the age above which a result is not given any more. */
+export const CHECK_INTERVAL_MS = 20_000
+export const MAX_AGE_MS = 60_000
+/** A failure is asked about again much sooner: it may have been over a moment later. */
+export const MAX_FAILURE_AGE_MS = 1000
+
+export interface Health {
+  readonly ok: boolean
+  /** For the operator; never sent to callers. */
+  readonly detail: string
+  /** Of the boundary; empty while it was never reached. */
+  readonly boundaryId: string
+  readonly version: string
+  readonly rootKind: string
+  /** What could not be done to protect the boundary's process. */
+  readonly warnings: readonly string[]
+}
+
+export class HealthMonitor {
+  readonly #boundary: Pick<BoundaryUse, 'selfTest' | 'status'>
+  readonly #monotonic: () => number
+  #last: { readonly health: Health; readonly at: number } | undefined
+  #running: Promise<Health> | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(boundary: Pick<BoundaryUse, 'selfTest' | 'status'>, monotonic: () => number = () => performance.now()) {
+    this.#boundary = boundary
+    this.#monotonic = monotonic
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.check(), CHECK_INTERVAL_MS)
+    this.#timer.unref()
+    void this.check()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  /** The latest result that is not older than a minute; a fresh one where there is none. Never rejects. */
+  current(): Promise<Health> {
+    const last = this.#last
+    if (last !== undefined) {
+      const maxAge = last.health.ok ? MAX_AGE_MS : MAX_FAILURE_AGE_MS
+      if (this.#monotonic() - last.at <= maxAge) return Promise.resolve(last.health)
+    }
+    return this.check()
+  }
+
+  /** Checks now; those who ask at the same time share one check. Never rejects. */
+  check(): Promise<Health> {
+    this.#running ??= this.#check().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #check(): Promise<Health> {
+    const at = this.#monotonic()
+    let health: Health
+    try {
+      const status = await this.#boundary.status()
+      const known = {
+        boundaryId: status.boundaryId,
+        version: status.version,
+        rootKind: status.rootKind,
+        warnings: status.warnings,
+      }
+      if (status.locked) health = { ...known, ok: false, detail: 'The boundary is locked: run holdfast unlock.' }
+      else health = { ...known, ...(await this.#boundary.selfTest()) }
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : 'the boundary does not answer'
+      const { boundaryId = '', version = '', rootKind = '' } = this.#last?.health ?? {}
+      health = { ok: false, detail, boundaryId, version, rootKind, warnings: [] }
+    }
+    this.#last = { health, at }
+    return health
+  }
+}
