@@ -35,7 +35,7 @@ export function loadConfig<S extends z.ZodType>(
   options: LoadOptions = {},
 ): z.output<S> {
   const { document, lines } = read(file)
-  const raw = document.toJS({ maxAliasCount: 0 }) ?? {}
+  const raw = plain(file, document)
   return complete(definition, raw, {
     ...options,
     file,
@@ -109,6 +109,15 @@ function read(file: string): { document: Document.Parsed; lines: LineCounter } {
     )
   }
   return { document, lines }
+}
+
+/** The document as values. Aliases are refused: they make a small file large. */
+function plain(file: string, document: Document.Parsed): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 0 }) ?? {}
+  } catch {
+    throw new ConfigError(file, [{ path: '', line: undefined, message: 'aliases (*name) may not be used' }])
+  }
 }
 
 /** Finds the line of a setting, or of the nearest section above it. With `key`, the line of that name inside the section. */

@@ -1,0 +1,80 @@
+/**
+ * `holdfast check-config FILE`: says everything that is wrong with a service's configuration, without starting anything.
+ */
+import type { Command } from 'commander'
+import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
+import { type KmsConfig, kmsConfig } from '../config/kms.ts'
+import { loadConfig } from '../config/load.ts'
+import { ConfigError, formatProblem } from '../config/problems.ts'
+import { type Setting, settings } from '../config/tree.ts'
+
+const services = { kms: kmsConfig, ekm: ekmConfig } as const
+type Service = keyof typeof services
+
+interface Options {
+  readonly service?: Service
+  readonly settings?: boolean
+  readonly files: boolean
+}
+
+/** Adds the command. Exit status: 0 right, 1 wrong, with each problem on a line of stderr. */
+export function registerCheckConfig(program: Command): void {
+  program
+    .command('check-config')
+    .description('check a configuration file whole, and name every problem with its line')
+    .argument('[file]', 'YAML or JSON file of a service')
+    .addOption(
+      program
+        .createOption('--service <service>', 'which service it is for (default: the one that fits better)')
+        .choices(Object.keys(services)),
+    )
+    .option('--no-files', 'leave the files that it names unread (for a check on another machine)')
+    .option('--settings', 'print every setting of the service instead, with type, default and meaning')
+    .action((file: string | undefined, options: Options) => {
+      if (options.settings) {
+        for (const setting of settings(services[options.service ?? 'kms'].schema)) console.log(formatSetting(setting))
+        return
+      }
+      if (file === undefined) program.error('holdfast check-config: name the file to check')
+      else process.exitCode = check(file, options)
+    })
+}
+
+function check(file: string, options: Options): number {
+  const tried = (options.service ? [options.service] : (['kms', 'ekm'] as const)).map(service =>
+    attempt(file, service, options),
+  )
+  const right = tried.find(result => result.error === undefined)
+  if (right) {
+    console.log(`${file}: a right configuration of holdfast ${right.service}`)
+    return 0
+  }
+  const nearest = tried.toSorted((a, b) => (a.error?.problems.length ?? 0) - (b.error?.problems.length ?? 0))[0]
+  for (const problem of nearest?.error?.problems ?? []) console.error(formatProblem(file, problem))
+  if (options.service === undefined)
+    console.error(`(read as a configuration of holdfast ${nearest?.service}; --service chooses)`)
+  return 1
+}
+
+function attempt(
+  file: string,
+  service: Service,
+  options: Options,
+): { service: Service; error: ConfigError | undefined } {
+  try {
+    load(file, service, options)
+    return { service, error: undefined }
+  } catch (error) {
+    if (error instanceof ConfigError) return { service, error }
+    throw error
+  }
+}
+
+function load(file: string, service: Service, { files }: Options): KmsConfig | EkmConfig {
+  return service === 'kms' ? loadConfig(file, kmsConfig, { files }) : loadConfig(file, ekmConfig, { files })
+}
+
+function formatSetting({ path, type, required, default: value, description }: Setting): string {
+  const note = required ? 'required' : value === undefined ? 'optional' : `default ${value}`
+  return type === 'section' ? `${path}: ${description}` : `${path} (${type}, ${note}): ${description}`
+}
