@@ -79,7 +79,9 @@ export function compileArn(text: string, options: ArnOptions): TextMatcher {
         if (to < 0) return false
       }
       const codes = fixed[index] ?? resolve(parts[index] ?? [], context, false)
-      if (codes === undefined || !globMatch(codes, subject, from, to)) return false
+      if (codes === undefined) return false
+      const anything = codes.length === 1 && codes[0] === STAR
+      if (!anything && !globMatch(codes, subject, from, to)) return false
       from = to + 1
     }
     return true
