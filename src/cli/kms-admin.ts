@@ -9,6 +9,7 @@ import { connectControl } from '../boundary/client/control.ts'
 import { BoundaryError } from '../boundary/words.ts'
 import { rootArn, serviceRoleArn } from '../kms/access/principal-names.ts'
 import * as admin from '../kms/admin/index.ts'
+import { columns } from './table.ts'
 
 export const DEFAULT_KMS_DATA = './holdfast-kms'
 
@@ -310,19 +311,4 @@ function collectTag(tag: string, all: Tags): Tags {
 
 function time(milliseconds: number): string {
   return new Date(milliseconds).toISOString()
-}
-
-/** Rows as aligned columns under their names. */
-function columns(rows: readonly object[]): string {
-  const names = Object.keys(rows[0] ?? {})
-  const cells = [names.map(name => name.toUpperCase()), ...rows.map(row => Object.values(row).map(String))]
-  const widths = names.map((_, at) => Math.max(...cells.map(line => line[at]?.length ?? 0)))
-  return cells
-    .map(line =>
-      line
-        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
 }

@@ -27,7 +27,8 @@ class Rows {
       [...this.all.values()]
         .filter(row => row.kind === kind && row.id > after && row.body !== null)
         .sort((a, b) => (a.id < b.id ? -1 : 1))
-        .slice(0, max),
+        // A page bounded in bytes: here never more than two rows.
+        .slice(0, Math.min(max, 2)),
     putRows: async (rows, asserted) => {
       const { meanwhile } = this
       this.meanwhile = undefined
