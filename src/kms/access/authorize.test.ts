@@ -29,7 +29,6 @@ function ask(caller: Caller, changes: Partial<AccessQuestion>): Verdict {
     resourceAccount: ACCOUNT,
     crossAccount: true,
     keyPolicy: undefined,
-    manager: 'CUSTOMER',
     context: NOBODY,
     grants: undefined,
     ...changes,
@@ -202,7 +201,6 @@ describe('policies that nobody writes', () => {
     ask(caller, {
       permission,
       keyPolicy: compilePolicy('key', policy),
-      manager: 'AWS',
       context: new FactsContext({ ...facts, caller }),
     }) === 'allowed'
   const everything = [

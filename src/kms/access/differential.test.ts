@@ -337,7 +337,6 @@ test('the compiled evaluator decides as the documented algorithm does', t => {
       resourceAccount: ACCOUNT,
       crossAccount: true,
       keyPolicy: keyPolicy === undefined ? undefined : compilePolicy('key', policyBytes(keyPolicy)),
-      manager: undefined,
       context: contextOf(Object.fromEntries(lower)),
       grants: undefined,
     })

@@ -100,7 +100,6 @@ describe('promise 5: denied unless allowed', () => {
           resourceAccount: ACCOUNT,
           crossAccount: accessOf(operation).crossAccount,
           keyPolicy: permission.on === 'any' || permission.on === 'alias' ? undefined : openKey,
-          manager: undefined,
           context: contextOf({}),
           grants: undefined,
         }) === 'allowed',

@@ -11,7 +11,7 @@
  * - `authorize.ts`: `authorize(question): Verdict`, `denialMessage(verdict, question): string`.
  * - `defaults.ts`: `defaultKeyPolicy(account): Buffer`, `providerManagedKeyPolicy(account, region, service): Buffer`.
  */
-import type { KeyHeader, KeyManager } from '../../boundary/words.ts'
+import type { KeyHeader } from '../../boundary/words.ts'
 import type { ConditionKey } from './condition-keys.ts'
 
 /** `service`: a service of the provider, which calls through its own role in an account. */
@@ -139,8 +139,6 @@ export interface AccessQuestion {
   readonly crossAccount: boolean
   /** The key's policy; undefined where only identity policies count (aliases, lists, CreateKey, custom key stores). */
   readonly keyPolicy: CompiledPolicy | undefined
-  /** Who manages the key; undefined with no key. */
-  readonly manager: KeyManager | undefined
   readonly context: RequestContext
   readonly grants: GrantCheck | undefined
 }

@@ -292,7 +292,7 @@ describe('policies', () => {
     assert.ok(caller !== undefined)
     return authorize({
       ...{ caller, permission, resource: '*', resourceAccount: ACCOUNT, crossAccount: false, keyPolicy: undefined },
-      ...{ manager: undefined, context: contextOf({}), grants: undefined },
+      ...{ context: contextOf({}), grants: undefined },
     })
   }
   test('are in force when put, and no more when deleted', async () => {
