@@ -1,0 +1,189 @@
+/**
+ * The opcode table: every operation of both sockets with its code, where it may be asked, and how request and answer stand in the frame.
+ * A code is for ever. The dispatcher and both clients walk this table; docs/formats/sockets.md is checked against it.
+ */
+import type { Writer } from '../../bytes.ts'
+import { FormatError, type Reader } from '../../bytes.ts'
+import { BOUNDARY_ERRORS, BoundaryError } from '../../words.ts'
+import { bool, bytes, type Codec, fixed, list, nothing, optional, struct, text, u16, u32, u64, word } from './codec.ts'
+import * as s from './shapes.ts'
+
+export type SocketKind = 'use' | 'control'
+
+export interface Operation<I, O> {
+  readonly code: number
+  readonly sockets: readonly SocketKind[]
+  readonly request: Codec<I>
+  readonly answer: Codec<O>
+}
+
+const use = ['use'] as const
+const control = ['control'] as const
+const both = ['use', 'control'] as const
+
+const op = <I, O>(
+  code: number,
+  sockets: readonly SocketKind[],
+  request: Codec<I>,
+  answer: Codec<O>,
+): Operation<I, O> => ({ code, sockets, request, answer })
+
+const { asserted, keyRef, context, plaintext, message, materialId, rowId, keyRow } = s
+const ofKey = struct({ id: rowId, asserted })
+const random = bytes(1024)
+
+export const OPERATIONS = {
+  status: op(1, both, nothing, s.status),
+  writeSets: op(2, use, struct({ after: u64, max: u32 }), list(s.writeSet, 1 << 16)),
+  checkRows: op(3, use, list(s.row, 1 << 12), list(s.rowCheck, 1 << 12)),
+  openSecret: op(4, use, s.row, bytes(1 << 19)),
+  record: op(5, use, s.recordEntry, nothing),
+  putRows: op(6, both, struct({ rows: list(s.putRow, 1 << 12), asserted }), list(s.row, 1 << 12)),
+  getRow: op(7, control, struct({ kind: s.rowKind, id: rowId }), optional(s.row)),
+  listRows: op(8, control, struct({ kind: s.rowKind, after: rowId, max: u32 }), list(s.row, 1 << 16)),
+
+  encrypt: op(16, use, struct({ key: keyRef, plaintext, context, asserted }), s.encryptResult),
+  decrypt: op(17, use, struct({ key: keyRef, message, context, asserted }), struct({ plaintext, materialId })),
+  reEncrypt: op(
+    18,
+    use,
+    struct({
+      source: keyRef,
+      message,
+      sourceContext: context,
+      destination: keyRef,
+      destinationContext: context,
+      asserted,
+    }),
+    struct({ ciphertext: message, materialId, sourceMaterialId: materialId }),
+  ),
+  generateDataKey: op(
+    19,
+    use,
+    struct({ key: keyRef, bytes: u16, wantPlaintext: bool, context, asserted }),
+    struct({ ciphertext: message, materialId, plaintext: optional(random) }),
+  ),
+  generateRandom: op(20, use, struct({ bytes: u16, asserted }), random),
+  externalEncrypt: op(
+    21,
+    use,
+    struct({ key: keyRef, plaintext, aad: bytes(1 << 16), integrity: bool, asserted }),
+    s.externalCiphertext,
+  ),
+  externalDecrypt: op(
+    22,
+    use,
+    struct({ key: keyRef, ciphertext: s.externalCiphertext, aad: bytes(1 << 16), asserted }),
+    plaintext,
+  ),
+  selfTest: op(23, use, nothing, struct({ ok: bool, detail: text(1024) })),
+
+  createKey: op(32, use, struct({ input: s.createKey, asserted }), keyRow),
+  enableKey: op(33, use, ofKey, keyRow),
+  disableKey: op(34, use, ofKey, keyRow),
+  scheduleKeyDeletion: op(35, use, struct({ id: rowId, pendingWindowDays: u16, asserted }), keyRow),
+  cancelKeyDeletion: op(36, use, ofKey, keyRow),
+  putKeyPolicy: op(37, use, struct({ id: rowId, policy: bytes(1 << 17), asserted }), keyRow),
+  setKeyRotation: op(38, use, struct({ id: rowId, enabled: bool, periodDays: u16, asserted }), keyRow),
+  rotateKeyOnDemand: op(39, use, ofKey, keyRow),
+  importParameters: op(
+    40,
+    use,
+    struct({ id: rowId, algorithm: s.wrappingAlgorithm, modulusBits: s.modulusBits, asserted }),
+    struct({ token: bytes(6144), publicKey: bytes(4096), validTo: u64 }),
+  ),
+  importKeyMaterial: op(
+    41,
+    use,
+    struct({ id: rowId, input: s.importMaterial, asserted }),
+    struct({ row: keyRow, materialId }),
+  ),
+  deleteImportedKeyMaterial: op(
+    42,
+    use,
+    struct({ id: rowId, materialId, asserted }),
+    struct({ row: keyRow, materialId }),
+  ),
+
+  unlock: op(64, control, bytes(1024), nothing),
+  createExternalKey: op(65, control, struct({ input: s.externalKeyInput, asserted }), keyRow),
+  rotateExternalKey: op(66, control, ofKey, keyRow),
+  revoke: op(67, control, struct({ target: s.revokeTarget, asserted }), nothing),
+  restore: op(68, control, struct({ target: s.revokeTarget, asserted }), nothing),
+  wrapForImport: op(
+    69,
+    control,
+    struct({
+      publicKey: bytes(4096),
+      algorithm: s.wrappingAlgorithm,
+      material: optional(fixed(32)),
+      keepAs: optional(struct({ id: rowId, scope: text(1024), tenant: text(128) })),
+      asserted,
+    }),
+    struct({ wrapped: bytes(1024), fingerprint: fixed(32) }),
+  ),
+  advanceClock: op(70, control, u64, u64),
+  stop: op(71, control, nothing, nothing),
+} as const
+
+export type OperationName = keyof typeof OPERATIONS
+export type InputOf<N extends OperationName> = (typeof OPERATIONS)[N] extends Operation<infer I, infer _O> ? I : never
+export type OutputOf<N extends OperationName> = (typeof OPERATIONS)[N] extends Operation<infer _I, infer O> ? O : never
+
+/** First frame of a client. */
+export interface ClientHello {
+  readonly version: number
+}
+/** First frame of the boundary: what a client must know before it asks. */
+export interface ServerHello {
+  readonly version: number
+  readonly socket: SocketKind
+  readonly service: 'kms' | 'ekm'
+  readonly boundaryId: string
+  /** The root has not been given: everything but `status` and `unlock` is answered with Locked. */
+  readonly locked: boolean
+  /** Write sets above this number are pushed on this connection; the client fetches the others. */
+  readonly lastWriteSet: number
+}
+
+const MAGIC = Buffer.from('HLDF')
+const magic: Codec<undefined> = {
+  name: "raw(4) 'HLDF'",
+  write: w => w.raw(MAGIC),
+  read: r => {
+    if (!r.raw(MAGIC.length).equals(MAGIC)) throw new FormatError('not this protocol')
+    return undefined
+  },
+}
+export const clientHello: Codec<ClientHello & { magic: undefined }> = struct({ magic, version: u16 })
+export const serverHello: Codec<ServerHello & { magic: undefined }> = struct({
+  magic,
+  version: u16,
+  socket: word<SocketKind>({ use: 0, control: 1 }),
+  service: word<'kms' | 'ekm'>({ kms: 0, ekm: 1 }),
+  boundaryId: text(32),
+  locked: bool,
+  lastWriteSet: u64,
+})
+
+/**
+ * An answer says which write set it must not overtake (0: none), then the operation's own answer. The client hands it on when that set
+ * was handled.
+ */
+export const answerHead: Codec<number> = u64
+
+const errorCode = word(BOUNDARY_ERRORS)
+const errorRow = optional(s.row)
+export const failure: Codec<BoundaryError> = {
+  name: 'u8 error code, detail: string, row: bool [row]',
+  write: (w: Writer, error: BoundaryError) => {
+    errorCode.write(w, error.code)
+    w.string(error.detail.slice(0, 4096))
+    errorRow.write(w, error.row)
+  },
+  read: (r: Reader) => {
+    const code = errorCode.read(r)
+    const detail = r.string()
+    return new BoundaryError(code, detail, errorRow.read(r))
+  },
+}

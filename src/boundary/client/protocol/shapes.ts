@@ -1,0 +1,260 @@
+/**
+ * Codecs of the shapes in api.ts and words.ts. Maximal lengths are part of the protocol: they are checked here and nowhere later.
+ */
+import { FormatError } from '../../bytes.ts'
+import { decodeRow, encodeRow } from '../../crypto/rows.ts'
+import { MAX_WRITE_SET_BYTES } from '../../journal/types.ts'
+import { checkAsserted, type EncodedAsserted } from '../../record.ts'
+import {
+  ASSERTED_FIELDS,
+  BACKINGS,
+  EXPIRATION_MODELS,
+  KEY_MANAGERS,
+  KEY_ORIGINS,
+  OUTCOMES,
+  ROW_KINDS,
+  type Row,
+  type RowKind,
+} from '../../words.ts'
+import type {
+  BoundaryStatus,
+  CreateKey,
+  EncryptionContext,
+  EncryptResult,
+  ExternalCiphertext,
+  ImportMaterial,
+  KeyRow,
+  PutRow,
+  RecordEntry,
+  RevokeTarget,
+} from '../api.ts'
+import {
+  bool,
+  bytes,
+  type Codec,
+  fixed,
+  list,
+  nullable,
+  oneOf,
+  optional,
+  struct,
+  text,
+  u8,
+  u16,
+  u32,
+  u64,
+  word,
+} from './codec.ts'
+
+/** Row ids, and the links that name other rows. */
+export const rowId = text(512)
+const ROW_BODY = 1 << 19
+const CONTEXT_PAIRS = 4096
+const PLAINTEXT = 1 << 16
+/** All asserted fields at their longest, with their heads. */
+const ASSERTED_BYTES = Object.values(ASSERTED_FIELDS).reduce((sum, field) => sum + 3 + field.max, 0)
+
+export const rowKind: Codec<RowKind> = word(ROW_KINDS)
+
+/** Canonical bytes of a row, as docs/formats/rows.md has them. */
+export const row: Codec<Row> = {
+  name: 'u32 length, row',
+  write: (w, v) => w.long(encodeRow(v)),
+  read: r => decodeRow(r.long(ROW_BODY + 8192)),
+}
+export const keyRow: Codec<KeyRow> = {
+  name: row.name,
+  write: row.write,
+  read: r => {
+    const found = row.read(r)
+    if (found.kind !== 'key') throw new FormatError(`a row of kind ${found.kind} where a key must stand`)
+    return found as KeyRow
+  },
+}
+
+/** A write set with its rows as the journal holds them: the boundary passes them on without reading them. */
+export interface RawWriteSet {
+  readonly number: number
+  readonly rows: Buffer
+}
+export const writeSet: Codec<RawWriteSet> = struct<RawWriteSet>({ number: u64, rows: bytes(MAX_WRITE_SET_BYTES) })
+
+/** Names the sealed key of a use. The row itself comes only after the boundary has asked for it. */
+export interface KeyRef {
+  readonly id: string
+  readonly revision: number
+  /** SHA-256 of the row's canonical bytes. */
+  readonly digest: Buffer
+  readonly row: KeyRow | undefined
+}
+
+export const keyRef: Codec<KeyRef> = {
+  name: 'id: string(512), revision: u64, digest: raw(32), row: bool [row]',
+  write: (w, v) => {
+    w.string(v.id).u64(v.revision).raw(v.digest)
+    bool.write(w, v.row !== undefined)
+    if (v.row !== undefined) keyRow.write(w, v.row)
+  },
+  read: r => ({
+    id: rowId.read(r),
+    revision: r.u64(),
+    digest: r.raw(32),
+    row: bool.read(r) ? keyRow.read(r) : undefined,
+  }),
+}
+
+const pairText = text(0xffff)
+export const context: Codec<EncryptionContext> = {
+  name: `u16 count × (name: string, value: string)`,
+  write: (w, pairs) => {
+    w.u16(pairs.length)
+    for (const [name, value] of pairs) w.string(name).string(value)
+  },
+  read: r => {
+    const count = r.u16()
+    if (count > CONTEXT_PAIRS || count * 4 > r.left) throw new FormatError(`${count} context pairs`)
+    const pairs: (readonly [string, string])[] = []
+    for (let i = 0; i < count; i++) pairs.push([pairText.read(r), pairText.read(r)])
+    return pairs
+  },
+}
+
+/** What the front end asserts, in the bytes of the record: the boundary walks them, and copies them without reading. */
+export const asserted: Codec<EncodedAsserted> = {
+  name: `asserted fields of a record: bytes(${ASSERTED_BYTES})`,
+  write: (w, v) => w.long(v),
+  read: r => checkAsserted(r.long(ASSERTED_BYTES)),
+}
+
+export const plaintext = bytes(PLAINTEXT)
+export const message = bytes(PLAINTEXT)
+export const materialId = text(64)
+
+export const encryptResult: Codec<EncryptResult> = struct<EncryptResult>({ ciphertext: message, materialId })
+
+export const putRow: Codec<PutRow> = struct<PutRow>({
+  kind: rowKind,
+  id: rowId,
+  scope: text(1024),
+  link: text(2048),
+  expected: u64,
+  body: nullable(bytes(ROW_BODY)),
+})
+
+export const createKey: Codec<CreateKey> = struct<CreateKey>({
+  id: rowId,
+  scope: text(1024),
+  account: text(64),
+  origin: word(KEY_ORIGINS),
+  manager: word(KEY_MANAGERS),
+  managerService: text(128),
+  policy: bytes(1 << 17),
+  keyStoreId: rowId,
+  xksKeyId: text(128),
+  rows: list(putRow, 64),
+})
+
+export const importMaterial: Codec<ImportMaterial> = struct<ImportMaterial>({
+  token: bytes(6144),
+  wrapped: bytes(6144),
+  expirationModel: word(EXPIRATION_MODELS),
+  validTo: u64,
+  importType: oneOf('', 'NEW_KEY_MATERIAL', 'EXISTING_KEY_MATERIAL'),
+  description: text(1024),
+  materialId,
+})
+
+export const wrappingAlgorithm = oneOf('RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1')
+const modulusCodec: Codec<number> = u16
+export const modulusBits: Codec<2048 | 3072 | 4096> = {
+  name: 'u16',
+  write: (w, v) => modulusCodec.write(w, v),
+  read: r => {
+    const bits = modulusCodec.read(r)
+    if (bits !== 2048 && bits !== 3072 && bits !== 4096) throw new FormatError('a modulus size that is not offered')
+    return bits
+  },
+}
+
+export type SentRecord = Omit<RecordEntry, 'asserted'> & { readonly asserted: EncodedAsserted }
+export const recordEntry: Codec<SentRecord> = struct<SentRecord>({
+  outcome: word(OUTCOMES),
+  error: text(128),
+  keyId: rowId,
+  asserted,
+  count: u64,
+})
+
+export const externalCiphertext: Codec<ExternalCiphertext> = struct<ExternalCiphertext>({
+  iv: bytes(16),
+  ciphertext: message,
+  tag: bytes(16),
+  metadata: bytes(20),
+  integrityValue: optional(fixed(32)),
+})
+
+export const externalKeyInput = struct<{
+  id: string
+  scope: string
+  tenant: string
+  backing: keyof typeof BACKINGS
+  tokenObject: string
+  mayEncrypt: boolean
+  mayDecrypt: boolean
+}>({
+  id: rowId,
+  scope: text(1024),
+  tenant: text(128),
+  backing: word(BACKINGS),
+  tokenObject: text(512),
+  mayEncrypt: bool,
+  mayDecrypt: bool,
+})
+
+const TARGETS = ['all', 'tenant', 'key'] as const
+export const revokeTarget: Codec<RevokeTarget> = {
+  name: 'u8 (0 all, 1 tenant, 2 key), name: string(512)',
+  write: (w, v) => {
+    if ('all' in v) w.u8(0).string('')
+    else if ('tenant' in v) w.u8(1).string(v.tenant)
+    else w.u8(2).string(v.key)
+  },
+  read: r => {
+    const target = TARGETS[r.u8()]
+    const name = rowId.read(r)
+    if (target === undefined) throw new FormatError('an unknown target')
+    return target === 'all' ? { all: true } : target === 'tenant' ? { tenant: name } : { key: name }
+  },
+}
+
+export const status: Codec<BoundaryStatus> = struct<BoundaryStatus>({
+  service: oneOf('kms', 'ekm'),
+  boundaryId: text(32),
+  version: text(64),
+  pid: u32,
+  locked: bool,
+  rootKind: oneOf('keyfile', 'passphrase', 'pkcs11'),
+  rootGeneration: u32,
+  lastWriteSet: u64,
+  logSize: u64,
+  logOrigin: text(256),
+  logKey: text(512),
+  dev: bool,
+  lifecycleNow: u64,
+  keys: u32,
+  warnings: list(text(2048), 64),
+})
+
+/** What `checkRows` says of one row. */
+export const rowCheck: Codec<'ok' | Row | undefined> = {
+  name: 'u8 (0 never existed, 1 ok, 2 other) [row]',
+  write: (w, v) => {
+    w.u8(v === undefined ? 0 : v === 'ok' ? 1 : 2)
+    if (v !== undefined && v !== 'ok') row.write(w, v)
+  },
+  read: r => {
+    const kind = u8.read(r)
+    if (kind > 2) throw new FormatError('an unknown answer')
+    return kind === 0 ? undefined : kind === 1 ? 'ok' : row.read(r)
+  },
+}

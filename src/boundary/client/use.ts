@@ -1,0 +1,175 @@
+/**
+ * The front end's side of the use socket. A use sends id, revision and digest of its key; only where the boundary has not opened that key yet
+ * is it repeated once, with the sealed key.
+ */
+import { decodeRows, rowDigest } from '../crypto/rows.ts'
+import { encodeAsserted } from '../record.ts'
+import { type Asserted, BoundaryError, type Row } from '../words.ts'
+import type { BoundaryUse, KeyRow, OnWriteSet } from './api.ts'
+import { Connection, type ConnectionState } from './connection.ts'
+import type { InputOf, OperationName, OutputOf } from './protocol/operations.ts'
+import type { KeyRef } from './protocol/shapes.ts'
+
+export interface ConnectUse {
+  /** Path of `use.sock`. */
+  readonly socket: string
+  readonly onWriteSet: OnWriteSet
+  /**
+   * Told of every connection and every loss, with the reason. At `connected` its promise is awaited before write sets are handed on: fetch there, by
+   * `writeSets`, what the store lacks. When it rejects the connection is given up and tried again. With `hello.locked` there is nothing to fetch: the
+   * boundary ends the connection when it is unlocked.
+   */
+  readonly onState?: (state: ConnectionState) => void | Promise<void>
+}
+
+export type UseConnection = BoundaryUse & {
+  readonly connected: boolean
+  /** For good; what waits is rejected with Unavailable. */
+  close(): void
+}
+
+/** Rows of one `checkRows` request: bytes, well below the largest frame. */
+const CHECK_BYTES = 1 << 19
+const CHECK_ROWS = 1024
+
+/** A row object never changes: its digest is computed once. */
+const digests = new WeakMap<Row, Buffer>()
+function digestOf(row: Row): Buffer {
+  let digest = digests.get(row)
+  if (digest === undefined) {
+    digest = rowDigest(row)
+    digests.set(row, digest)
+  }
+  return digest
+}
+
+const refTo = (row: KeyRow, whole: boolean): KeyRef => ({
+  id: row.id,
+  revision: row.revision,
+  digest: digestOf(row),
+  row: whole ? row : undefined,
+})
+
+export const asAsserted = (fields: Asserted) => {
+  try {
+    return encodeAsserted(fields)
+  } catch (error) {
+    throw new BoundaryError('InvalidRequest', error instanceof RangeError ? error.message : 'asserted fields')
+  }
+}
+
+/** Connects in the background and stays connected until `close`. */
+export function connectUse(options: ConnectUse): UseConnection {
+  const connection = new Connection({
+    socket: options.socket,
+    onWriteSet: options.onWriteSet,
+    onState: options.onState ?? (() => {}),
+  })
+  connection.keepOpen()
+  const ask = <N extends OperationName>(name: N, input: InputOf<N>): Promise<OutputOf<N>> =>
+    connection.request(name, input)
+
+  /** A use of one key, repeated once with the sealed key where the boundary asks for it. */
+  const use = async <N extends OperationName>(name: N, input: (whole: boolean) => InputOf<N>): Promise<OutputOf<N>> => {
+    try {
+      return await ask(name, input(false))
+    } catch (error) {
+      if (!(error instanceof BoundaryError) || error.code !== 'NeedSealedKey') throw error
+    }
+    return ask(name, input(true))
+  }
+  const ofKey =
+    <N extends 'enableKey' | 'disableKey' | 'cancelKeyDeletion' | 'rotateKeyOnDemand'>(name: N) =>
+    async (id: string, asserted: Asserted) =>
+      ask(name, { id, asserted: asAsserted(asserted) } as InputOf<N>)
+
+  return {
+    get connected() {
+      return connection.connected
+    },
+    close: () => connection.close(),
+
+    status: () => ask('status', undefined),
+    writeSets: async (after, max) =>
+      (await ask('writeSets', { after, max })).map(set => ({ number: set.number, rows: decodeRows(set.rows) })),
+    checkRows: async rows => {
+      const answers: Promise<OutputOf<'checkRows'>>[] = []
+      let part: Row[] = []
+      let bytes = 0
+      const send = () => {
+        if (part.length > 0) answers.push(ask('checkRows', part))
+        part = []
+        bytes = 0
+      }
+      for (const row of rows) {
+        const size = 256 + (row.body?.length ?? 0) + (row.id.length + row.scope.length + row.link.length) * 3
+        if (part.length === CHECK_ROWS || (bytes + size > CHECK_BYTES && part.length > 0)) send()
+        part.push(row)
+        bytes += size
+      }
+      send()
+      return (await Promise.all(answers)).flat()
+    },
+    openSecret: row => ask('openSecret', row),
+
+    encrypt: async (key, plaintext, context, asserted) => {
+      const sent = asAsserted(asserted)
+      return use('encrypt', whole => ({ key: refTo(key, whole), plaintext, context, asserted: sent }))
+    },
+    decrypt: async (key, message, context, asserted) => {
+      const sent = asAsserted(asserted)
+      return use('decrypt', whole => ({ key: refTo(key, whole), message, context, asserted: sent }))
+    },
+    reEncrypt: async (source, message, sourceContext, destination, destinationContext, asserted) => {
+      const sent = asAsserted(asserted)
+      return use('reEncrypt', whole => ({
+        source: refTo(source, whole),
+        message,
+        sourceContext,
+        destination: refTo(destination, whole),
+        destinationContext,
+        asserted: sent,
+      }))
+    },
+    generateDataKey: async (key, bytes, wantPlaintext, context, asserted) => {
+      const sent = asAsserted(asserted)
+      return use('generateDataKey', whole => ({
+        key: refTo(key, whole),
+        bytes,
+        wantPlaintext,
+        context,
+        asserted: sent,
+      }))
+    },
+    generateRandom: async (bytes, asserted) => ask('generateRandom', { bytes, asserted: asAsserted(asserted) }),
+    record: async entry => ask('record', { ...entry, asserted: asAsserted(entry.asserted) }),
+
+    createKey: async (input, asserted) => ask('createKey', { input, asserted: asAsserted(asserted) }),
+    enableKey: ofKey('enableKey'),
+    disableKey: ofKey('disableKey'),
+    cancelKeyDeletion: ofKey('cancelKeyDeletion'),
+    rotateKeyOnDemand: ofKey('rotateKeyOnDemand'),
+    scheduleKeyDeletion: async (id, pendingWindowDays, asserted) =>
+      ask('scheduleKeyDeletion', { id, pendingWindowDays, asserted: asAsserted(asserted) }),
+    putKeyPolicy: async (id, policy, asserted) => ask('putKeyPolicy', { id, policy, asserted: asAsserted(asserted) }),
+    setKeyRotation: async (id, enabled, periodDays, asserted) =>
+      ask('setKeyRotation', { id, enabled, periodDays, asserted: asAsserted(asserted) }),
+    importParameters: async (id, algorithm, modulusBits, asserted) =>
+      ask('importParameters', { id, algorithm, modulusBits, asserted: asAsserted(asserted) }),
+    importKeyMaterial: async (id, input, asserted) =>
+      ask('importKeyMaterial', { id, input, asserted: asAsserted(asserted) }),
+    deleteImportedKeyMaterial: async (id, materialId, asserted) =>
+      ask('deleteImportedKeyMaterial', { id, materialId, asserted: asAsserted(asserted) }),
+    putRows: async (rows, asserted) => ask('putRows', { rows, asserted: asAsserted(asserted) }),
+
+    externalEncrypt: async (key, plaintext, aad, integrity, asserted) => {
+      const sent = asAsserted(asserted)
+      return use('externalEncrypt', whole => ({ key: refTo(key, whole), plaintext, aad, integrity, asserted: sent }))
+    },
+    externalDecrypt: async (key, ciphertext, aad, asserted) => {
+      const sent = asAsserted(asserted)
+      return use('externalDecrypt', whole => ({ key: refTo(key, whole), ciphertext, aad, asserted: sent }))
+    },
+    selfTest: () => ask('selfTest', undefined),
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * What a boundary process is told when it starts, by the supervisor over the spawn's own channel: never in argv, and never a secret. The PIN of a
+ * token is named by the file or the variable that holds it.
+ */
+
+export type RootConfig =
+  /** A file of mode 0600 with the root key; made at the first start where it does not exist. */
+  | { readonly kind: 'keyfile'; readonly file: string }
+  /** Starts locked; the first `unlock` sets the passphrase. */
+  | { readonly kind: 'passphrase' }
+  | {
+      readonly kind: 'pkcs11'
+      /** Path of the vendor's module. */
+      readonly module: string
+      readonly token: { readonly label: string } | { readonly slot: number }
+      readonly pin: { readonly file: string } | { readonly environment: string }
+      /** Label of the root key in the token; made at the first start where it does not exist. */
+      readonly rootLabel: string
+      readonly sessions?: number
+      readonly deadlineMs?: number
+      readonly calls?: 'sync' | 'async'
+      readonly capabilities?: {
+        readonly tokenMakesIv?: boolean
+        readonly zeroIvRequired?: boolean
+        readonly invalidCiphertext?: readonly number[]
+      }
+    }
+
+export interface BoundaryLimits {
+  /** Sealed keys held open, newest use first. Default 20,000. */
+  readonly openKeys?: number
+  /** Below this many bytes of free space uses are refused. Default 64 MiB. */
+  readonly floorBytes?: number
+  /** Bytes kept aside, and given back for revoking when space is low. Default 8 MiB. */
+  readonly reserveBytes?: number
+  /** Requests of one connection that may be under way; beyond it the connection is not read. Default 4096. */
+  readonly inFlight?: number
+}
+
+export interface BoundaryConfig {
+  readonly service: 'kms' | 'ekm'
+  /** The boundary's own folder, closed to everyone else. Made at the first start. */
+  readonly folder: string
+  /** Marks a new folder for ever; an old folder must have been made the same way. */
+  readonly dev: boolean
+  readonly root: RootConfig
+  /** First line of the checkpoints and name of their signer, for example `kms.example.com/log`. */
+  readonly logOrigin: string
+  readonly limits?: BoundaryLimits
+  /** Where front end and boundary run as two users. */
+  readonly users?: {
+    readonly frontEnd: { readonly uid: number; readonly gid: number }
+    readonly boundary: { readonly uid: number; readonly gid: number }
+  }
+}
+
+/** What a boundary process tells the supervisor. */
+export type BoundaryMessage =
+  | {
+      readonly type: 'ready'
+      readonly pid: number
+      readonly locked: boolean
+      readonly useSocket: string
+      readonly controlSocket: string
+      readonly warnings: readonly string[]
+    }
+  | { readonly type: 'failed'; readonly reason: string }
+
+/** Why a boundary process ended. A supervisor starts it anew except after those that an operator must mend. */
+export const EXIT_CODES = {
+  /** Asked to, over the control socket. */
+  stopped: 0,
+  /** SIGTERM, or the supervisor is gone. */
+  terminated: 143,
+  /** The configuration, the folder or the root of trust must be changed by the operator. */
+  refused: 64,
+  /** The bytes of the journal are not what was written, or the clock is behind them. */
+  damaged: 65,
+  /** Something that should not happen. */
+  internal: 70,
+  /** A write or an fsync failed: nothing that was waiting has been answered. */
+  storage: 74,
+  /** Another boundary has this folder open. */
+  inUse: 75,
+} as const

@@ -1,0 +1,224 @@
+/**
+ * The book: what every row is now, and the one way to change it. A change is a record and its whole write set in one frame of the journal. It is in
+ * force from the moment it is appended (whatever is answered later stands behind it in the journal) and in the index from the moment it is durable.
+ */
+import { Reader, Writer } from '../bytes.ts'
+import { decodeRows, encodeRows, rowDigest } from '../crypto/rows.ts'
+import { readKeyHeader } from '../crypto/sealed.ts'
+import type { Appended, Journal, Location, OpenedWriteSet, ReplayedFrame } from '../journal/types.ts'
+import { encodeRecord, type RecordFields } from '../record.ts'
+import { BoundaryError, type Row, type RowKind } from '../words.ts'
+import { CLOCK_ROW, decodeOffset } from './clock.ts'
+import { type Entry, RowsIndex } from './index/rows-index.ts'
+import { dueAt } from './keys/due.ts'
+
+/** Where a row stands now, durable or about to be. */
+export interface Current {
+  readonly revision: number
+  readonly deleted: boolean
+  readonly digest: Buffer
+}
+
+interface Ahead extends Current {
+  readonly row: Row
+  /** Resolves when the row is durable. */
+  readonly durable: Promise<unknown>
+}
+
+/** Kinds whose bodies are small and needed at every use: kept in memory. */
+const PINNED = new Set<RowKind>(['switch', 'counter', 'clock'])
+const FORM = 1
+
+const nameOf = (kind: RowKind, id: string): string => `${kind} ${id}`
+
+export type OnWriteSet = (number: number, rows: Buffer) => void
+
+export class Book {
+  #index = new RowsIndex()
+  /** Body of each live row of a pinned kind, and due dates by key: both as of the durable state. */
+  #pinned = new Map<string, Buffer>()
+  #due = new Map<string, number>()
+  /** Rows that are in force and not durable yet. */
+  readonly #ahead = new Map<string, Ahead>()
+  #journal: Journal | undefined
+  #lastWriteSet = 0
+  /** Told of each write set when it is durable, in order. */
+  onWriteSet: OnWriteSet = () => {}
+  /** Told of each row at once when it is in force. */
+  onRow: (row: Row) => void = () => {}
+
+  attach(journal: Journal): void {
+    this.#journal = journal
+    this.#lastWriteSet = journal.lastWriteSet
+  }
+
+  /** Number of the last write set that `onWriteSet` was told of, or that was there before. */
+  get lastWriteSet(): number {
+    return this.#lastWriteSet
+  }
+
+  get journal(): Journal {
+    if (this.#journal === undefined) throw new BoundaryError('Locked')
+    return this.#journal
+  }
+
+  current(kind: RowKind, id: string): Current | undefined {
+    return this.#ahead.get(nameOf(kind, id)) ?? this.#index.get(kind, id)
+  }
+
+  /** The body of a pinned row: undefined where there is none. */
+  pinned(kind: RowKind, id: string): Buffer | undefined {
+    const name = nameOf(kind, id)
+    const ahead = this.#ahead.get(name)
+    if (ahead !== undefined) return ahead.row.body ?? undefined
+    return this.#pinned.get(name)
+  }
+
+  /** Ids of pinned rows of a kind. */
+  pinnedIds(kind: RowKind): string[] {
+    const prefix = `${kind} `
+    const ids = new Set<string>()
+    for (const name of this.#pinned.keys()) if (name.startsWith(prefix)) ids.add(name.slice(prefix.length))
+    for (const { row } of this.#ahead.values()) if (row.kind === kind) ids.add(row.id)
+    return [...ids].filter(id => this.pinned(kind, id) !== undefined)
+  }
+
+  live(kind: RowKind): number {
+    return this.#index.live(kind)
+  }
+
+  list(kind: RowKind, after: string, max: number): string[] {
+    return this.#index.list(kind, after, max)
+  }
+
+  /** Ids of live rows of a kind that point to `link`, those that are not durable yet included. */
+  linked(kind: RowKind, link: string): string[] {
+    const ids = new Set(this.#index.linked(kind, link))
+    for (const { row } of this.#ahead.values()) {
+      if (row.kind !== kind) continue
+      if (row.body !== null && row.link === link) ids.add(row.id)
+      else ids.delete(row.id)
+    }
+    return [...ids]
+  }
+
+  /** Keys of which something is due at or before `now`, of lifecycle time. */
+  dueBy(now: number): string[] {
+    const ids: string[] = []
+    for (const [id, at] of this.#due) if (at <= now) ids.push(id)
+    return ids
+  }
+
+  /** The current row, tombstones included, once it is durable; undefined where there never was one. */
+  async read(kind: RowKind, id: string): Promise<Row | undefined> {
+    const ahead = this.#ahead.get(nameOf(kind, id))
+    if (ahead !== undefined) {
+      await ahead.durable
+      return ahead.row
+    }
+    const entry = this.#index.get(kind, id)
+    if (entry === undefined) return undefined
+    const set = await this.journal.readWriteSet(entry.location)
+    const row = decodeRows(set.rows).find(each => each.kind === kind && each.id === id)
+    if (row === undefined || !rowDigest(row).equals(entry.digest)) {
+      throw new BoundaryError('Internal', 'the journal does not hold the row that the index names')
+    }
+    return row
+  }
+
+  /** Appends a record alone. Resolves when it is durable. */
+  record(fields: RecordFields): Promise<Appended> {
+    return this.journal.append(encodeRecord(fields))
+  }
+
+  /**
+   * Appends a record with the rows that it changes; each must be one revision above its current one. They are in force when this returns, and
+   * durable when the promise resolves. Throws, with nothing changed, where a revision does not follow.
+   */
+  commit(fields: RecordFields, rows: readonly Row[]): Promise<Appended> {
+    for (const row of rows) {
+      if (row.revision !== (this.current(row.kind, row.id)?.revision ?? 0) + 1) {
+        throw new BoundaryError('Conflict', `the ${row.kind} row was changed meanwhile`)
+      }
+    }
+    const encoded = encodeRows(rows)
+    const record = encodeRecord({
+      ...fields,
+      changes: rows.map(({ kind, id, revision }) => ({ kind, id, revision })),
+    })
+    const taken = rows.map(row => ({ row, digest: rowDigest(row) }))
+    const appended = this.journal.append(record, encoded)
+    const durable = appended.then(done => {
+      for (const { row, digest } of taken) {
+        this.#take(row, digest, done.location)
+        const name = nameOf(row.kind, row.id)
+        if (this.#ahead.get(name)?.row === row) this.#ahead.delete(name)
+      }
+      this.#lastWriteSet = done.writeSet
+      this.onWriteSet(done.writeSet, encoded)
+      return done
+    })
+    for (const { row, digest } of taken) {
+      const ahead: Ahead = { row, digest, revision: row.revision, deleted: row.body === null, durable }
+      this.#ahead.set(nameOf(row.kind, row.id), ahead)
+      this.onRow(row)
+    }
+    return durable
+  }
+
+  /** The durable state takes a row. */
+  #take(row: Row, digest: Buffer, location: Location): void {
+    const entry: Entry = { revision: row.revision, deleted: row.body === null, digest, location }
+    this.#index.set(row.kind, row.id, row.link, entry)
+    const name = nameOf(row.kind, row.id)
+    if (PINNED.has(row.kind)) {
+      if (row.body === null) this.#pinned.delete(name)
+      else this.#pinned.set(name, Buffer.from(row.body))
+    }
+    if (row.kind === 'key') {
+      const due = row.body === null ? 0 : dueAt(readKeyHeader(row.body))
+      if (due === 0) this.#due.delete(row.id)
+      else this.#due.set(row.id, due)
+    }
+  }
+
+  /** Offset of lifecycle time, in milliseconds. */
+  clockOffset(): number {
+    const body = this.pinned('clock', CLOCK_ROW)
+    return body === undefined ? 0 : decodeOffset(body)
+  }
+
+  replay(frame: ReplayedFrame): void {
+    const set: OpenedWriteSet | undefined = frame.writeSet
+    if (set === undefined) return
+    for (const row of decodeRows(set.rows)) this.#take(row, rowDigest(row), frame.location)
+  }
+
+  /** The durable state, for the journal's snapshot. */
+  state(): Buffer {
+    const writer = new Writer(1 << 16).u8(FORM)
+    this.#index.write(writer)
+    writer.u32(this.#pinned.size)
+    for (const [name, body] of this.#pinned) writer.string(name).short(body)
+    writer.u32(this.#due.size)
+    for (const [id, at] of this.#due) writer.string(id).u64(at)
+    return writer.done()
+  }
+
+  /** Takes the state of a snapshot; false, with nothing changed, where it has another form. */
+  restore(state: Buffer): boolean {
+    const reader = new Reader(state)
+    if (reader.u8() !== FORM) return false
+    const index = RowsIndex.read(reader)
+    if (index === undefined) return false
+    const pinned = new Map<string, Buffer>()
+    for (let left = reader.u32(); left > 0; left--) pinned.set(reader.string(), Buffer.from(reader.short()))
+    const due = new Map<string, number>()
+    for (let left = reader.u32(); left > 0; left--) due.set(reader.string(), reader.u64())
+    reader.end()
+    this.#index = index
+    this.#pinned = pinned
+    this.#due = due
+    return true
+  }
+}

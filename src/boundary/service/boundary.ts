@@ -1,0 +1,246 @@
+/**
+ * The boundary behind its sockets: locked until the root of trust is there, then one journal, one book and everything that is done with them.
+ */
+import type { BoundaryStatus } from '../client/api.ts'
+import type { InputOf, OperationName, OutputOf } from '../client/protocol/operations.ts'
+import type { BoundaryConfig } from '../config.ts'
+import { type Disk, realDisk } from '../journal/disk.ts'
+import { openJournal } from '../journal/journal.ts'
+import { BoundaryError } from '../words.ts'
+import { Book } from './book.ts'
+import type { Clocks } from './clock.ts'
+import { baseFields, type Call, type Core, ownCall } from './core.ts'
+import { Delivery } from './delivery.ts'
+import { DueScanner } from './due.ts'
+import type { FolderFiles } from './folder.ts'
+import { HANDLERS, WORKS_WHEN_LOW } from './handlers.ts'
+import { Counters, decodeCounter, encodeCounter } from './keys/counters.ts'
+import { Locks } from './keys/locks.ts'
+import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
+import { Switches } from './keys/switches.ts'
+import { type Log, placeOf } from './log.ts'
+import { advanceClock } from './operations/service.ts'
+import { type Opened, openByPassphrase, type RootState, readRoot } from './roots.ts'
+import { nextRow } from './transition.ts'
+import { UnlockLimit } from './unlock-limit.ts'
+
+export const VERSION = '0.1.0'
+
+export interface BoundaryParts {
+  readonly config: BoundaryConfig
+  readonly files: FolderFiles
+  readonly rootState: RootState
+  readonly warnings: readonly string[]
+  readonly log: Log
+  /** A write or an fsync failed: end the process, answer nothing. */
+  readonly onFatal: (error: Error) => void
+  /** Asked to stop by the administrator. */
+  readonly onStop: () => void
+  /** Unlocked: connections made before are to be ended. */
+  readonly onUnlocked: () => void
+  /** Real time; tests move it. */
+  readonly now?: () => number
+  readonly disk?: Disk
+}
+
+export class Boundary {
+  readonly delivery = new Delivery()
+  readonly #parts: BoundaryParts
+  readonly #limit = new UnlockLimit()
+  #core: Core | undefined
+  #scanner: DueScanner | undefined
+  #rootState: RootState
+  #stopping = false
+  /** Set once by a failed write: nothing is answered any more. */
+  dead = false
+
+  constructor(parts: BoundaryParts) {
+    this.#parts = parts
+    this.#rootState = parts.rootState
+  }
+
+  get locked(): boolean {
+    return this.#core === undefined
+  }
+
+  get lastWriteSet(): number {
+    return this.#core?.book.lastWriteSet ?? 0
+  }
+
+  get boundaryId(): string {
+    return (this.#core?.root.file ?? this.#rootState.file)?.boundaryId.toString('hex') ?? ''
+  }
+
+  /** Opens journal and book with an open root. */
+  async open(opened: Opened, call: Call): Promise<void> {
+    const { config, log } = this.#parts
+    const { root, token, rootObjectId } = opened
+    const { keyring } = root
+    const now = this.#parts.now ?? Date.now
+    const book = new Book()
+    const journal = await openJournal(
+      {
+        dir: config.folder,
+        disk: this.#parts.disk ?? realDisk,
+        boundaryId: root.file.boundaryId,
+        writeSetKey: keyring.key('write-set'),
+        snapshotKey: keyring.key('snapshot'),
+        signer: root.logKey,
+        origin: config.logOrigin,
+        now,
+        ...(config.limits?.floorBytes === undefined ? {} : { floorBytes: config.limits.floorBytes }),
+        ...(config.limits?.reserveBytes === undefined ? {} : { reserveBytes: config.limits.reserveBytes }),
+        onFatal: error => {
+          this.dead = true
+          this.#parts.onFatal(error)
+        },
+        state: () => book.state(),
+        restore: state => book.restore(state),
+      },
+      frame => book.replay(frame),
+    )
+    book.attach(journal)
+    log('info', 'the journal is open', {
+      records: journal.size,
+      fromSnapshot: journal.opened.fromSnapshot,
+      replayed: journal.opened.replayed,
+      cutBytes: journal.opened.cutBytes,
+    })
+    for (const reason of journal.opened.snapshotsRefused) log('warn', `a snapshot was passed over: ${reason}`)
+    const clocks: Clocks = { real: now, lifecycle: () => now() + book.clockOffset() }
+    const switches = new Switches()
+    for (const id of book.pinnedIds('switch')) switches.take({ id, body: book.pinned('switch', id) ?? null })
+    const core: Core = {
+      service: config.service,
+      root,
+      keyring,
+      book,
+      clocks,
+      open: new OpenKeys(book, keyring, config.limits?.openKeys ?? DEFAULT_OPEN_KEYS),
+      locks: new Locks(),
+      switches,
+      counters: new Counters(
+        id => {
+          const body = book.pinned('counter', id)
+          return body === undefined ? 0 : decodeCounter(body)
+        },
+        (id, to) => reserve(core, id, to),
+      ),
+      token,
+      rootObjectId,
+    }
+    book.onRow = row => {
+      if (row.kind === 'key') core.open.forget(row.id)
+      else if (row.kind === 'switch') switches.take(row)
+    }
+    book.onWriteSet = (number, rows) => this.delivery.push(number, rows)
+    await book.record({
+      ...baseFields(core, call.source === 'control' ? 'unlock' : 'start', call, undefined),
+      outcome: 'allowed',
+    })
+    this.#core = core
+    this.#scanner = new DueScanner(core, (id, error) =>
+      log('error', 'what is due of a key failed', { key: id, ...placeOf(error) }),
+    )
+    this.#scanner.start()
+  }
+
+  /** Does one operation. Rejects with what was thrown; the dispatcher makes an answer of it. */
+  run<N extends OperationName>(name: N, input: InputOf<N>, call: Call): Promise<OutputOf<N>> {
+    if (name === 'status') return Promise.resolve(this.status() as OutputOf<N>)
+    if (name === 'unlock') return this.#unlock(input as Buffer) as Promise<OutputOf<N>>
+    if (name === 'stop') {
+      this.#parts.onStop()
+      return Promise.resolve(undefined as OutputOf<N>)
+    }
+    const core = this.#core
+    if (core === undefined) return Promise.reject(new BoundaryError('Locked'))
+    if (this.#stopping) return Promise.reject(new BoundaryError('Unavailable', 'the boundary is stopping'))
+    if (core.book.journal.lowOnSpace && !WORKS_WHEN_LOW.has(name)) return Promise.reject(new BoundaryError('DiskFull'))
+    if (name === 'advanceClock') return this.#advance(core, input as number, call) as Promise<OutputOf<N>>
+    const handler = HANDLERS[name as keyof typeof HANDLERS] as (
+      core: Core,
+      input: unknown,
+      call: Call,
+    ) => Promise<unknown>
+    return handler(core, input, call) as Promise<OutputOf<N>>
+  }
+
+  /** The current row behind a refusal of a stale one. */
+  async currentRow(id: string) {
+    return this.#core?.book.read('key', id)
+  }
+
+  async #advance(core: Core, milliseconds: number, call: Call): Promise<number> {
+    await advanceClock(core, milliseconds, call)
+    await this.#scanner?.scan()
+    call.writeSet = core.book.lastWriteSet
+    return core.clocks.lifecycle()
+  }
+
+  async #unlock(passphrase: Buffer): Promise<void> {
+    const given = Buffer.from(passphrase)
+    passphrase.fill(0)
+    if (!this.locked) throw new BoundaryError('InvalidState', 'it is not locked')
+    if (this.#parts.config.root.kind !== 'passphrase') throw new BoundaryError('InvalidState', 'no passphrase opens it')
+    await this.#limit.attempt(async () => {
+      const { config, files } = this.#parts
+      const opened = await openByPassphrase(config, files, this.#rootState, given)
+      this.#rootState = await readRoot(config, files)
+      await this.open(opened, { source: 'control', writeSet: 0 })
+    })
+    this.#parts.onUnlocked()
+  }
+
+  status(): BoundaryStatus {
+    const { config, warnings } = this.#parts
+    const core = this.#core
+    const journal = core?.book.journal
+    const token = core?.token?.status()
+    return {
+      service: config.service,
+      boundaryId: this.boundaryId,
+      version: VERSION,
+      pid: process.pid,
+      locked: core === undefined,
+      rootKind: config.root.kind,
+      rootGeneration: core?.keyring.current ?? 0,
+      lastWriteSet: this.lastWriteSet,
+      logSize: journal?.size ?? 0,
+      logOrigin: config.logOrigin,
+      logKey: journal?.vkey ?? '',
+      dev: config.dev,
+      lifecycleNow: core?.clocks.lifecycle() ?? Date.now(),
+      keys: core?.book.live('key') ?? 0,
+      warnings: [
+        ...warnings,
+        ...(journal?.lowOnSpace === true ? ['free space is below the floor: uses are refused, revoking works'] : []),
+        ...(token !== undefined && token.state !== 'open' ? [`the token is ${token.state}: ${token.detail}`] : []),
+      ],
+    }
+  }
+
+  /** Finishes what is under way, makes all durable, and closes. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    const core = this.#core
+    if (core === undefined || this.dead) return
+    await this.#scanner?.stop()
+    await core.book.record({ ...baseFields(core, 'stop', ownCall(), undefined), outcome: 'allowed' })
+    await core.book.journal.close()
+    await core.token?.close()
+  }
+}
+
+/** Reserves encryptions of a version, durably. */
+async function reserve(core: Core, id: string, to: number): Promise<void> {
+  const row = nextRow(core, {
+    kind: 'counter',
+    id,
+    scope: id.slice(0, id.indexOf('/')),
+    link: id.slice(0, id.lastIndexOf('#')),
+    body: encodeCounter(to),
+  })
+  const fields = baseFields(core, 'reserveEncryptions', ownCall(), undefined)
+  await core.book.commit({ ...fields, outcome: 'allowed', keyId: row.link, count: to }, [row])
+}

@@ -1,0 +1,98 @@
+/**
+ * What every operation of an unlocked boundary stands on, and the two ways in which one is done: a use (record, then answer) and a transition of a
+ * key (decide, then record and write set in one frame, then answer).
+ */
+import { FormatError } from '../bytes.ts'
+import type { Token } from '../pkcs11/types.ts'
+import type { BoundaryOperation, EncodedAsserted, RecordFields, RecordSource } from '../record.ts'
+import type { Keyring } from '../root/keyring.ts'
+import type { OpenedRoot } from '../root/rootfile.ts'
+import { BoundaryError, type BoundaryErrorCode } from '../words.ts'
+import type { Book } from './book.ts'
+import type { Clocks } from './clock.ts'
+import type { Counters } from './keys/counters.ts'
+import type { Locks } from './keys/locks.ts'
+import type { OpenKeys } from './keys/open-keys.ts'
+import type { Switches } from './keys/switches.ts'
+
+export interface Core {
+  readonly service: 'kms' | 'ekm'
+  readonly root: OpenedRoot
+  readonly keyring: Keyring
+  readonly book: Book
+  readonly clocks: Clocks
+  readonly open: OpenKeys
+  readonly locks: Locks
+  readonly switches: Switches
+  readonly counters: Counters
+  /** The token, where keys or the root are in one. */
+  readonly token: Token | undefined
+  /** CKA_ID (hex) of the token's object that is the root of trust; empty where there is none. */
+  readonly rootObjectId: string
+}
+
+/** One request: who asked, and what its answer must wait for. */
+export interface Call {
+  readonly source: RecordSource
+  /** Number of the write set that the answer must not overtake; 0 for none. */
+  writeSet: number
+}
+
+/** What nobody asked for: start, due dates. */
+export const ownCall = (): Call => ({ source: 'boundary', writeSet: 0 })
+
+/** Refusals that are not the end of an operation: the client repeats it, and that has the record. Nothing can be recorded of the others. */
+const UNRECORDED: ReadonlySet<BoundaryErrorCode> = new Set([
+  'StaleKey',
+  'NeedSealedKey',
+  'Locked',
+  'Unavailable',
+  'DiskFull',
+])
+
+/** What was thrown, as an error that can be answered. What nobody foresaw says nothing of itself. */
+export function answerable(error: unknown): BoundaryError {
+  if (error instanceof BoundaryError) return error
+  if (error instanceof RangeError || error instanceof FormatError)
+    return new BoundaryError('InvalidRequest', error.message)
+  return new BoundaryError('Internal')
+}
+
+/** Lifecycle time stands in a record only where it is not real time. */
+const timeField = (core: Core): RecordFields => {
+  const offset = core.book.clockOffset()
+  return offset === 0 ? {} : { lifecycleTime: core.clocks.lifecycle() }
+}
+
+/** The fields that every record of an operation has. */
+export function baseFields(
+  core: Core,
+  operation: BoundaryOperation,
+  call: Call,
+  asserted: EncodedAsserted | undefined,
+): RecordFields {
+  return {
+    ...(asserted === undefined ? {} : { asserted }),
+    boundaryOperation: operation,
+    source: call.source,
+    ...timeField(core),
+  }
+}
+
+/** Records a refusal and throws it, once the record is durable. */
+export async function refuse(core: Core, fields: RecordFields, error: unknown): Promise<never> {
+  const refusal = answerable(error)
+  if (!UNRECORDED.has(refusal.code)) {
+    await core.book.record({ ...fields, outcome: 'failed', error: refusal.code })
+  }
+  throw error instanceof BoundaryError
+    ? error
+    : error instanceof RangeError || error instanceof FormatError
+      ? refusal
+      : error
+}
+
+/** Uses are refused below the floor of free space; revoking goes on from reserved space. */
+export function spaceForUses(core: Core): void {
+  if (core.book.journal.lowOnSpace) throw new BoundaryError('DiskFull')
+}

@@ -1,0 +1,81 @@
+/**
+ * What happens to keys by itself: destroyed, expired, rotated. The dates are data; this looks at them at start, twice a minute, and after the
+ * clock was moved. A use after a date is refused even before it comes by.
+ */
+import { BoundaryError } from '../words.ts'
+import type { Core } from './core.ts'
+import { type Due, dueNow } from './keys/due.ts'
+import { expireMaterial } from './operations/import.ts'
+import { rotateAutomatically } from './operations/rotation.ts'
+import { deleteKey } from './operations/state.ts'
+import { currentKey } from './transition.ts'
+
+/** Milliseconds of real time between two looks. */
+export const SCAN_INTERVAL = 30_000
+
+const ACTS: Readonly<Record<Due, (core: Core, id: string) => Promise<void>>> = {
+  deleteKey,
+  expireKeyMaterial: expireMaterial,
+  rotateKeyAutomatically: rotateAutomatically,
+}
+/** What must wait for space, because it makes the journal longer without making anything safer. */
+const GROWS: ReadonlySet<Due> = new Set(['rotateKeyAutomatically'])
+
+export class DueScanner {
+  readonly #core: Core
+  readonly #onError: (id: string, error: unknown) => void
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> | undefined
+  #again = false
+
+  constructor(core: Core, onError: (id: string, error: unknown) => void) {
+    this.#core = core
+    this.#onError = onError
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.scan(), SCAN_INTERVAL)
+    void this.scan()
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#running
+  }
+
+  /** Resolves when everything that is due now has been done. Never rejects: what failed is told, and tried again at the next look. */
+  async scan(): Promise<void> {
+    if (this.#running !== undefined) {
+      this.#again = true
+      return this.#running
+    }
+    this.#running = this.#all()
+    try {
+      await this.#running
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async #all(): Promise<void> {
+    do {
+      this.#again = false
+      for (const id of this.#core.book.dueBy(this.#core.clocks.lifecycle())) await this.#one(id)
+    } while (this.#again)
+  }
+
+  /** Everything that is due of one key: several things may be, after a long sleep. */
+  async #one(id: string): Promise<void> {
+    try {
+      for (;;) {
+        const { opened } = await currentKey(this.#core, id)
+        const due = dueNow(opened.header, this.#core.clocks.lifecycle())
+        if (due === undefined || (GROWS.has(due) && this.#core.book.journal.lowOnSpace)) return
+        await ACTS[due](this.#core, id)
+      }
+    } catch (error) {
+      if (error instanceof BoundaryError && error.code === 'KeyGone') return
+      this.#onError(id, error)
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The boundary's folder: made at the first start, closed to everyone else, and refused where it is not.
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import { type BoundaryConfig, EXIT_CODES } from '../config.ts'
+import { StartRefused } from './lock.ts'
+
+export interface FolderFiles {
+  readonly root: string
+  readonly useSocket: string
+  readonly controlSocket: string
+  readonly journal: string
+}
+
+export const filesIn = (folder: string): FolderFiles => ({
+  root: path.join(folder, 'root'),
+  useSocket: path.join(folder, 'use.sock'),
+  controlSocket: path.join(folder, 'control.sock'),
+  journal: path.join(folder, 'journal'),
+})
+
+/**
+ * Mode of the folder. With two users the front end's group may pass through to `use.sock`, and through nothing else: it can neither list the folder nor
+ * open what lies in it.
+ */
+export const folderMode = (config: Pick<BoundaryConfig, 'users'>): number =>
+  config.users === undefined ? 0o700 : 0o2710
+
+/** Makes the folder, or checks that it is this user's and closed to others. Throws `StartRefused` with what to change. */
+export function prepareFolder(config: BoundaryConfig): FolderFiles {
+  const { folder } = config
+  const mode = folderMode(config)
+  const refused = (message: string) => new StartRefused(EXIT_CODES.refused, message)
+  try {
+    fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw refused(`${folder} cannot be made: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`)
+  }
+  const stat = fs.lstatSync(folder)
+  if (!stat.isDirectory()) throw refused(`${folder} is not a folder`)
+  const uid = process.geteuid?.()
+  if (uid !== undefined && stat.uid !== uid) throw refused(`${folder} belongs to another user: chown it to uid ${uid}`)
+  const open = stat.mode & 0o777 & ~mode
+  if (open !== 0) throw refused(`${folder} is open to others: chmod ${(mode & 0o777).toString(8)} ${folder}`)
+  return filesIn(folder)
+}

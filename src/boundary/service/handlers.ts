@@ -1,0 +1,67 @@
+/**
+ * Which function does which operation: every opcode of the table has one. Those of the boundary itself (status, unlock, stop, clock) are in boundary.ts.
+ */
+import type { InputOf, OperationName, OutputOf } from '../client/protocol/operations.ts'
+import type { Call, Core } from './core.ts'
+import { createKey } from './operations/create.ts'
+import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
+import { deleteImportedKeyMaterial, importKeyMaterial, importParameters } from './operations/import.ts'
+import { restore, revoke } from './operations/revoke.ts'
+import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
+import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
+import { selfTest } from './operations/service.ts'
+import { cancelKeyDeletion, disableKey, enableKey, putKeyPolicy, scheduleKeyDeletion } from './operations/state.ts'
+import { decrypt, encrypt, generateDataKey, generateRandom, reEncrypt } from './operations/uses.ts'
+import { wrapForImport } from './operations/wrap.ts'
+
+export type Handler<N extends OperationName> = (core: Core, input: InputOf<N>, call: Call) => Promise<OutputOf<N>>
+export type OwnOperation = 'status' | 'unlock' | 'advanceClock' | 'stop'
+
+export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: Handler<N> } = {
+  writeSets,
+  checkRows,
+  openSecret,
+  record,
+  putRows,
+  getRow: (core, { kind, id }) => core.book.read(kind, id),
+  listRows,
+  encrypt,
+  decrypt,
+  reEncrypt,
+  generateDataKey,
+  generateRandom,
+  externalEncrypt,
+  externalDecrypt,
+  selfTest: (core, _input, call) => selfTest(core, call),
+  createKey,
+  enableKey,
+  disableKey,
+  scheduleKeyDeletion,
+  cancelKeyDeletion,
+  putKeyPolicy,
+  setKeyRotation,
+  rotateKeyOnDemand,
+  importParameters,
+  importKeyMaterial,
+  deleteImportedKeyMaterial,
+  createExternalKey,
+  rotateExternalKey,
+  revoke,
+  restore,
+  wrapForImport,
+}
+
+/** Transitions that go on below the floor of free space: they only take something away. Uses refuse by themselves. */
+export const WORKS_WHEN_LOW: ReadonlySet<OperationName> = new Set<OperationName>([
+  'status',
+  'writeSets',
+  'checkRows',
+  'getRow',
+  'listRows',
+  'disableKey',
+  'scheduleKeyDeletion',
+  'deleteImportedKeyMaterial',
+  'revoke',
+  'unlock',
+  'stop',
+])

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { Reader, Writer } from '../../bytes.ts'
+import type { RowKind } from '../../words.ts'
+import { type Entry, RowsIndex } from './rows-index.ts'
+
+const kinds: RowKind[] = ['key', 'policy', 'attributes', 'alias']
+const entryOf = (revision: number, deleted: boolean): Entry => ({
+  revision,
+  deleted,
+  digest: Buffer.alloc(32, revision),
+  location: { segment: revision * 3, offset: revision * 7 },
+})
+
+test('the index behaves like a map of rows, before and after a snapshot', () => {
+  const change = fc.record({
+    kind: fc.constantFrom(...kinds),
+    id: fc.integer({ min: 0, max: 400 }).map(n => `eu-north-1/${n.toString(36)}-ключ`),
+    link: fc.constantFrom('', 'eu-north-1/a', 'eu-north-1/b-longer'),
+    deleted: fc.boolean(),
+  })
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 1200 }), changes => {
+      const index = new RowsIndex()
+      const model = new Map<string, Entry & { kind: RowKind; id: string; link: string }>()
+      for (const { kind, id, link, deleted } of changes) {
+        const name = `${kind} ${id}`
+        const entry = entryOf((model.get(name)?.revision ?? 0) + 1, deleted)
+        index.set(kind, id, link, entry)
+        model.set(name, { ...entry, kind, id, link })
+      }
+      const writer = new Writer()
+      index.write(writer)
+      const restored = RowsIndex.read(new Reader(writer.done()))
+      assert.ok(restored)
+      for (const each of [index, restored]) {
+        assert.equal(each.size, model.size)
+        for (const { kind, id, link: _link, ...entry } of model.values()) assert.deepEqual(each.get(kind, id), entry)
+        assert.equal(each.get('key', 'never'), undefined)
+        for (const kind of kinds) {
+          const live = [...model.values()].filter(row => row.kind === kind && !row.deleted)
+          assert.equal(each.live(kind), live.length)
+          const ids = live
+            .map(row => Buffer.from(row.id))
+            .sort(Buffer.compare)
+            .map(String)
+          assert.deepEqual(each.list(kind, '', 10_000), ids)
+          assert.deepEqual(
+            each.list(kind, ids[2] ?? '', 3),
+            ids.slice(ids[2] === undefined ? 0 : 3, ids[2] === undefined ? 3 : 6),
+          )
+        }
+        const linked = [...model.values()].filter(
+          row => row.kind === 'alias' && !row.deleted && row.link === 'eu-north-1/a',
+        )
+        assert.deepEqual(each.linked('alias', 'eu-north-1/a').sort(), linked.map(row => row.id).sort())
+      }
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('a revision that is not newer is refused', () => {
+  const index = new RowsIndex()
+  index.set('key', 'r/k', '', entryOf(2, false))
+  assert.throws(() => index.set('key', 'r/k', '', entryOf(2, false)), RangeError)
+})
+
+test('100,000 keys with policy and attributes fit into 30 MB', () => {
+  const index = new RowsIndex()
+  for (let i = 0; i < 100_000; i++) {
+    const id = `eu-north-1/00000000-0000-4000-8000-${i.toString().padStart(12, '0')}`
+    for (const kind of kinds.slice(0, 3)) index.set(kind, id, '', entryOf(1, false))
+  }
+  const writer = new Writer(1 << 25)
+  index.write(writer)
+  assert.ok(writer.length < 30e6, `${writer.length} bytes`)
+  assert.equal(index.live('key'), 100_000)
+})

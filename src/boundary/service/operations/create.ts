@@ -1,0 +1,142 @@
+/**
+ * createKey: the KMS's keys of every origin. The key, its policy and the rows that come with it are one write set.
+ */
+import { createHash, createSecretKey } from 'node:crypto'
+import type { CreateKey, KeyRow } from '../../client/api.ts'
+import type { InputOf } from '../../client/protocol/operations.ts'
+import { secretBytes } from '../../crypto/random.ts'
+import { tagRow } from '../../crypto/rows.ts'
+import { materialId } from '../../crypto/sealed.ts'
+import type { RecordFields } from '../../record.ts'
+import { BoundaryError, type KeyHeader, type MaterialInfo } from '../../words.ts'
+import { baseFields, type Call, type Core, refuse } from '../core.ts'
+import { bareKeyId } from '../keys/open-keys.ts'
+import { nextRow, type RowDraft, sealed } from '../transition.ts'
+import { draftRows } from './rows.ts'
+
+export const NO_POLICY = Buffer.alloc(32)
+export const policyDigest = (policy: Buffer): Buffer =>
+  policy.length === 0 ? NO_POLICY : createHash('sha256').update(policy).digest()
+
+/** Provider-managed keys rotate every year; others when their owner says so. */
+const YEAR_DAYS = 365
+export const DAY = 86_400_000
+
+export const newMaterial = (id: string, createdAt: number): MaterialInfo => ({
+  id,
+  state: 'CURRENT',
+  present: true,
+  createdAt,
+  expirationModel: 'NONE',
+  validTo: 0,
+  description: '',
+  rotationType: 'NONE',
+  rotatedAt: 0,
+})
+
+/** A header with everything at rest; the caller says what is different. */
+export const headerOf = (
+  core: Core,
+  parts: Pick<KeyHeader, 'id' | 'account' | 'spec' | 'origin' | 'materials'> & Partial<KeyHeader>,
+): KeyHeader => ({
+  revision: 1,
+  rootGeneration: core.keyring.current,
+  fence: 1,
+  createdAt: core.clocks.lifecycle(),
+  usage: 'ENCRYPT_DECRYPT',
+  manager: 'CUSTOMER',
+  managerService: '',
+  state: 'Enabled',
+  previousState: 'Enabled',
+  deletionDate: 0,
+  pendingWindowDays: 0,
+  policyDigest: NO_POLICY,
+  rotationEnabled: false,
+  rotationPeriodDays: 0,
+  nextRotationAt: 0,
+  onDemandRotations: 0,
+  keyStoreId: '',
+  xksKeyId: '',
+  backing: 'SEALED',
+  tokenObject: '',
+  mayEncrypt: true,
+  mayDecrypt: true,
+  ...parts,
+})
+
+/** Fresh random material of a KMS key, with its id. The bytes are the caller's to wipe. */
+export function freshMaterial(id: string): { id: string; bytes: Buffer } {
+  const bytes = secretBytes(32)
+  return { id: materialId(bareKeyId(id), createSecretKey(bytes)), bytes }
+}
+
+function check(core: Core, input: CreateKey): void {
+  if (core.service !== 'kms') throw new BoundaryError('NotPermitted', 'this boundary holds an owner’s keys')
+  if (!/^[a-z0-9-]{1,32}\/[A-Za-z0-9-]{1,64}$/.test(input.id)) throw new BoundaryError('InvalidRequest', 'the key’s id')
+  if (input.origin === 'OWNER') throw new BoundaryError('InvalidRequest', 'origin')
+  const external = input.origin === 'EXTERNAL_KEY_STORE'
+  if (external !== (input.keyStoreId !== '') || external !== (input.xksKeyId !== '')) {
+    throw new BoundaryError('InvalidRequest', 'a key store and its key go with origin EXTERNAL_KEY_STORE alone')
+  }
+  if ((input.manager === 'AWS') !== (input.managerService !== '')) throw new BoundaryError('InvalidRequest', 'manager')
+  if (input.manager === 'AWS' && input.origin !== 'AWS_KMS')
+    throw new BoundaryError('InvalidRequest', 'manager and origin')
+  if (core.book.current('key', input.id) !== undefined) throw new BoundaryError('AlreadyExists')
+  if (external && (core.book.current('keystore', input.keyStoreId)?.deleted ?? true)) {
+    throw new BoundaryError('InvalidState', 'there is no such key store')
+  }
+}
+
+export async function createKey(core: Core, { input, asserted }: InputOf<'createKey'>, call: Call): Promise<KeyRow> {
+  let fields: RecordFields = { ...baseFields(core, 'createKey', call, asserted), keyId: input.id }
+  let row: KeyRow
+  let durable: Promise<{ writeSet: number }>
+  try {
+    check(core, input)
+    const now = core.clocks.lifecycle()
+    const materials = new Map<string, Buffer>()
+    const infos: MaterialInfo[] = []
+    if (input.origin !== 'EXTERNAL') {
+      const { id, bytes } = freshMaterial(input.id)
+      materials.set(id, bytes)
+      infos.push(newMaterial(id, now))
+      fields = { ...fields, materialId: id }
+    }
+    const provider = input.manager === 'AWS'
+    const header = headerOf(core, {
+      id: input.id,
+      account: input.account,
+      spec: 'SYMMETRIC_DEFAULT',
+      origin: input.origin,
+      manager: input.manager,
+      managerService: input.managerService,
+      state: input.origin === 'EXTERNAL' ? 'PendingImport' : 'Enabled',
+      policyDigest: policyDigest(input.policy),
+      rotationEnabled: provider,
+      rotationPeriodDays: provider ? YEAR_DAYS : 0,
+      nextRotationAt: provider ? now + YEAR_DAYS * DAY : 0,
+      keyStoreId: input.keyStoreId,
+      xksKeyId: input.xksKeyId,
+      materials: infos,
+    })
+    row = tagRow(core.keyring, {
+      kind: 'key',
+      id: input.id,
+      scope: input.scope,
+      link: input.keyStoreId,
+      revision: 1,
+      body: sealed(core, header, materials),
+    }) as KeyRow
+    const own: RowDraft[] = []
+    if (input.policy.length > 0) {
+      own.push({ kind: 'policy', id: input.id, scope: input.scope, link: '', body: input.policy })
+    }
+    const rows = [row, ...own.map(draft => nextRow(core, draft)), ...draftRows(core, input.rows, 'use', input.id)]
+    fields = { ...fields, policyDigest: header.policyDigest, transition: `>${header.state}`, outcome: 'allowed' }
+    durable = core.book.commit({ ...fields, keyRevision: 1 }, rows)
+  } catch (error) {
+    return refuse(core, fields, error)
+  }
+  call.writeSet = (await durable).writeSet
+  return row
+}

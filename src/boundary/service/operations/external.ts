@@ -1,0 +1,206 @@
+/**
+ * An owner's external keys: made, rotated, and used in the boundary or in the token (XKS proxy API §2.5). Encryptions are counted per version.
+ */
+import { createHash, type KeyObject } from 'node:crypto'
+import type { ExternalCiphertext, KeyRow } from '../../client/api.ts'
+import type { InputOf } from '../../client/protocol/operations.ts'
+import { decryptExternal, encryptExternal, readExternalMetadata } from '../../crypto/external.ts'
+import { secretBytes } from '../../crypto/random.ts'
+import type { OpenedKey } from '../../crypto/sealed.ts'
+import type { RecordFields } from '../../record.ts'
+import { BoundaryError, type KeyHeader } from '../../words.ts'
+import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
+import { BLOCK, counterId, encodeCounter } from '../keys/counters.ts'
+import type { OpenKey } from '../keys/open-keys.ts'
+import { follow, type KeyChange, nextRow, type RowDraft, sealed, transition } from '../transition.ts'
+import { headerOf, newMaterial } from './create.ts'
+import { makeTokenKey, tokenDecrypt, tokenEncrypt } from './token.ts'
+import { mayUse } from './uses.ts'
+
+/** Version n of a key, as its material's id: 8 hex digits. */
+export const versionId = (version: number): string => version.toString(16).padStart(8, '0')
+const MAX_VERSION = 0xffff_ffff
+
+const counterRow = (id: string, scope: string, version: number): RowDraft => ({
+  kind: 'counter',
+  id: counterId(id, version),
+  scope,
+  link: id,
+  body: encodeCounter(BLOCK),
+})
+
+export interface NewExternalKey {
+  readonly id: string
+  readonly scope: string
+  readonly tenant: string
+  readonly backing: 'SEALED' | 'TOKEN'
+  readonly tokenObject: string
+  readonly mayEncrypt: boolean
+  readonly mayDecrypt: boolean
+}
+
+function checkNew(core: Core, input: NewExternalKey): void {
+  if (core.service !== 'ekm') throw new BoundaryError('NotPermitted', 'this boundary holds a provider’s keys')
+  if (!input.id.startsWith(`${input.tenant}/`) || input.id.length === input.tenant.length + 1) {
+    throw new BoundaryError('InvalidRequest', 'the id of an external key is <tenant>/<name>')
+  }
+  if (core.book.current('key', input.id) !== undefined) throw new BoundaryError('AlreadyExists')
+}
+
+/** Header and rows of a new external key. `bytes` is its material where that is sealed. */
+export function draftExternalKey(core: Core, input: NewExternalKey, object: string, bytes: Buffer | undefined) {
+  checkNew(core, input)
+  const now = core.clocks.lifecycle()
+  const id = versionId(1)
+  const header = headerOf(core, {
+    id: input.id,
+    account: input.tenant,
+    spec: 'EXTERNAL_AES_256',
+    origin: 'OWNER',
+    backing: input.backing,
+    tokenObject: object,
+    mayEncrypt: input.mayEncrypt,
+    mayDecrypt: input.mayDecrypt,
+    // Each version names its own object: the header names only the current one.
+    materials: [{ ...newMaterial(id, now), description: object }],
+  })
+  const body = sealed(core, header, bytes === undefined ? new Map() : new Map([[id, bytes]]))
+  const { id: keyId, scope } = input
+  const row = nextRow(core, { kind: 'key', id: keyId, scope, link: '', body }) as KeyRow
+  return { row, rows: [row, nextRow(core, counterRow(keyId, scope, 1))] }
+}
+
+export function createExternalKey(
+  core: Core,
+  { input, asserted }: InputOf<'createExternalKey'>,
+  call: Call,
+): Promise<KeyRow> {
+  return core.locks.run(input.id, async () => {
+    const fields: RecordFields = { ...baseFields(core, 'createExternalKey', call, asserted), keyId: input.id }
+    let row: KeyRow
+    let durable: Promise<{ writeSet: number }>
+    try {
+      checkNew(core, input)
+      const object = input.backing === 'TOKEN' ? await makeTokenKey(core, input, 1, input.tokenObject) : ''
+      const drafted = draftExternalKey(core, input, object, input.backing === 'TOKEN' ? undefined : secretBytes(32))
+      row = drafted.row
+      const done: RecordFields = { ...fields, outcome: 'allowed', transition: '>Enabled', materialId: versionId(1) }
+      durable = core.book.commit({ ...done, keyRevision: 1 }, drafted.rows)
+    } catch (error) {
+      return refuse(core, fields, error)
+    }
+    call.writeSet = (await durable).writeSet
+    return row
+  })
+}
+
+export async function rotateExternalKey(
+  core: Core,
+  { id, asserted }: InputOf<'rotateExternalKey'>,
+  call: Call,
+): Promise<KeyRow> {
+  const decide = async (key: OpenedKey, row: KeyRow): Promise<KeyChange> => {
+    const { header } = key
+    follow('rotateExternalKey', header)
+    if (core.switches.stops(header.account)) throw new BoundaryError('KeyRevoked')
+    const version = header.materials.reduce((last, each) => Math.max(last, Number.parseInt(each.id, 16)), 0) + 1
+    if (version > MAX_VERSION) throw new BoundaryError('LimitExceeded', 'versions')
+    const now = core.clocks.lifecycle()
+    const object =
+      header.backing === 'TOKEN'
+        ? await makeTokenKey(core, { id, mayEncrypt: header.mayEncrypt, mayDecrypt: header.mayDecrypt }, version, '')
+        : ''
+    const next = newMaterial(versionId(version), now)
+    const materials = [
+      ...header.materials.map(each => ({ ...each, state: 'NON_CURRENT' as const })),
+      { ...next, description: object, rotationType: 'ON_DEMAND' as const, rotatedAt: now },
+    ]
+    return {
+      header: { materials, tokenObject: object },
+      materials:
+        header.backing === 'TOKEN'
+          ? key.materials
+          : new Map<string, KeyObject | Buffer>([...key.materials, [next.id, secretBytes(32)]]),
+      rows: [counterRow(id, row.scope, version)],
+      fields: { materialId: next.id },
+    }
+  }
+  return (await transition(core, { operation: 'rotateExternalKey', id, call, asserted, decide })).row
+}
+
+function forOwner(core: Core, key: OpenKey): void {
+  mayUse(core, key)
+  if (key.header.spec !== 'EXTERNAL_AES_256') throw new BoundaryError('InvalidKeyUsage')
+}
+
+const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
+
+export async function externalEncrypt(
+  core: Core,
+  input: InputOf<'externalEncrypt'>,
+  call: Call,
+): Promise<ExternalCiphertext> {
+  spaceForUses(core)
+  let fields: RecordFields = {
+    ...baseFields(core, 'externalEncrypt', call, input.asserted),
+    keyId: input.key.id,
+    aadDigest: sha256(input.aad),
+    size: input.plaintext.length,
+  }
+  let result: ExternalCiphertext
+  try {
+    const key = core.open.open(input.key)
+    forOwner(core, key)
+    if (!key.header.mayEncrypt) throw new BoundaryError('InvalidKeyUsage')
+    const version = key.current
+    if (version === undefined) throw new BoundaryError('Internal')
+    const number = Number.parseInt(version.id, 16)
+    fields = { ...fields, keyRevision: key.revision, materialId: version.id }
+    const counted = core.counters.take(counterId(key.id, number))
+    if (!(counted === true || (await counted))) throw new BoundaryError('LimitExceeded', 'rotate this key')
+    const material = key.materials.get(version.id)
+    result =
+      material === undefined
+        ? await tokenEncrypt(core, version.description, number, input)
+        : encryptExternal(material, number, input.plaintext, input.aad, input.integrity)
+  } catch (error) {
+    return refuse(core, fields, error)
+  }
+  await core.book.record({ ...fields, outcome: 'allowed' })
+  return result
+}
+
+/** The version that a ciphertext names; without metadata the first, which is all that there is before a rotation. */
+function versionOf(header: KeyHeader, metadata: Buffer) {
+  const id = versionId(readExternalMetadata(metadata) ?? 1)
+  const version = header.materials.find(each => each.id === id)
+  if (version === undefined) throw new BoundaryError('InvalidCiphertext')
+  return version
+}
+
+export async function externalDecrypt(core: Core, input: InputOf<'externalDecrypt'>, call: Call): Promise<Buffer> {
+  spaceForUses(core)
+  let fields: RecordFields = {
+    ...baseFields(core, 'externalDecrypt', call, input.asserted),
+    keyId: input.key.id,
+    aadDigest: sha256(input.aad),
+  }
+  let plaintext: Buffer
+  try {
+    const key = core.open.open(input.key)
+    forOwner(core, key)
+    if (!key.header.mayDecrypt) throw new BoundaryError('InvalidKeyUsage')
+    fields = { ...fields, keyRevision: key.revision }
+    const version = versionOf(key.header, input.ciphertext.metadata)
+    fields = { ...fields, materialId: version.id }
+    const material = key.materials.get(version.id)
+    plaintext =
+      material === undefined
+        ? await tokenDecrypt(core, version.description, input)
+        : decryptExternal(material, input.ciphertext, input.aad)
+  } catch (error) {
+    return refuse(core, fields, error)
+  }
+  await core.book.record({ ...fields, outcome: 'allowed', size: plaintext.length })
+  return plaintext
+}

@@ -1,0 +1,189 @@
+/**
+ * Imported key material (aws-kms.md §3.6): parameters, import, expiry, deletion. A key that is EXTERNAL may have several materials; each is known by an
+ * id that follows from key and material, so that only the same bytes can come back under it.
+ */
+import { createHash, createSecretKey, type KeyObject } from 'node:crypto'
+import type { ImportMaterial } from '../../client/api.ts'
+import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
+import { makeImportToken, openImportToken } from '../../crypto/import-token.ts'
+import { materialId as idOf, type OpenedKey } from '../../crypto/sealed.ts'
+import { BoundaryError, type KeyHeader, type MaterialInfo } from '../../words.ts'
+import { type Call, type Core, ownCall } from '../core.ts'
+import { dueNow } from '../keys/due.ts'
+import { bareKeyId } from '../keys/open-keys.ts'
+import { follow, type KeyChange, ownedByCustomer, transition } from '../transition.ts'
+import { DAY } from './create.ts'
+import { materialMissing } from './state.ts'
+
+const MATERIAL_BYTES = 32
+const TOKEN_DAYS = 1
+/** AWS: at most a year ahead. */
+const MAX_VALID = 365 * DAY
+
+function imported(header: KeyHeader): void {
+  ownedByCustomer(header)
+  if (header.origin !== 'EXTERNAL') throw new BoundaryError('InvalidState', `origin ${header.origin}`)
+}
+
+export async function importParameters(
+  core: Core,
+  { id, algorithm, modulusBits, asserted }: InputOf<'importParameters'>,
+  call: Call,
+): Promise<OutputOf<'importParameters'>> {
+  let made: OutputOf<'importParameters'> | undefined
+  const decide = async ({ header }: OpenedKey): Promise<KeyChange> => {
+    imported(header)
+    follow('importParameters', header)
+    const validTo = core.clocks.lifecycle() + TOKEN_DAYS * DAY
+    const spec = header.spec
+    const { token, publicKey } = await makeImportToken(core.keyring, {
+      keyId: id,
+      spec,
+      algorithm,
+      modulusBits,
+      validTo,
+    })
+    made = { token, publicKey, validTo }
+    return { fields: { wrappingKeyDigest: createHash('sha256').update(publicKey).digest() } }
+  }
+  await transition(core, { operation: 'importParameters', id, call, asserted, decide })
+  if (made === undefined) throw new BoundaryError('Internal')
+  return made
+}
+
+/** Which material an import is, or a refusal: new for this key, or one that it has had. */
+function place(header: KeyHeader, input: ImportMaterial, id: string): MaterialInfo | undefined {
+  const { importType } = input
+  if (importType === 'NEW_KEY_MATERIAL' && input.materialId !== '') {
+    throw new BoundaryError('InvalidRequest', 'new key material has no id yet')
+  }
+  const known = header.materials.find(material => material.id === id)
+  const isNew =
+    importType === 'NEW_KEY_MATERIAL' || (importType === '' && input.materialId === '' && header.materials.length === 0)
+  if (!isNew) {
+    if (known === undefined || (input.materialId !== '' && input.materialId !== id)) {
+      throw new BoundaryError('IncorrectKeyMaterial', 'it is not the key material that was imported before')
+    }
+    return known
+  }
+  if (known !== undefined) throw new BoundaryError('IncorrectKeyMaterial', 'it is associated with the key already')
+  const pending = header.materials.find(material => material.state === 'PENDING_ROTATION')
+  if (pending !== undefined) throw new BoundaryError('InvalidState', `pending rotation ${id} ${pending.id}`)
+  return undefined
+}
+
+function checkDates(core: Core, input: ImportMaterial): void {
+  const expires = input.expirationModel === 'KEY_MATERIAL_EXPIRES'
+  const now = core.clocks.lifecycle()
+  if (input.expirationModel === 'NONE') throw new BoundaryError('InvalidRequest', 'an expiration model is needed')
+  if (expires !== (input.validTo !== 0)) throw new BoundaryError('InvalidRequest', 'expiration model and date')
+  if (expires && (input.validTo <= now || input.validTo > now + MAX_VALID)) {
+    throw new BoundaryError('InvalidRequest', 'the expiration date is past or more than 365 days ahead')
+  }
+}
+
+export async function importKeyMaterial(
+  core: Core,
+  { id, input, asserted }: InputOf<'importKeyMaterial'>,
+  call: Call,
+): Promise<OutputOf<'importKeyMaterial'>> {
+  let materialId = ''
+  const decide = async (key: OpenedKey): Promise<KeyChange> => {
+    const { header } = key
+    imported(header)
+    follow('importKeyMaterial', header)
+    const now = core.clocks.lifecycle()
+    const token = openImportToken(core.keyring, input.token, { keyId: id, spec: header.spec, now })
+    checkDates(core, input)
+    const bytes = await token.unwrap(input.wrapped)
+    if (bytes.length !== MATERIAL_BYTES) {
+      bytes.fill(0)
+      throw new BoundaryError('IncorrectKeyMaterial', `key material of this spec has ${MATERIAL_BYTES} bytes`)
+    }
+    const material = createSecretKey(bytes)
+    bytes.fill(0)
+    materialId = idOf(bareKeyId(id), material)
+    const known = place(header, input, materialId)
+    const { expirationModel, validTo, description } = input
+    const first = header.materials.length === 0
+    const info: MaterialInfo =
+      known !== undefined
+        ? { ...known, present: true, expirationModel, validTo, description: description || known.description }
+        : {
+            id: materialId,
+            state: first ? 'CURRENT' : 'PENDING_ROTATION',
+            present: true,
+            createdAt: now,
+            expirationModel,
+            validTo,
+            description,
+            rotationType: 'NONE',
+            rotatedAt: 0,
+          }
+    const materials =
+      known === undefined
+        ? [...header.materials, info]
+        : header.materials.map(each => (each.id === materialId ? info : each))
+    const complete = header.state === 'PendingImport' && !materialMissing({ materials })
+    return {
+      header: { materials, ...(complete ? { state: 'Enabled' as const } : {}) },
+      materials: new Map<string, KeyObject>([...key.materials, [materialId, material]]),
+      fields: { materialId },
+    }
+  }
+  const { row } = await transition(core, { operation: 'importKeyMaterial', id, call, asserted, decide })
+  return { row, materialId }
+}
+
+/**
+ * The key without these materials. One that waited for its rotation is forgotten; of the others the entry stays, so that the same bytes may come
+ * back, and the key cannot be used until they do.
+ */
+function without(key: OpenedKey, ids: ReadonlySet<string>): Pick<KeyChange, 'header' | 'materials'> {
+  const { header } = key
+  const materials = header.materials
+    .filter(material => !(ids.has(material.id) && material.state === 'PENDING_ROTATION'))
+    .map(material => (ids.has(material.id) ? { ...material, present: false } : material))
+  const kept = new Map([...key.materials].filter(([id]) => !ids.has(id)))
+  const usable = header.state === 'Enabled' || header.state === 'Disabled'
+  const state = usable && materialMissing({ materials }) ? 'PendingImport' : header.state
+  return { header: { materials, state }, materials: kept }
+}
+
+export async function deleteImportedKeyMaterial(
+  core: Core,
+  input: InputOf<'deleteImportedKeyMaterial'>,
+  call: Call,
+): Promise<OutputOf<'deleteImportedKeyMaterial'>> {
+  const { id, asserted } = input
+  let { materialId } = input
+  const decide = (key: OpenedKey): KeyChange => {
+    const { header } = key
+    imported(header)
+    follow('deleteImportedKeyMaterial', header)
+    if (materialId === '') materialId = header.materials.find(material => material.state === 'CURRENT')?.id ?? ''
+    const found = header.materials.find(material => material.id === materialId)
+    if (found === undefined && input.materialId !== '')
+      throw new BoundaryError('IncorrectKeyMaterial', 'no such material')
+    if (found === undefined || !found.present) return { fields: { materialId } }
+    return { ...without(key, new Set([materialId])), fields: { materialId } }
+  }
+  const { row } = await transition(core, { operation: 'deleteImportedKeyMaterial', id, call, asserted, decide })
+  return { row, materialId }
+}
+
+/** Destroys materials that have expired. */
+export async function expireMaterial(core: Core, id: string): Promise<void> {
+  const decide = (key: OpenedKey): KeyChange => {
+    const now = core.clocks.lifecycle()
+    if (dueNow(key.header, now) !== 'expireKeyMaterial') throw new BoundaryError('InvalidState', key.header.state)
+    const expired = key.header.materials.filter(
+      material => material.present && material.expirationModel === 'KEY_MATERIAL_EXPIRES' && material.validTo <= now,
+    )
+    return {
+      ...without(key, new Set(expired.map(material => material.id))),
+      fields: { materialId: expired[0]?.id ?? '' },
+    }
+  }
+  await transition(core, { operation: 'expireKeyMaterial', id, call: ownCall(), asserted: undefined, decide })
+}

@@ -1,0 +1,145 @@
+/**
+ * Rows that are no keys: written in compare-and-set, all or none, each only from the socket that its kind allows; checked; opened; listed.
+ */
+import type { PutRow } from '../../client/api.ts'
+import { PAGE_BYTES } from '../../client/protocol/frames.ts'
+import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
+import { openSecret as openSecretBody, rowDigest, sealSecret, tagRow } from '../../crypto/rows.ts'
+import type { RecordFields } from '../../record.ts'
+import { BoundaryError, ROW_KINDS, type Row, type RowKind } from '../../words.ts'
+import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
+
+/** Kinds that only mean something beside a live key of the same id, or that point to one. */
+const OF_KEY = new Set<RowKind>(['policy', 'attributes'])
+const TO_KEY = new Set<RowKind>(['alias'])
+
+/**
+ * The rows as they will be, compared first. `newKey` is the id of a key that is made in the same write set. Throws NotPermitted, Conflict, InvalidState.
+ */
+export function draftRows(
+  core: Core,
+  rows: readonly PutRow[],
+  socket: 'use' | 'control',
+  newKey: string | undefined,
+): Row[] {
+  const seen = new Set<string>()
+  const lives = (id: string): boolean => id === newKey || core.book.current('key', id)?.deleted === false
+  return rows.map(put => {
+    const { kind, id, scope, link } = put
+    const rule = ROW_KINDS[kind]
+    if (rule.socket !== socket) throw new BoundaryError('NotPermitted', `${kind} rows are not written from here`)
+    const name = `${kind} ${id}`
+    if (id === '' || seen.has(name))
+      throw new BoundaryError('InvalidRequest', `the ${kind} row has no id or comes twice`)
+    seen.add(name)
+    const current = core.book.current(kind, id)
+    const exists = current !== undefined && !current.deleted
+    if (put.expected !== (exists ? current.revision : 0))
+      throw new BoundaryError('Conflict', `the ${kind} row was changed`)
+    if (put.body === null && !exists) throw new BoundaryError('Conflict', `there is no ${kind} row to delete`)
+    if (put.body !== null && ((OF_KEY.has(kind) && !lives(id)) || (TO_KEY.has(kind) && !lives(link)))) {
+      throw new BoundaryError('InvalidState', `the key of the ${kind} row does not exist`)
+    }
+    const revision = (current?.revision ?? 0) + 1
+    const body =
+      put.body !== null && rule.protection === 'secret'
+        ? sealSecret(core.keyring, kind, id, revision, put.body)
+        : put.body === null
+          ? null
+          : Buffer.from(put.body)
+    return tagRow(core.keyring, { kind, id, scope, link, revision, body })
+  })
+}
+
+export async function putRows(core: Core, input: InputOf<'putRows'>, call: Call): Promise<readonly Row[]> {
+  const fields: RecordFields = baseFields(core, 'putRows', call, input.asserted)
+  let rows: Row[]
+  let durable: Promise<{ writeSet: number }>
+  try {
+    if (input.rows.length === 0) throw new BoundaryError('InvalidRequest', 'no rows')
+    rows = draftRows(core, input.rows, call.source === 'control' ? 'control' : 'use', undefined)
+    durable = core.book.commit({ ...fields, outcome: 'allowed' }, rows)
+  } catch (error) {
+    return refuse(core, fields, error)
+  }
+  call.writeSet = (await durable).writeSet
+  return rows
+}
+
+export async function checkRows(core: Core, rows: readonly Row[]): Promise<OutputOf<'checkRows'>> {
+  const answers: ('ok' | Row | undefined)[] = []
+  for (const row of rows) {
+    const current = core.book.current(row.kind, row.id)
+    const same = current?.revision === row.revision && current.digest.equals(rowDigest(row))
+    answers.push(same ? 'ok' : await core.book.read(row.kind, row.id))
+  }
+  return answers
+}
+
+export async function openSecret(core: Core, row: Row, call: Call): Promise<Buffer> {
+  spaceForUses(core)
+  const { kind, id, revision } = row
+  const fields: RecordFields = {
+    ...baseFields(core, 'openSecret', call, undefined),
+    changes: [{ kind, id, revision }],
+  }
+  let clear: Buffer
+  try {
+    if (ROW_KINDS[kind].protection !== 'secret' || row.body === null) {
+      throw new BoundaryError('InvalidRequest', 'a row of this kind holds no secret')
+    }
+    const current = core.book.current(kind, id)
+    if (current === undefined || current.deleted) throw new BoundaryError('KeyGone')
+    if (current.revision !== revision || !current.digest.equals(rowDigest(row))) {
+      throw new BoundaryError('StaleKey', '', await core.book.read(kind, id))
+    }
+    clear = openSecretBody(core.keyring, row)
+  } catch (error) {
+    return refuse(core, fields, error)
+  }
+  await core.book.record({ ...fields, outcome: 'allowed' })
+  return clear
+}
+
+export async function writeSets(core: Core, input: InputOf<'writeSets'>): Promise<OutputOf<'writeSets'>> {
+  const page: { number: number; rows: Buffer }[] = []
+  let bytes = 0
+  let after = input.after
+  // One at a time beyond the first: a page is bounded in bytes, and a set may be large.
+  while (page.length < input.max && bytes < PAGE_BYTES) {
+    const sets = await core.book.journal.writeSetsAfter(after, Math.min(64, input.max - page.length))
+    if (sets.length === 0) break
+    for (const set of sets) {
+      if (page.length > 0 && bytes + set.rows.length > PAGE_BYTES) return page
+      page.push(set)
+      bytes += set.rows.length
+      after = set.number
+    }
+  }
+  return page
+}
+
+export async function listRows(core: Core, input: InputOf<'listRows'>): Promise<readonly Row[]> {
+  const rows: Row[] = []
+  let bytes = 0
+  for (const id of core.book.list(input.kind, input.after, Math.min(input.max, 10_000))) {
+    const row = await core.book.read(input.kind, id)
+    if (row === undefined || row.body === null) continue
+    bytes += row.body.length + 4096
+    if (rows.length > 0 && bytes > PAGE_BYTES) break
+    rows.push(row)
+  }
+  return rows
+}
+
+/** What was done or refused without key material, as the front end tells it. */
+export async function record(core: Core, entry: InputOf<'record'>, call: Call): Promise<void> {
+  spaceForUses(core)
+  await core.book.record({
+    ...baseFields(core, 'record', call, entry.asserted),
+    outcome: entry.outcome,
+    error: entry.error,
+    keyId: entry.keyId,
+    ...(entry.count === 0 ? {} : { count: entry.count }),
+  })
+}

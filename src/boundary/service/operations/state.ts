@@ -1,0 +1,103 @@
+/**
+ * Transitions of a KMS key's state and policy: enable, disable, schedule and cancel deletion, policy; and deletion itself when its time has come.
+ */
+import type { KeyRow } from '../../client/api.ts'
+import type { InputOf } from '../../client/protocol/operations.ts'
+import type { OpenedKey } from '../../crypto/sealed.ts'
+import { BoundaryError, type KeyHeader } from '../../words.ts'
+import { type Call, type Core, ownCall } from '../core.ts'
+import { dueNow } from '../keys/due.ts'
+import { follow, type KeyChange, ownedByCustomer, type RowDraft, transition } from '../transition.ts'
+import { DAY, policyDigest } from './create.ts'
+
+/** CURRENT and older materials must all be there for a key to be usable (aws-kms.md §3.6); one that waits for its rotation need not. */
+export const materialMissing = (header: Pick<KeyHeader, 'materials'>): boolean =>
+  !header.materials.some(material => material.state === 'CURRENT') ||
+  header.materials.some(material => !material.present && material.state !== 'PENDING_ROTATION')
+
+const simple =
+  (operation: 'enableKey' | 'disableKey') =>
+  async (core: Core, { id, asserted }: InputOf<'enableKey'>, call: Call): Promise<KeyRow> => {
+    const decide = ({ header }: OpenedKey): KeyChange => {
+      ownedByCustomer(header)
+      const state = follow(operation, header)
+      return state === undefined ? {} : { header: { state } }
+    }
+    return (await transition(core, { operation, id, call, asserted, decide })).row
+  }
+
+export const enableKey = simple('enableKey')
+export const disableKey = simple('disableKey')
+
+export async function scheduleKeyDeletion(
+  core: Core,
+  { id, pendingWindowDays, asserted }: InputOf<'scheduleKeyDeletion'>,
+  call: Call,
+): Promise<KeyRow> {
+  const decide = ({ header }: OpenedKey): KeyChange => {
+    ownedByCustomer(header)
+    if (pendingWindowDays < 7 || pendingWindowDays > 30) {
+      throw new BoundaryError('InvalidRequest', 'the waiting period is 7 to 30 days')
+    }
+    const state = follow('scheduleKeyDeletion', header) ?? 'PendingDeletion'
+    const deletionDate = core.clocks.lifecycle() + pendingWindowDays * DAY
+    return {
+      header: { state, previousState: header.state, deletionDate, pendingWindowDays },
+      fields: { transition: `${header.state}>${state} ${new Date(deletionDate).toISOString()}` },
+    }
+  }
+  return (await transition(core, { operation: 'scheduleKeyDeletion', id, call, asserted, decide })).row
+}
+
+export async function cancelKeyDeletion(
+  core: Core,
+  { id, asserted }: InputOf<'cancelKeyDeletion'>,
+  call: Call,
+): Promise<KeyRow> {
+  const decide = ({ header }: OpenedKey): KeyChange => {
+    ownedByCustomer(header)
+    const next = follow('cancelKeyDeletion', header)
+    // Past its date it is gone, even if the scanner has not come by yet.
+    if (header.deletionDate <= core.clocks.lifecycle()) throw new BoundaryError('KeyGone')
+    const state = header.origin === 'EXTERNAL' && materialMissing(header) ? 'PendingImport' : (next ?? 'Disabled')
+    return { header: { state, previousState: header.state, deletionDate: 0, pendingWindowDays: 0 } }
+  }
+  return (await transition(core, { operation: 'cancelKeyDeletion', id, call, asserted, decide })).row
+}
+
+export async function putKeyPolicy(
+  core: Core,
+  { id, policy, asserted }: InputOf<'putKeyPolicy'>,
+  call: Call,
+): Promise<KeyRow> {
+  const decide = ({ header }: OpenedKey, row: KeyRow): KeyChange => {
+    ownedByCustomer(header)
+    follow('putKeyPolicy', header)
+    if (policy.length === 0) throw new BoundaryError('InvalidRequest', 'an empty policy')
+    const digest = policyDigest(policy)
+    return {
+      header: { policyDigest: digest },
+      rows: [{ kind: 'policy', id, scope: row.scope, link: '', body: Buffer.from(policy) }],
+      fields: { policyDigest: digest },
+    }
+  }
+  return (await transition(core, { operation: 'putKeyPolicy', id, call, asserted, decide })).row
+}
+
+/** Destroys a key whose waiting period has ended, with its policy, attributes and aliases. Nothing where it is not due (any more). */
+export async function deleteKey(core: Core, id: string): Promise<void> {
+  const decide = ({ header }: OpenedKey, row: KeyRow): KeyChange => {
+    if (dueNow(header, core.clocks.lifecycle()) !== 'deleteKey') throw new BoundaryError('InvalidState', header.state)
+    const gone = (kind: RowDraft['kind'], rowId: string): RowDraft[] =>
+      core.book.current(kind, rowId)?.deleted === false
+        ? [{ kind, id: rowId, scope: row.scope, link: '', body: null }]
+        : []
+    const rows = [
+      ...gone('policy', id),
+      ...gone('attributes', id),
+      ...core.book.linked('alias', id).flatMap(alias => gone('alias', alias)),
+    ]
+    return { destroyed: true, rows, fields: { transition: `${header.state}>deleted` } }
+  }
+  await transition(core, { operation: 'deleteKey', id, call: ownCall(), asserted: undefined, decide })
+}

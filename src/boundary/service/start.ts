@@ -1,0 +1,91 @@
+/**
+ * From a configuration to a boundary that answers on its sockets: folder, lock, root of trust, journal, sockets, in this order.
+ */
+import { type BoundaryConfig, EXIT_CODES } from '../config.ts'
+import type { Disk } from '../journal/disk.ts'
+import { ClockBehind, JournalDamage } from '../journal/types.ts'
+import { Boundary } from './boundary.ts'
+import { ownCall } from './core.ts'
+import { prepareFolder } from './folder.ts'
+import { lockFolder, StartRefused } from './lock.ts'
+import type { Log } from './log.ts'
+import { openByConfig, readRoot } from './roots.ts'
+import { DEFAULT_IN_FLIGHT, listen } from './sockets.ts'
+
+export const ONE_USER = 'not isolated from a taken-over front end: front end and boundary run under one user'
+
+export interface StartParts {
+  readonly config: BoundaryConfig
+  /** What could not be done to protect the process. */
+  readonly warnings: readonly string[]
+  readonly log: Log
+  readonly onFatal: (error: Error) => void
+  /** The administrator asked it to stop. */
+  readonly onStop: () => void
+  readonly now?: () => number
+  readonly disk?: Disk
+}
+
+export interface RunningBoundary {
+  readonly boundary: Boundary
+  readonly useSocket: string
+  readonly controlSocket: string
+  readonly warnings: readonly string[]
+  /** Ends the connections once their answers have left, makes all durable, and lets go of the folder. */
+  stop(): Promise<void>
+}
+
+/** Throws `StartRefused` where the operator must change something. */
+export async function startBoundary(parts: StartParts): Promise<RunningBoundary> {
+  const { config, log } = parts
+  const warnings = config.users === undefined ? [...parts.warnings, ONE_USER] : [...parts.warnings]
+  const files = prepareFolder(config)
+  const unlock = lockFolder(config.folder, EXIT_CODES)
+  try {
+    const rootState = await readRoot(config, files)
+    const cut = { all: () => {} }
+    const boundary = new Boundary({ ...parts, files, rootState, warnings, onUnlocked: () => cut.all() })
+    if (config.root.kind !== 'passphrase') {
+      const opened = await openByConfig(config, files, rootState, status =>
+        log(status.state === 'open' ? 'info' : 'error', `the token is ${status.state}`, { detail: status.detail }),
+      )
+      await openJournalOf(boundary, opened)
+    }
+    const socketParts = {
+      boundary,
+      service: config.service,
+      inFlight: config.limits?.inFlight ?? DEFAULT_IN_FLIGHT,
+      log,
+    }
+    // With two users the folder's group, which the socket inherits, is the front end's.
+    const use = await listen(files.useSocket, config.users === undefined ? 0o600 : 0o660, 'use', socketParts)
+    const control = await listen(files.controlSocket, 0o600, 'control', socketParts)
+    cut.all = () => use.cutAll()
+    return {
+      boundary,
+      useSocket: files.useSocket,
+      controlSocket: files.controlSocket,
+      warnings,
+      stop: async () => {
+        await boundary.stop()
+        await Promise.all([use.close(), control.close()])
+        unlock()
+      },
+    }
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+async function openJournalOf(boundary: Boundary, opened: Parameters<Boundary['open']>[0]): Promise<void> {
+  try {
+    await boundary.open(opened, ownCall())
+  } catch (error) {
+    await opened.token?.close()
+    if (error instanceof JournalDamage || error instanceof ClockBehind) {
+      throw new StartRefused(EXIT_CODES.damaged, error.message)
+    }
+    throw error
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * The supervisor: starts a service's two processes, boundary and front end, starts either anew when it dies while the other goes on, and stops them in
+ * order. It has no listener and holds no secret.
+ */
+import path from 'node:path'
+import { type BoundaryConfig, type BoundaryMessage, EXIT_CODES } from '../config.ts'
+import { type Log, stderrLog } from '../service/log.ts'
+import { Child } from './children.ts'
+import { giveFolders } from './users.ts'
+
+export interface FrontEndSpec {
+  /** The front end's file, run by the same Node. It gets `config` as its first IPC message. */
+  readonly entry: string
+  readonly config: object
+  /** Folders that are the front end's alone; with two users they are made and given to its user. */
+  readonly folders?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+}
+
+/** What a front end sends over IPC. `line` is what the service prints when it is ready: one JSON object, without secrets that nobody is to see. */
+export type FrontEndMessage =
+  | { readonly type: 'ready'; readonly line: Readonly<Record<string, unknown>> }
+  | { readonly type: 'failed'; readonly reason: string }
+
+export interface ServiceSpec {
+  readonly boundary: BoundaryConfig
+  readonly frontEnd: FrontEndSpec
+  readonly log?: Log
+  /** Milliseconds for the front end to finish what is in flight, and for the boundary after it. Default 15,000 each. */
+  readonly stopDeadlineMs?: number
+}
+
+export interface Service {
+  /** Resolves with the front end's line when both are ready; rejects with `ServiceFailed` where an operator must change something first. */
+  readonly ready: Promise<Readonly<Record<string, unknown>>>
+  /** Resolves with the exit code when the service has ended, however it did. */
+  readonly ended: Promise<number>
+  readonly pids: () => { readonly frontEnd: number | undefined; readonly boundary: number | undefined }
+  /** Front end first, boundary after it. */
+  stop(): Promise<void>
+}
+
+/** The service cannot run until someone changes something; the message says what. */
+export class ServiceFailed extends Error {
+  readonly exitCode: number
+  constructor(exitCode: number, message: string) {
+    super(message)
+    this.name = 'ServiceFailed'
+    this.exitCode = exitCode
+  }
+}
+
+/** Flags of the boundary's Node: no debugger by signal, no code from strings. */
+const BOUNDARY_FLAGS = ['--disable-sigusr1', '--disallow-code-generation-from-strings'] as const
+const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damaged, EXIT_CODES.inUse])
+
+/** The environment of the boundary: a token's vendor may need any of it; nothing in it may change what Node runs. */
+function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
+  if (config.root.kind === 'pkcs11') {
+    const { NODE_OPTIONS: _options, NODE_PATH: _path, LD_PRELOAD: _preload, ...rest } = process.env
+    return { ...rest, UV_THREADPOOL_SIZE: String((config.root.sessions ?? 8) + 5) }
+  }
+  const { PATH, LANG, TZ } = process.env
+  return {
+    ...(PATH === undefined ? {} : { PATH }),
+    ...(LANG === undefined ? {} : { LANG }),
+    ...(TZ === undefined ? {} : { TZ }),
+  }
+}
+
+export function startService(spec: ServiceSpec): Service {
+  const log = spec.log ?? stderrLog('supervisor')
+  const deadline = spec.stopDeadlineMs ?? 15_000
+  const ready = Promise.withResolvers<Readonly<Record<string, unknown>>>()
+  const ended = Promise.withResolvers<number>()
+  ready.promise.catch(() => {})
+  const { users } = spec.boundary
+  if (users !== undefined) giveFolders(spec.boundary, spec.frontEnd.folders ?? [])
+  let reason = ''
+  let stopped: Promise<void> | undefined
+
+  const fail = (code: number, why: string): void => {
+    const message = reason === '' ? why : reason
+    log('error', `the service stops: ${message}`)
+    ready.reject(new ServiceFailed(code, message))
+    void stop(code)
+  }
+  const boundary = new Child({
+    name: 'boundary',
+    entry: path.join(import.meta.dirname, '..', 'service', `main${path.extname(import.meta.filename)}`),
+    nodeFlags: BOUNDARY_FLAGS,
+    env: boundaryEnv(spec.boundary),
+    user: users?.boundary,
+    config: spec.boundary,
+    // Stopped by the administrator over the control socket: the whole service ends.
+    finalCodes: new Set([...FINAL, EXIT_CODES.stopped]),
+    onMessage: message => {
+      const told = message as BoundaryMessage
+      if (told.type === 'failed') reason = told.reason
+      else {
+        boundary.wentWell()
+        if (frontEnd.pid === undefined && !frontEndStarted) {
+          frontEndStarted = true
+          frontEnd.start()
+        }
+      }
+    },
+    onFinal: (code, why) => {
+      if (code === EXIT_CODES.stopped) void stop(code)
+      else fail(code, why)
+    },
+    log,
+  })
+  let frontEndStarted = false
+  const frontEnd = new Child({
+    name: 'front end',
+    entry: spec.frontEnd.entry,
+    nodeFlags: [],
+    env: spec.frontEnd.env ?? process.env,
+    user: users?.frontEnd,
+    config: spec.frontEnd.config,
+    finalCodes: FINAL,
+    onMessage: message => {
+      const told = message as FrontEndMessage
+      if (told.type === 'failed') reason = told.reason
+      else if (told.type === 'ready') {
+        frontEnd.wentWell()
+        ready.resolve(told.line)
+      }
+    },
+    onFinal: fail,
+    log,
+  })
+
+  const stop = (code: number): Promise<void> => {
+    stopped ??= (async () => {
+      await frontEnd.stop(deadline)
+      await boundary.stop(deadline)
+      ready.reject(new ServiceFailed(code, 'the service was stopped'))
+      ended.resolve(code)
+    })()
+    return stopped
+  }
+  boundary.start()
+  return {
+    ready: ready.promise,
+    ended: ended.promise,
+    pids: () => ({ frontEnd: frontEnd.pid, boundary: boundary.pid }),
+    stop: () => stop(0),
+  }
+}
+
+/** Stops the service at SIGTERM and SIGINT, and ends this process with its exit code. */
+export function untilSignalled(service: Service): Promise<number> {
+  const onSignal = (): void => void service.stop()
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return service.ended.finally(() => {
+    process.off('SIGTERM', onSignal)
+    process.off('SIGINT', onSignal)
+  })
+}
