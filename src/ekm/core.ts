@@ -93,7 +93,14 @@ const OF_BOUNDARY: Partial<Record<BoundaryErrorCode, CoreErrorCode>> = {
   DiskFull: 'Unavailable',
 }
 
-const NEEDED_USAGE = { encrypt: 'mayEncrypt', decrypt: 'mayDecrypt' } as const
+type Usages = ReadonlyArray<'mayEncrypt' | 'mayDecrypt'>
+
+/** What a use needs of its key. An integrity value vouches that decryption works, so that it takes the right to decrypt ("Appendix C"). */
+const NEEDED = {
+  encrypt: ['mayEncrypt'],
+  encryptWithIntegrity: ['mayEncrypt', 'mayDecrypt'],
+  decrypt: ['mayDecrypt'],
+} as const satisfies Record<string, Usages>
 
 const headers = new WeakMap<KeyRow, KeyHeader>()
 function headerOf(row: KeyRow): KeyHeader {
@@ -114,12 +121,13 @@ export class Core {
 
   encrypt(call: Call, plaintext: Buffer, aad: Buffer, integrity: boolean): Promise<ExternalCiphertext> {
     const { boundary } = this.#options
-    return this.#use(call, (key, facts) => boundary.externalEncrypt(key, plaintext, aad, integrity, facts))
+    const needed = NEEDED[integrity ? 'encryptWithIntegrity' : 'encrypt']
+    return this.#use(call, needed, (key, facts) => boundary.externalEncrypt(key, plaintext, aad, integrity, facts))
   }
 
   decrypt(call: Call, ciphertext: ExternalCiphertext, aad: Buffer): Promise<Buffer> {
     const { boundary } = this.#options
-    return this.#use(call, (key, facts) => boundary.externalDecrypt(key, ciphertext, aad, facts))
+    return this.#use(call, NEEDED.decrypt, (key, facts) => boundary.externalDecrypt(key, ciphertext, aad, facts))
   }
 
   /** What a provider may know of a key. A revoked one is described, as not enabled. */
@@ -152,13 +160,13 @@ export class Core {
     return this.#refuse(call, 'Busy')
   }
 
-  async #use<T>(call: Call, run: (key: KeyRow, facts: Asserted) => Promise<T>): Promise<T> {
+  async #use<T>(call: Call, needed: Usages, run: (key: KeyRow, facts: Asserted) => Promise<T>): Promise<T> {
     const facts = factsOf(call)
     for (let attempt = 1; ; attempt++) {
       const key = await this.#find(call)
       if (key === undefined) return this.#refuse(call, 'KeyUnknown')
       const header = headerOf(key)
-      await this.#judge(call, header)
+      await this.#judge(call, needed, header)
       try {
         return await run(key, facts)
       } catch (error) {
@@ -184,12 +192,9 @@ export class Core {
   }
 
   /** State and usage, as far as they are known here; the boundary judges both again, and its judgement is the one that counts. */
-  async #judge(call: Call, header: KeyHeader): Promise<void> {
+  async #judge(call: Call, needed: Usages, header: KeyHeader): Promise<void> {
     if (header.state !== 'Enabled') await this.#refuse(call, 'KeyRevoked')
-    const { operation } = call
-    if (operation === 'encrypt' || operation === 'decrypt') {
-      if (!header[NEEDED_USAGE[operation]]) await this.#refuse(call, 'UsageForbidden')
-    }
+    for (const usage of needed) if (!header[usage]) await this.#refuse(call, 'UsageForbidden')
     await this.#authorize(call, header)
   }
 

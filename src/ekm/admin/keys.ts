@@ -43,25 +43,29 @@ export interface NewKey {
   readonly tenant: string
   readonly keyId: string
   readonly usage: KeyUse
-  /** `id:<hex>` or `label:<text>` of an object in the token; undefined makes the key in the software boundary. */
+  /** Where its material is: sealed in the software boundary, or an object in the token. */
+  readonly backing: 'software' | 'token'
+  /** `id:<hex>` or `label:<text>` of an object that is in the token already; without it a new one is made there. */
   readonly tokenObject?: string | undefined
 }
 
-const TOKEN_OBJECT = /^(?:id:(?:[0-9a-fA-F]{2}){1,64}|label:.{1,64})$/
+const TOKEN_OBJECT = /^(?:id:(?:[0-9a-f]{2}){1,32}|label:.{1,64})$/
 
 /** Throws `AdminError` where the id is malformed or taken, or the tenant is missing. */
 export async function createKey(
   control: ReadControl & Pick<BoundaryControl, 'createExternalKey'>,
-  { tenant, keyId, usage, tokenObject }: NewKey,
+  { tenant, keyId, usage, backing, tokenObject = '' }: NewKey,
 ): Promise<KeyInfo> {
   checkKeyId(keyId)
-  if (tokenObject !== undefined && !TOKEN_OBJECT.test(tokenObject))
-    throw new AdminError('Name the object in the token as id:HEX (its CKA_ID) or label:TEXT (its CKA_LABEL).')
+  if (tokenObject !== '' && !TOKEN_OBJECT.test(tokenObject))
+    throw new AdminError(
+      'Name the object in the token as id:HEX (its CKA_ID, in lower case) or label:TEXT (its CKA_LABEL).',
+    )
   await findTenant(control, tenant)
   const id = keyRowId(tenant, keyId)
   try {
-    const backing = tokenObject === undefined ? 'SEALED' : 'TOKEN'
-    const input = { id, scope: tenant, tenant, backing, tokenObject: tokenObject ?? '', ...USES[usage] } as const
+    const where = backing === 'token' ? 'TOKEN' : 'SEALED'
+    const input = { id, scope: tenant, tenant, backing: where, tokenObject, ...USES[usage] } as const
     return await infoOf(control, await control.createExternalKey(input, operator('CreateKey', id)))
   } catch (error) {
     throw explained(error, { AlreadyExists: `A key ${id} exists, or did once: the id of an external key is for ever.` })
