@@ -1,0 +1,87 @@
+/**
+ * From a service's settings to what its boundary's process is told at the start: folders under the data folder, the root of trust, users by number,
+ * and the name of the log.
+ */
+import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { z } from 'zod'
+import type * as shared from './shared.ts'
+import { type RootConfig, rootConfig } from './shared.ts'
+
+/** What both services' settings have. */
+export interface ServiceSettings {
+  readonly data: string
+  readonly boundary: z.output<typeof shared.boundary>
+  readonly log: z.output<typeof shared.log>
+}
+
+interface User {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** The shape that the boundary's supervisor takes. */
+export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
+  readonly service: Service
+  readonly folder: string
+  readonly dev: boolean
+  readonly root: RootConfig
+  readonly logOrigin: string
+  readonly limits: { readonly openKeys?: number; readonly floorBytes?: number }
+  readonly users?: { readonly frontEnd: User; readonly boundary: User }
+}
+
+/** Folders of a service under its data folder: the boundary's own, and the front end's own. */
+export function serviceFolders(data: string): { readonly boundary: string; readonly frontEnd: string } {
+  return { boundary: join(data, 'boundary'), frontEnd: join(data, 'front-end') }
+}
+
+/** Makes the data folder where it is missing. Throws an Error that says what to change. */
+export function boundarySettings<Service extends 'kms' | 'ekm'>(
+  service: Service,
+  settings: ServiceSettings,
+  dev: boolean,
+): BoundarySettings<Service> {
+  const { data, boundary, log } = settings
+  const { root, users, openKeys, floorBytes } = boundary
+  mkdirSync(data, { recursive: true, mode: users === undefined ? 0o700 : 0o711 })
+  return {
+    service,
+    folder: serviceFolders(data).boundary,
+    dev,
+    root: rootConfig(root),
+    logOrigin: log.origin ?? keptOrigin(service, data),
+    limits: {
+      ...(openKeys === undefined ? {} : { openKeys }),
+      ...(floorBytes === undefined ? {} : { floorBytes }),
+    },
+    ...(users === undefined
+      ? {}
+      : { users: { frontEnd: user('frontEnd', users.frontEnd), boundary: user('boundary', users.boundary) } }),
+  }
+}
+
+/** A log must keep its name for ever, so one that was made up is kept beside it. */
+function keptOrigin(service: string, data: string): string {
+  const file = join(data, 'log-origin')
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  const origin = `holdfast-${service}-${randomBytes(8).toString('hex')}`
+  writeFileSync(file, `${origin}\n`, { flag: 'wx' })
+  return origin
+}
+
+function user(setting: string, name: string): User {
+  const [uid, gid] = ['-u', '-g'].map(flag => {
+    const { status, stdout } = spawnSync('id', [flag, '--', name], { encoding: 'utf8' })
+    return status === 0 ? Number(stdout.trim()) : Number.NaN
+  })
+  if (uid === undefined || gid === undefined || Number.isNaN(uid) || Number.isNaN(gid))
+    throw new Error(`boundary.users.${setting}: there is no user ${name} on this machine`)
+  return { uid, gid }
+}
