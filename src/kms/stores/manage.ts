@@ -1,0 +1,288 @@
+/**
+ * Making, changing, connecting and removing custom key stores. A store's state is in its row and changes by compare-and-set, so that it survives restarts;
+ * connecting goes on in the background, and is taken up again at the next start.
+ */
+import { type Asserted, BoundaryError } from '../../boundary/words.ts'
+import { Secret } from '../../store/secret.ts'
+import { KmsError } from '../wire/errors.ts'
+import { connectionError, XksFailure } from './failures.ts'
+import { type KeyStoresOptions, StoreUse } from './key-stores.ts'
+import {
+  hostNameOf,
+  type KeyStore,
+  type KeyStoreBody,
+  putCredential,
+  putKeyStore,
+  readKeyStore,
+  type StoreCredential,
+  scopeOf,
+  tombstone,
+} from './rows.ts'
+import type { Candidate, KeyStoreChange, KeyStores } from './types.ts'
+
+/** Of an account in one Region; AWS's quota. */
+const MAX_STORES = 10
+/** How often a change is made on fresh rows when another came between. */
+const ATTEMPTS = 4
+const RETRY_MS = 1000
+
+export class ManagedKeyStores extends StoreUse implements KeyStores {
+  /** One change at a time in an account and Region: names, URIs and the number of stores are checked and written as one. */
+  readonly #turns = new Map<string, Promise<unknown>>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #closed = false
+
+  /** Loads what there is and takes up connecting where it was cut off. Call once the replica is ready. */
+  async start(): Promise<void> {
+    const limit = 1000
+    for (let after = ''; ; ) {
+      const rows = await this.options.replica.listAll('keystore', { after, limit })
+      for (const row of rows) {
+        const store = readKeyStore(row)
+        this.known(row.id, store)
+        if (store.state === 'CONNECTING')
+          this.#connectInBackground(row.id, { operation: 'ConnectCustomKeyStore' }, 'resumed')
+      }
+      const last = rows.at(-1)
+      if (last === undefined || rows.length < limit) return
+      after = last.id
+    }
+  }
+
+  async find(id: string): Promise<KeyStore> {
+    const store = await this.load(id)
+    if (store === undefined) {
+      throw new KmsError(
+        'CustomKeyStoreNotFoundException',
+        `Custom key store ${id.slice(id.lastIndexOf('/') + 1)} was not found.`,
+      )
+    }
+    return store
+  }
+
+  async list(scope: string): Promise<readonly KeyStore[]> {
+    const rows = await this.options.replica.list('keystore', scope, { after: '', limit: MAX_STORES + 1 })
+    return rows.map(readKeyStore)
+  }
+
+  tryOut(candidate: Candidate, operation: string, requestId: string): Promise<void> {
+    return this.guarded(candidate.credentialOf, 'store', async () => {
+      const { region, uriPath, credential } = candidate
+      const signer =
+        credential === undefined
+          ? (await this.access(await this.find(candidate.credentialOf))).signer
+          : { accessKeyId: credential.accessKeyId, secret: new Secret(credential.secret) }
+      await this.health(hostNameOf(candidate.uriEndpoint), { region, uriPath, signer }, operation, requestId)
+    })
+  }
+
+  create(
+    id: string,
+    { name, uriEndpoint, uriPath, created }: Pick<KeyStoreBody, 'name' | 'uriEndpoint' | 'uriPath' | 'created'>,
+    credential: StoreCredential,
+    asserted: Asserted,
+  ): Promise<void> {
+    return this.#inTurn(scopeOf(id), async () => {
+      const others = await this.list(scopeOf(id))
+      if (others.length >= MAX_STORES) {
+        throw new KmsError(
+          'LimitExceededException',
+          `An account has at most ${MAX_STORES} custom key stores in a Region.`,
+        )
+      }
+      mustBeFree(others, { name, uriEndpoint, uriPath })
+      const { accessKeyId } = credential
+      const body: KeyStoreBody = {
+        v: 1,
+        name,
+        created,
+        uriEndpoint,
+        uriPath,
+        accessKeyId,
+        state: 'DISCONNECTED',
+        error: '',
+      }
+      await this.options.boundary.putRows([putKeyStore(id, 0, body), putCredential(id, 0, credential)], asserted)
+    })
+  }
+
+  update(id: string, change: KeyStoreChange, asserted: Asserted): Promise<void> {
+    return this.#inTurn(scopeOf(id), async () => {
+      const others = (await this.list(scopeOf(id))).filter(other => other.row.id !== id)
+      await this.#change(id, asserted, store => {
+        const { name = store.name, uriEndpoint = store.uriEndpoint, uriPath = store.uriPath, credential } = change
+        if (uriEndpoint !== store.uriEndpoint) mustBeDisconnected(store)
+        mustBeFree(others, { name, uriEndpoint, uriPath })
+        const accessKeyId = credential?.accessKeyId ?? store.accessKeyId
+        return { body: { ...store, name, uriEndpoint, uriPath, accessKeyId }, credential }
+      })
+    })
+  }
+
+  async connect(id: string, asserted: Asserted, requestId: string): Promise<void> {
+    let begin = false
+    await this.#change(id, asserted, store => {
+      if (store.state === 'FAILED') {
+        throw invalidState(store, 'Disconnect it, correct the cause, and connect it again.')
+      }
+      begin = store.state === 'DISCONNECTED'
+      return begin ? { body: { ...store, state: 'CONNECTING', error: '' } } : undefined
+    })
+    if (begin) this.#connectInBackground(id, asserted, requestId)
+  }
+
+  async disconnect(id: string, asserted: Asserted): Promise<void> {
+    await this.#change(id, asserted, store => {
+      if (store.state === 'DISCONNECTED') throw invalidState(store, 'It is disconnected already.')
+      return { body: { ...store, state: 'DISCONNECTED', error: '' } }
+    })
+    this.forget(id)
+  }
+
+  remove(id: string, asserted: Asserted): Promise<void> {
+    return this.#inTurn(scopeOf(id), () =>
+      this.#repeated(async () => {
+        const store = await this.find(id)
+        mustBeDisconnected(store)
+        const keys = await this.options.replica.listLinked('key', id, { after: '', limit: 1 })
+        if (keys.length > 0) {
+          throw new KmsError('CustomKeyStoreHasCMKsException', `Custom key store ${store.id} contains KMS keys.`)
+        }
+        const credential = await this.options.replica.get('keystore-credential', id)
+        await this.options.boundary.putRows(
+          [
+            tombstone('keystore', id, store.name, store.row.revision),
+            ...(credential === undefined ? [] : [tombstone('keystore-credential', id, '', credential.revision)]),
+          ],
+          asserted,
+        )
+        this.known(id, undefined)
+        this.forget(id)
+      }),
+    )
+  }
+
+  /** Resolves after all that was asked for before in this account and Region. */
+  #inTurn<T>(scope: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.#turns.get(scope) ?? Promise.resolve()).then(work)
+    const settled = turn.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#turns.set(scope, settled)
+    settled.then(() => {
+      if (this.#turns.get(scope) === settled) this.#turns.delete(scope)
+    })
+    return turn
+  }
+
+  /** Compare-and-set of the store's row, on fresh rows again where another change came between. `make` returns undefined for no change. */
+  #change(
+    id: string,
+    asserted: Asserted,
+    make: (store: KeyStore) => { body: KeyStoreBody; credential?: StoreCredential | undefined } | undefined,
+  ): Promise<void> {
+    return this.#repeated(async () => {
+      const store = await this.find(id)
+      const made = make(store)
+      if (made === undefined) return
+      const rows = [putKeyStore(id, store.row.revision, made.body)]
+      if (made.credential !== undefined) {
+        const old = await this.options.replica.get('keystore-credential', id)
+        rows.push(putCredential(id, old?.revision ?? 0, made.credential))
+      }
+      const [row] = await this.options.boundary.putRows(rows, asserted)
+      if (row !== undefined) this.known(id, readKeyStore(row))
+    })
+  }
+
+  async #repeated(work: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await work()
+      } catch (error) {
+        const conflict = error instanceof BoundaryError && error.code === 'Conflict'
+        if (!conflict || attempt === ATTEMPTS) throw error
+      }
+    }
+  }
+
+  // ---- Connecting ----
+
+  #connectInBackground(id: string, asserted: Asserted, requestId: string): void {
+    this.#tryToConnect(id, asserted, requestId).catch(() => {
+      // The boundary is away: the row still says CONNECTING, so it is tried again, here or at the next start.
+      if (this.#closed) return
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer)
+        this.#connectInBackground(id, asserted, requestId)
+      }, RETRY_MS)
+      timer.unref()
+      this.#timers.add(timer)
+    })
+  }
+
+  async #tryToConnect(id: string, asserted: Asserted, requestId: string): Promise<void> {
+    const before = await this.load(id)
+    if (before?.state !== 'CONNECTING' || this.#closed) return
+    const error = await this.#healthError(before, requestId)
+    this.forget(id)
+    await this.#change(id, asserted, store => {
+      // Disconnected, or changed, while we asked: what was found is about something else.
+      if (store.state !== 'CONNECTING' || store.row.revision !== before.row.revision) return undefined
+      return { body: { ...store, state: error === '' ? 'CONNECTED' : 'FAILED', error } }
+    })
+    const after = await this.load(id)
+    if (after?.state === 'CONNECTING' && after.row.revision !== before.row.revision) {
+      this.#connectInBackground(id, asserted, requestId)
+    }
+  }
+
+  async #healthError(store: KeyStore, requestId: string): Promise<KeyStoreBody['error']> {
+    try {
+      await this.health(store.hostName, await this.access(store), 'ConnectCustomKeyStore', requestId)
+      return ''
+    } catch (error) {
+      if (!(error instanceof XksFailure)) throw error
+      this.options.onFailure?.(store.row.id, error)
+      return connectionError(error)
+    }
+  }
+
+  override close(): void {
+    this.#closed = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    super.close()
+  }
+}
+
+/** Opens the stores: certificates are read here, rows by `start`. */
+export function openKeyStores(options: KeyStoresOptions): ManagedKeyStores {
+  return new ManagedKeyStores(options)
+}
+
+function invalidState(store: KeyStore, advice: string): KmsError {
+  return new KmsError(
+    'CustomKeyStoreInvalidStateException',
+    `Custom key store ${store.id} is in the ${store.state} state, in which this is not possible. ${advice}`,
+  )
+}
+
+function mustBeDisconnected(store: KeyStore): void {
+  if (store.state !== 'DISCONNECTED') throw invalidState(store, 'Disconnect it first.')
+}
+
+function mustBeFree(
+  others: readonly KeyStore[],
+  { name, uriEndpoint, uriPath }: Pick<KeyStoreBody, 'name' | 'uriEndpoint' | 'uriPath'>,
+): void {
+  if (others.some(other => other.name === name)) {
+    throw new KmsError('CustomKeyStoreNameInUseException', `The custom key store name ${name} is in use.`)
+  }
+  if (others.some(other => other.hostName === hostNameOf(uriEndpoint) && other.uriPath === uriPath)) {
+    throw new KmsError(
+      'XksProxyUriInUseException',
+      'Another external key store in this account and Region has this XksProxyUriEndpoint and XksProxyUriPath.',
+    )
+  }
+}
