@@ -6,7 +6,9 @@
  * once after a stale row, and sees to it that each request ends in exactly one record before it is answered.
  */
 import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../../boundary/client/api.ts'
-import type { Asserted, KeyHeader, Row, RowKind } from '../../boundary/words.ts'
+import type { Asserted, KeyHeader } from '../../boundary/words.ts'
+import type { Replica } from '../../store/replica.ts'
+import type { Principals } from '../access/principals.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
 
 /** One operation of the API. `Input` is what `validate` made of the body: blobs are Buffers, timestamps milliseconds since 1970. */
@@ -64,16 +66,6 @@ export interface FoundKey extends KeyFacts {
   readonly requestAlias: string | undefined
 }
 
-/** The rows, in memory as far as they are used: implemented by `src/store/replica.ts`. */
-export interface Rows {
-  /** The newest row, from memory alone; undefined where it is not there or is a tombstone. */
-  peek(kind: RowKind, id: string): Row | undefined
-  /** The newest row, loaded and checked with the boundary where need be; undefined where there is none. */
-  get(kind: RowKind, id: string): Promise<Row | undefined>
-  list(kind: RowKind, scope: string, page: { after: string; limit: number }): Promise<readonly Row[]>
-  listLinked(kind: RowKind, link: string, page: { after: string; limit: number }): Promise<readonly Row[]>
-}
-
 /** Who asks the owner's proxy, and for what: the protocol's requestMetadata. */
 export interface ExternalRequest {
   readonly principalArn: string
@@ -129,7 +121,8 @@ export interface KmsSettings {
 /** What the operations work with. One object for the process. */
 export interface Services {
   readonly boundary: BoundaryUse
-  readonly rows: Rows
+  readonly replica: Replica
+  readonly principals: Principals
   readonly stores: ExternalStores
   readonly clocks: Clocks
   readonly settings: KmsSettings

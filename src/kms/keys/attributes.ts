@@ -1,0 +1,27 @@
+/** What a key carries besides its policy: description and tags, in a row of kind `attributes` with the key's id. */
+import type { Row } from '../../boundary/words.ts'
+
+export interface Attributes {
+  readonly description: string
+  readonly tags: ReadonlyMap<string, string>
+}
+
+const NONE: Attributes = { description: '', tags: new Map() }
+
+export function writeAttributes({ description, tags }: Attributes): Buffer {
+  return Buffer.from(JSON.stringify({ v: 1, description, tags: [...tags] }))
+}
+
+const known = new WeakMap<Row, Attributes>()
+
+/** Parsed once a row revision. */
+export function readAttributes(row: Row | undefined | null): Attributes {
+  if (row?.body == null) return NONE
+  const found = known.get(row)
+  if (found) return found
+  const body = JSON.parse(row.body.toString()) as { v: number; description: string; tags: [string, string][] }
+  if (body.v !== 1) throw new Error(`attributes of version ${body.v}, which this version of Holdfast cannot read`)
+  const attributes = { description: body.description, tags: new Map(body.tags) }
+  known.set(row, attributes)
+  return attributes
+}

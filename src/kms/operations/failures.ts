@@ -1,0 +1,46 @@
+/** What the boundary refused, in AWS's words: one table from its error codes to the KMS's errors. */
+import type { BoundaryError, BoundaryErrorCode } from '../../boundary/words.ts'
+import { KmsError } from '../wire/errors.ts'
+import type { Call } from './types.ts'
+
+type ToKmsError = (error: BoundaryError, arn: string) => KmsError
+
+const internal: ToKmsError = error => new KmsError('KMSInternalException', undefined, { cause: error })
+const pendingDeletion: ToKmsError = (_, arn) =>
+  new KmsError('KMSInvalidStateException', `${arn} is pending deletion (or pending replica deletion).`)
+
+const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
+  // Nothing can be done until the operator acts, or the boundary is back: 5xx at once.
+  Locked: internal,
+  Unavailable: internal,
+  DiskFull: internal,
+  TokenUnavailable: error => new KmsError('DependencyTimeoutException', undefined, { cause: error }),
+  StaleKey: internal,
+  NeedSealedKey: internal,
+  KeyGone: (_, arn) => new KmsError('NotFoundException', `Key '${arn}' does not exist`),
+  KeyDisabled: (_, arn) => new KmsError('DisabledException', `${arn} is disabled.`),
+  KeyPendingDeletion: pendingDeletion,
+  KeyPendingImport: (_, arn) => new KmsError('KMSInvalidStateException', `${arn} is pending import.`),
+  KeyRevoked: internal,
+  InvalidState: (error, arn) => new KmsError('KMSInvalidStateException', `${arn} does not allow this operation now${error.detail ? `: ${error.detail}` : ''}.`),
+  InvalidKeyUsage: (_, arn) => new KmsError('InvalidKeyUsageException', `${arn} key usage is not valid for this operation.`),
+  InvalidCiphertext: () => new KmsError('InvalidCiphertextException'),
+  LimitExceeded: error => new KmsError('LimitExceededException', error.detail || 'A limit was exceeded.'),
+  Conflict: () => new KmsError('ConflictException', 'The resource was changed at the same time. Try again.'),
+  AlreadyExists: () => new KmsError('AlreadyExistsException', 'The resource exists already.'),
+  InvalidRequest: internal,
+  InvalidImportToken: () => new KmsError('InvalidImportTokenException', 'The import token is invalid or is for another key.'),
+  ExpiredImportToken: () => new KmsError('ExpiredImportTokenException', 'The import token has expired.'),
+  IncorrectKeyMaterial: () => new KmsError('IncorrectKeyMaterialException', 'The key material is not the material that this operation needs.'),
+  NoPendingMaterial: (_, arn) => new KmsError('KMSInvalidStateException', `No available key material pending rotation for the key: ${arn}.`),
+  WrongPassphrase: internal,
+  NotPermitted: (_, arn) => new KmsError('UnsupportedOperationException', `${arn} does not allow this operation.`),
+  Internal: internal,
+}
+
+/** `arn` of the key that the call is about, as far as it is known by then. */
+export function kmsErrorOf(error: BoundaryError, call: Call): KmsError {
+  const keyId = call.keyId.slice(call.keyId.indexOf('/') + 1)
+  const arn = `arn:${call.services.settings.partition}:kms:${call.region}:${call.caller.account}:key/${keyId}`
+  return TABLE[error.code](error, arn)
+}
