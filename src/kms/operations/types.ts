@@ -9,6 +9,7 @@ import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../../boundary/cli
 import type { Asserted, KeyHeader } from '../../boundary/words.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Principals } from '../access/principals.ts'
+import type { KeyStores } from '../stores/types.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
 
 /** One operation of the API. `Input` is what `validate` made of the body: blobs are Buffers, timestamps milliseconds since 1970. */
@@ -123,7 +124,7 @@ export interface Services {
   readonly boundary: BoundaryUse
   readonly replica: Replica
   readonly principals: Principals
-  readonly stores: ExternalStores
+  readonly stores: KeyStores
   readonly clocks: Clocks
   readonly settings: KmsSettings
 }

@@ -1,0 +1,138 @@
+/** CreateAlias, UpdateAlias, DeleteAlias, ListAliases (aws-kms.md §3.9). An alias grants: it is a row that the boundary tags. */
+import type { Row } from '../../boundary/words.ts'
+import { authorizeAny, authorizeKey, findKey, placeOf } from '../keys/find.ts'
+import { aliasArn, aliasRowId } from '../keys/identifiers.ts'
+import { checkState } from '../keys/states.ts'
+import { KmsError } from '../wire/errors.ts'
+import { seconds } from './common.ts'
+import { pageOf, readMarker } from './markers.ts'
+import type { Call, FoundKey, Operation } from './types.ts'
+
+const PREFIX = 'alias/'
+const RESERVED = 'alias/aws/'
+const MAX_ALIASES_PER_KEY = 50
+
+interface AliasBody {
+  readonly v: 1
+  readonly created: number
+  readonly updated: number
+}
+
+function checkName(name: string): void {
+  if (!name.startsWith(PREFIX)) {
+    throw new KmsError(
+      'ValidationException',
+      'Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html',
+    )
+  }
+  if (name.startsWith(RESERVED)) throw new KmsError('NotAuthorizedException')
+  if (name.length === PREFIX.length || !/^alias\/[a-zA-Z0-9/_-]+$/.test(name)) {
+    throw new KmsError('InvalidAliasNameException', `${name} contains invalid characters for an alias`)
+  }
+}
+
+const rowIdOf = (call: Call, name: string): string => aliasRowId(call.caller.account, call.region, name)
+
+async function existing(call: Call, name: string): Promise<Row> {
+  const row = await call.services.replica.get('alias', rowIdOf(call, name))
+  if (row === undefined) throw new KmsError('NotFoundException', `Alias ${aliasArn(placeOf(call), name)} is not found.`)
+  return row
+}
+
+async function put(call: Call, name: string, target: FoundKey | undefined, now: Row | undefined): Promise<void> {
+  const time = call.services.clocks.lifecycle()
+  const created = now?.body == null ? time : (JSON.parse(now.body.toString()) as AliasBody).created
+  const body: AliasBody = { v: 1, created, updated: time }
+  const id = rowIdOf(call, name)
+  const row = {
+    kind: 'alias' as const,
+    id,
+    scope: `${call.caller.account}/${call.region}`,
+    link: target?.rowId ?? now?.link ?? '',
+    expected: now?.revision ?? 0,
+    body: target === undefined ? null : Buffer.from(JSON.stringify(body)),
+  }
+  await call.services.boundary.putRows([row], { ...call.asserted, subject: id })
+}
+
+async function checkRoom(call: Call, target: FoundKey): Promise<void> {
+  const aliases = await call.services.replica.listLinked('alias', target.rowId, { after: '', limit: MAX_ALIASES_PER_KEY })
+  if (aliases.length >= MAX_ALIASES_PER_KEY) throw new KmsError('LimitExceededException', `A key has at most ${MAX_ALIASES_PER_KEY} aliases.`)
+}
+
+export const CreateAlias: Operation<{ AliasName: string; TargetKeyId: string }, void> = {
+  name: 'CreateAlias',
+  recordedBy: 'boundary',
+  async run(call, { AliasName, TargetKeyId }) {
+    checkName(AliasName)
+    call.subject = AliasName
+    const key = await findKey(call, TargetKeyId, { aliases: false })
+    authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
+    authorizeKey(call, key, {}, 'new-key')
+    checkState(call, key)
+    const now = await call.services.replica.get('alias', rowIdOf(call, AliasName))
+    if (now !== undefined) throw new KmsError('AlreadyExistsException', `An alias with the name ${aliasArn(placeOf(call), AliasName)} already exists`)
+    await checkRoom(call, key)
+    await put(call, AliasName, key, now)
+  },
+}
+
+export const UpdateAlias: Operation<{ AliasName: string; TargetKeyId: string }, void> = {
+  name: 'UpdateAlias',
+  recordedBy: 'boundary',
+  async run(call, { AliasName, TargetKeyId }) {
+    checkName(AliasName)
+    call.subject = AliasName
+    const now = await existing(call, AliasName)
+    const key = await findKey(call, TargetKeyId, { aliases: false })
+    authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
+    const old = await findKey(call, now.link.slice(now.link.indexOf('/') + 1), { aliases: false })
+    authorizeKey(call, old)
+    authorizeKey(call, key, {}, 'new-key')
+    call.keyId = key.rowId
+    checkState(call, key)
+    await checkRoom(call, key)
+    await put(call, AliasName, key, now)
+  },
+}
+
+export const DeleteAlias: Operation<{ AliasName: string }, void> = {
+  name: 'DeleteAlias',
+  recordedBy: 'boundary',
+  async run(call, { AliasName }) {
+    checkName(AliasName)
+    call.subject = AliasName
+    const now = await existing(call, AliasName)
+    authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
+    authorizeKey(call, await findKey(call, now.link.slice(now.link.indexOf('/') + 1), { aliases: false }))
+    await put(call, AliasName, undefined, now)
+  },
+}
+
+export const ListAliases: Operation<{ KeyId?: string; Limit?: number; Marker?: string }, object> = {
+  name: 'ListAliases',
+  recordedBy: 'runner',
+  async run(call, { KeyId, Limit = 50, Marker }) {
+    authorizeAny(call)
+    const page = { after: readMarker(call, Marker), limit: Limit + 1 }
+    const { replica } = call.services
+    const target = KeyId === undefined ? undefined : await findKey(call, KeyId, { aliases: false })
+    const rows =
+      target === undefined
+        ? await replica.list('alias', `${call.caller.account}/${call.region}`, page)
+        : await replica.listLinked('alias', target.rowId, page)
+    const { page: shown, ...rest } = pageOf(call, rows, Limit, row => row.id)
+    const Aliases = shown.map(row => {
+      const AliasName = row.id.split('/').slice(2).join('/')
+      const { created, updated } = JSON.parse(row.body?.toString() ?? '{}') as AliasBody
+      return {
+        AliasName,
+        AliasArn: aliasArn(placeOf(call), AliasName),
+        TargetKeyId: row.link.slice(row.link.indexOf('/') + 1),
+        CreationDate: seconds(created),
+        LastUpdatedDate: seconds(updated),
+      }
+    })
+    return { Aliases, ...rest }
+  },
+}

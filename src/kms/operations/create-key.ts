@@ -1,0 +1,130 @@
+/** CreateKey (aws-kms.md §3.1): symmetric keys of the provider, for imported material, and of an owner's external key store. */
+import { randomUUID } from 'node:crypto'
+import type { PutRow } from '../../boundary/client/api.ts'
+import { FactsContext } from '../access/context.ts'
+import { defaultKeyPolicy } from '../access/defaults.ts'
+import { LOCKOUT_MESSAGE, wouldLockOut } from '../access/lockout.ts'
+import { MalformedPolicyError, PolicyTooLargeError } from '../access/types.ts'
+import { checkKeyPolicy } from '../access/validate.ts'
+import { writeAttributes } from '../keys/attributes.ts'
+import { authorizeAny, findKeyById, placeOf } from '../keys/find.ts'
+import { keyArn, keyRowId } from '../keys/identifiers.ts'
+import { keyMetadata } from '../keys/metadata.ts'
+import { KmsError } from '../wire/errors.ts'
+import { checkTags, type TagInput } from './tag-rules.ts'
+import type { Call, Operation } from './types.ts'
+
+interface Input {
+  readonly Policy?: string
+  readonly Description?: string
+  readonly KeyUsage?: string
+  readonly KeySpec?: string
+  readonly CustomerMasterKeySpec?: string
+  readonly Origin?: 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE' | 'AWS_CLOUDHSM'
+  readonly CustomKeyStoreId?: string
+  readonly BypassPolicyLockoutSafetyCheck?: boolean
+  readonly Tags?: readonly TagInput[]
+  readonly MultiRegion?: boolean
+  readonly XksKeyId?: string
+}
+
+export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> }> = {
+  name: 'CreateKey',
+  recordedBy: 'boundary',
+  async run(call, input) {
+    const origin = checkShape(input)
+    const tags = checkTags(input.Tags ?? [])
+    const bypass = input.BypassPolicyLockoutSafetyCheck ?? false
+    authorizeAny(call, {
+      newKey: { spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT', origin, multiRegion: false },
+      requestTags: tags,
+      bypassPolicyLockoutSafetyCheck: bypass,
+    })
+    const keyId = randomUUID()
+    const policy = await policyFor(call, input.Policy, keyArn(placeOf(call), keyId), bypass)
+    const { account } = call.caller
+    const keyStoreId = input.CustomKeyStoreId === undefined ? '' : `${account}/${call.region}/${input.CustomKeyStoreId}`
+    if (origin === 'EXTERNAL_KEY_STORE') await checkExternal(call, keyStoreId, input.XksKeyId ?? '')
+    const id = keyRowId(call.region, keyId)
+    const scope = `${account}/${call.region}`
+    const description = input.Description ?? ''
+    const attributes: PutRow = { kind: 'attributes', id, scope, link: '', expected: 0, body: writeAttributes({ description, tags }) }
+    call.keyId = id
+    await call.services.boundary.createKey(
+      {
+        id,
+        scope,
+        account,
+        origin,
+        manager: 'CUSTOMER',
+        managerService: '',
+        policy,
+        keyStoreId,
+        xksKeyId: input.XksKeyId ?? '',
+        rows: [attributes],
+      },
+      call.asserted,
+    )
+    const key = await findKeyById(call, keyId)
+    if (key === undefined) throw new KmsError('KMSInternalException', undefined, { cause: new Error(`${id} was made and is not there`) })
+    return { KeyMetadata: await keyMetadata(call, key, description) }
+  },
+}
+
+/** Which of the combinations that the model allows can be made. */
+function checkShape(input: Input): 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE' {
+  if (input.KeySpec !== undefined && input.CustomerMasterKeySpec !== undefined) {
+    throw new KmsError('ValidationException', 'You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.')
+  }
+  const spec = input.KeySpec ?? input.CustomerMasterKeySpec ?? 'SYMMETRIC_DEFAULT'
+  const origin = input.Origin ?? 'AWS_KMS'
+  if (spec !== 'SYMMETRIC_DEFAULT' && input.KeyUsage === undefined) {
+    throw new KmsError('ValidationException', 'You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.')
+  }
+  const usage = input.KeyUsage ?? 'ENCRYPT_DECRYPT'
+  if (spec === 'SYMMETRIC_DEFAULT' && usage !== 'ENCRYPT_DECRYPT') {
+    throw new KmsError('ValidationException', `KeyUsage ${usage} is not compatible with KeySpec ${spec}`)
+  }
+  if (spec !== 'SYMMETRIC_DEFAULT') throw new KmsError('UnsupportedOperationException', `KeySpec ${spec} is not supported yet.`)
+  if (input.MultiRegion === true) throw new KmsError('UnsupportedOperationException', 'Multi-Region keys are not supported yet.')
+  if (origin === 'AWS_CLOUDHSM') throw new KmsError('UnsupportedOperationException', 'Origin AWS_CLOUDHSM is not supported yet.')
+  const external = origin === 'EXTERNAL_KEY_STORE'
+  if (external !== (input.CustomKeyStoreId !== undefined) || external !== (input.XksKeyId !== undefined)) {
+    throw new KmsError('ValidationException', 'CustomKeyStoreId and XksKeyId go with Origin EXTERNAL_KEY_STORE, and it needs both.')
+  }
+  return origin
+}
+
+/** The policy's bytes: as given once it was checked, or AWS's default. */
+export async function policyFor(call: Call, text: string | undefined, arn: string, bypass: boolean): Promise<Buffer> {
+  if (text === undefined) return defaultKeyPolicy(call.caller.account, call.services.settings.partition)
+  const bytes = Buffer.from(text)
+  try {
+    const policy = await checkKeyPolicy(bytes, name => call.services.principals.exists(name))
+    if (!bypass && wouldLockOut(policy, call.caller, arn, new FactsContext(call.facts))) throw new MalformedPolicyError(LOCKOUT_MESSAGE)
+  } catch (error) {
+    if (error instanceof MalformedPolicyError) throw new KmsError('MalformedPolicyDocumentException', error.message)
+    if (error instanceof PolicyTooLargeError) throw new KmsError('LimitExceededException', error.message)
+    throw error
+  }
+  return bytes
+}
+
+/** The store is there and connected, the external key is usable, and no other key of this store has it. */
+async function checkExternal(call: Call, keyStoreId: string, xksKeyId: string): Promise<void> {
+  const { replica, stores } = call.services
+  const store = keyStoreId.slice(keyStoreId.lastIndexOf('/') + 1)
+  if ((await replica.get('keystore', keyStoreId)) === undefined) {
+    throw new KmsError('CustomKeyStoreNotFoundException', `Custom key store ${store} does not exist.`)
+  }
+  if (!stores.connected(keyStoreId)) throw new KmsError('CustomKeyStoreInvalidStateException', `Custom key store ${store} is not connected.`)
+  const arn = keyArn(placeOf(call), '')
+  await stores.checkKey(keyStoreId, xksKeyId, {
+    principalArn: call.caller.arn,
+    keyArn: arn,
+    operation: 'CreateKey',
+    requestId: call.requestId,
+    viaService: '',
+  })
+  call.outcomePending = true
+}

@@ -1,0 +1,91 @@
+/** DescribeCustomKeyStores: all of the account in this Region in pages, or one by id or name. aws-kms.md §3.11, §10. */
+import { authorizeAny } from '../../keys/find.ts'
+import type { KeyStore } from '../../stores/rows.ts'
+import { KmsError } from '../../wire/errors.ts'
+import { seconds } from '../common.ts'
+import type { Operation } from '../types.ts'
+import { notFound, rowIdOf, scopeOf } from './shared.ts'
+
+interface Input {
+  readonly CustomKeyStoreId?: string
+  readonly CustomKeyStoreName?: string
+  readonly Limit?: number
+  readonly Marker?: string
+}
+
+interface Entry {
+  readonly CustomKeyStoreId: string
+  readonly CustomKeyStoreName: string
+  readonly ConnectionState: string
+  readonly ConnectionErrorCode?: string
+  readonly CreationDate: number
+  readonly CustomKeyStoreType: 'EXTERNAL_KEY_STORE'
+  readonly XksProxyConfiguration: {
+    readonly Connectivity: 'PUBLIC_ENDPOINT'
+    readonly AccessKeyId: string
+    readonly UriEndpoint: string
+    readonly UriPath: string
+  }
+}
+
+interface Output {
+  readonly CustomKeyStores: readonly Entry[]
+  readonly Truncated: boolean
+  readonly NextMarker?: string
+}
+
+const DEFAULT_LIMIT = 100
+
+export const DescribeCustomKeyStores: Operation<Input, Output> = {
+  name: 'DescribeCustomKeyStores',
+  recordedBy: 'runner',
+  async run(call, input) {
+    authorizeAny(call)
+    const { CustomKeyStoreId: id, CustomKeyStoreName: name, Limit: limit = DEFAULT_LIMIT, Marker: marker } = input
+    if (id !== undefined && name !== undefined) {
+      throw new KmsError('ValidationException', 'Name a custom key store by its id or by its name, not by both.')
+    }
+    if (id !== undefined) return page([await call.services.stores.find(rowIdOf(call, id))], limit)
+    const stores = await call.services.stores.list(scopeOf(call))
+    if (name === undefined) return page(after(stores, marker), limit)
+    call.subject = name
+    const named = stores.find(store => store.name === name)
+    if (named === undefined) throw notFound(name)
+    return page([named], limit)
+  },
+}
+
+/** A marker is the id of the last store that was shown. */
+function after(stores: readonly KeyStore[], marker: string | undefined): readonly KeyStore[] {
+  if (marker === undefined) return stores
+  if (!/^cks-[0-9a-f]{17}$/.test(marker)) throw new KmsError('InvalidMarkerException', 'The marker is not valid.')
+  return stores.filter(store => store.id > marker)
+}
+
+function page(stores: readonly KeyStore[], limit: number): Output {
+  const shown = stores.slice(0, limit)
+  const last = shown.at(-1)
+  const truncated = shown.length < stores.length && last !== undefined
+  return {
+    CustomKeyStores: shown.map(entry),
+    Truncated: truncated,
+    ...(truncated ? { NextMarker: last.id } : {}),
+  }
+}
+
+function entry(store: KeyStore): Entry {
+  return {
+    CustomKeyStoreId: store.id,
+    CustomKeyStoreName: store.name,
+    ConnectionState: store.state,
+    ...(store.state === 'FAILED' && store.error !== '' ? { ConnectionErrorCode: store.error } : {}),
+    CreationDate: seconds(store.created),
+    CustomKeyStoreType: 'EXTERNAL_KEY_STORE',
+    XksProxyConfiguration: {
+      Connectivity: 'PUBLIC_ENDPOINT',
+      AccessKeyId: store.accessKeyId,
+      UriEndpoint: store.uriEndpoint,
+      UriPath: store.uriPath,
+    },
+  }
+}
