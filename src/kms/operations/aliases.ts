@@ -56,8 +56,12 @@ async function put(call: Call, name: string, target: FoundKey | undefined, now: 
 }
 
 async function checkRoom(call: Call, target: FoundKey): Promise<void> {
-  const aliases = await call.services.replica.listLinked('alias', target.rowId, { after: '', limit: MAX_ALIASES_PER_KEY })
-  if (aliases.length >= MAX_ALIASES_PER_KEY) throw new KmsError('LimitExceededException', `A key has at most ${MAX_ALIASES_PER_KEY} aliases.`)
+  const aliases = await call.services.replica.listLinked('alias', target.rowId, {
+    after: '',
+    limit: MAX_ALIASES_PER_KEY,
+  })
+  if (aliases.length >= MAX_ALIASES_PER_KEY)
+    throw new KmsError('LimitExceededException', `A key has at most ${MAX_ALIASES_PER_KEY} aliases.`)
 }
 
 export const CreateAlias: Operation<{ AliasName: string; TargetKeyId: string }, void> = {
@@ -71,7 +75,11 @@ export const CreateAlias: Operation<{ AliasName: string; TargetKeyId: string }, 
     authorizeKey(call, key, {}, 'new-key')
     checkState(call, key)
     const now = await call.services.replica.get('alias', rowIdOf(call, AliasName))
-    if (now !== undefined) throw new KmsError('AlreadyExistsException', `An alias with the name ${aliasArn(placeOf(call), AliasName)} already exists`)
+    if (now !== undefined)
+      throw new KmsError(
+        'AlreadyExistsException',
+        `An alias with the name ${aliasArn(placeOf(call), AliasName)} already exists`,
+      )
     await checkRoom(call, key)
     await put(call, AliasName, key, now)
   },

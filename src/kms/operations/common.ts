@@ -16,13 +16,15 @@ export function pairsOf(context: ContextMap | undefined): EncryptionContext {
   const pairs = Object.entries(context)
   let bytes = 0
   for (const [name, value] of pairs) bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
-  if (bytes > MAX_CONTEXT_BYTES) throw new KmsError('ValidationException', `The encryption context is larger than ${MAX_CONTEXT_BYTES} bytes.`)
+  if (bytes > MAX_CONTEXT_BYTES)
+    throw new KmsError('ValidationException', `The encryption context is larger than ${MAX_CONTEXT_BYTES} bytes.`)
   return pairs
 }
 
 /** Grants are not built, so no token can be a valid one. */
 export function refuseGrantTokens(tokens: readonly string[] | undefined): void {
-  if (tokens !== undefined && tokens.length > 0) throw new KmsError('InvalidGrantTokenException', 'A grant token is not valid.')
+  if (tokens !== undefined && tokens.length > 0)
+    throw new KmsError('InvalidGrantTokenException', 'A grant token is not valid.')
 }
 
 /** Attestation is not built. */

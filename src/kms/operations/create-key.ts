@@ -48,7 +48,14 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
     const id = keyRowId(call.region, keyId)
     const scope = `${account}/${call.region}`
     const description = input.Description ?? ''
-    const attributes: PutRow = { kind: 'attributes', id, scope, link: '', expected: 0, body: writeAttributes({ description, tags }) }
+    const attributes: PutRow = {
+      kind: 'attributes',
+      id,
+      scope,
+      link: '',
+      expected: 0,
+      body: writeAttributes({ description, tags }),
+    }
     call.keyId = id
     await call.services.boundary.createKey(
       {
@@ -66,7 +73,8 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
       call.asserted,
     )
     const key = await findKeyById(call, keyId)
-    if (key === undefined) throw new KmsError('KMSInternalException', undefined, { cause: new Error(`${id} was made and is not there`) })
+    if (key === undefined)
+      throw new KmsError('KMSInternalException', undefined, { cause: new Error(`${id} was made and is not there`) })
     return { KeyMetadata: await keyMetadata(call, key, description) }
   },
 }
@@ -74,23 +82,35 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
 /** Which of the combinations that the model allows can be made. */
 function checkShape(input: Input): 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE' {
   if (input.KeySpec !== undefined && input.CustomerMasterKeySpec !== undefined) {
-    throw new KmsError('ValidationException', 'You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.')
+    throw new KmsError(
+      'ValidationException',
+      'You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.',
+    )
   }
   const spec = input.KeySpec ?? input.CustomerMasterKeySpec ?? 'SYMMETRIC_DEFAULT'
   const origin = input.Origin ?? 'AWS_KMS'
   if (spec !== 'SYMMETRIC_DEFAULT' && input.KeyUsage === undefined) {
-    throw new KmsError('ValidationException', 'You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.')
+    throw new KmsError(
+      'ValidationException',
+      'You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.',
+    )
   }
   const usage = input.KeyUsage ?? 'ENCRYPT_DECRYPT'
   if (spec === 'SYMMETRIC_DEFAULT' && usage !== 'ENCRYPT_DECRYPT') {
     throw new KmsError('ValidationException', `KeyUsage ${usage} is not compatible with KeySpec ${spec}`)
   }
-  if (spec !== 'SYMMETRIC_DEFAULT') throw new KmsError('UnsupportedOperationException', `KeySpec ${spec} is not supported yet.`)
-  if (input.MultiRegion === true) throw new KmsError('UnsupportedOperationException', 'Multi-Region keys are not supported yet.')
-  if (origin === 'AWS_CLOUDHSM') throw new KmsError('UnsupportedOperationException', 'Origin AWS_CLOUDHSM is not supported yet.')
+  if (spec !== 'SYMMETRIC_DEFAULT')
+    throw new KmsError('UnsupportedOperationException', `KeySpec ${spec} is not supported yet.`)
+  if (input.MultiRegion === true)
+    throw new KmsError('UnsupportedOperationException', 'Multi-Region keys are not supported yet.')
+  if (origin === 'AWS_CLOUDHSM')
+    throw new KmsError('UnsupportedOperationException', 'Origin AWS_CLOUDHSM is not supported yet.')
   const external = origin === 'EXTERNAL_KEY_STORE'
   if (external !== (input.CustomKeyStoreId !== undefined) || external !== (input.XksKeyId !== undefined)) {
-    throw new KmsError('ValidationException', 'CustomKeyStoreId and XksKeyId go with Origin EXTERNAL_KEY_STORE, and it needs both.')
+    throw new KmsError(
+      'ValidationException',
+      'CustomKeyStoreId and XksKeyId go with Origin EXTERNAL_KEY_STORE, and it needs both.',
+    )
   }
   return origin
 }
@@ -101,7 +121,8 @@ export async function policyFor(call: Call, text: string | undefined, arn: strin
   const bytes = Buffer.from(text)
   try {
     const policy = await checkKeyPolicy(bytes, name => call.services.principals.exists(name))
-    if (!bypass && wouldLockOut(policy, call.caller, arn, new FactsContext(call.facts))) throw new MalformedPolicyError(LOCKOUT_MESSAGE)
+    if (!bypass && wouldLockOut(policy, call.caller, arn, new FactsContext(call.facts)))
+      throw new MalformedPolicyError(LOCKOUT_MESSAGE)
   } catch (error) {
     if (error instanceof MalformedPolicyError) throw new KmsError('MalformedPolicyDocumentException', error.message)
     if (error instanceof PolicyTooLargeError) throw new KmsError('LimitExceededException', error.message)
@@ -117,7 +138,8 @@ async function checkExternal(call: Call, keyStoreId: string, xksKeyId: string): 
   if ((await replica.get('keystore', keyStoreId)) === undefined) {
     throw new KmsError('CustomKeyStoreNotFoundException', `Custom key store ${store} does not exist.`)
   }
-  if (!stores.connected(keyStoreId)) throw new KmsError('CustomKeyStoreInvalidStateException', `Custom key store ${store} is not connected.`)
+  if (!stores.connected(keyStoreId))
+    throw new KmsError('CustomKeyStoreInvalidStateException', `Custom key store ${store} is not connected.`)
   const arn = keyArn(placeOf(call), '')
   await stores.checkKey(keyStoreId, xksKeyId, {
     principalArn: call.caller.arn,

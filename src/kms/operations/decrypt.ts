@@ -35,7 +35,10 @@ export const Decrypt: Operation<DecryptInput, DecryptOutput> = {
     refuseGrantTokens(input.GrantTokens)
     refuseRecipient(input.Recipient)
     if (input.CiphertextBlob === undefined) {
-      throw new KmsError('ValidationException', "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null")
+      throw new KmsError(
+        'ValidationException',
+        "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null",
+      )
     }
     checkAlgorithm(input.EncryptionAlgorithm)
     const key = await keyOfBlob(call, input.CiphertextBlob, input.KeyId)
@@ -77,7 +80,10 @@ export const ReEncrypt: Operation<ReEncryptInput, ReEncryptOutput> = {
   async run(call, input) {
     refuseGrantTokens(input.GrantTokens)
     if (input.CiphertextBlob === undefined) {
-      throw new KmsError('ValidationException', "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null")
+      throw new KmsError(
+        'ValidationException',
+        "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null",
+      )
     }
     checkAlgorithm(input.SourceEncryptionAlgorithm)
     checkAlgorithm(input.DestinationEncryptionAlgorithm)
@@ -85,7 +91,9 @@ export const ReEncrypt: Operation<ReEncryptInput, ReEncryptOutput> = {
     const destination = await findKey(call, input.DestinationKeyId, { aliases: true })
     call.keyId = source.rowId
     const reEncryptOnSameKey = source.rowId === destination.rowId
-    allowedOrHidden(call, source, input.SourceEncryptionContext, 'source-key', input.SourceKeyId !== undefined, { reEncryptOnSameKey })
+    allowedOrHidden(call, source, input.SourceEncryptionContext, 'source-key', input.SourceKeyId !== undefined, {
+      reEncryptOnSameKey,
+    })
     authorizeKey(
       call,
       destination,
@@ -118,7 +126,10 @@ export const ReEncrypt: Operation<ReEncryptInput, ReEncryptOutput> = {
 
 function checkAlgorithm(algorithm: string | undefined): void {
   if (algorithm !== undefined && algorithm !== ALGORITHM) {
-    throw new KmsError('InvalidKeyUsageException', `Algorithm ${algorithm} is incompatible with key spec SYMMETRIC_DEFAULT.`)
+    throw new KmsError(
+      'InvalidKeyUsageException',
+      `Algorithm ${algorithm} is incompatible with key spec SYMMETRIC_DEFAULT.`,
+    )
   }
 }
 
@@ -149,7 +160,8 @@ function allowedOrHidden(
   try {
     authorizeKey(call, key, { encryptionContext, encryptionAlgorithm: ALGORITHM, ...extra }, on)
   } catch (error) {
-    if (!named && error instanceof KmsError && error.code === 'AccessDeniedException') throw new KmsError('AccessDeniedException', NO_SUCH_KEY)
+    if (!named && error instanceof KmsError && error.code === 'AccessDeniedException')
+      throw new KmsError('AccessDeniedException', NO_SUCH_KEY)
     throw error
   }
 }

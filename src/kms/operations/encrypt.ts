@@ -28,11 +28,19 @@ export const Encrypt: Operation<EncryptInput, Protected> = {
     const key = await usableKey(call, input)
     const algorithm = input.EncryptionAlgorithm ?? ALGORITHM
     if (algorithm !== ALGORITHM) {
-      throw new KmsError('InvalidKeyUsageException', `Algorithm ${algorithm} is incompatible with key spec ${key.header.spec}.`)
+      throw new KmsError(
+        'InvalidKeyUsageException',
+        `Algorithm ${algorithm} is incompatible with key spec ${key.header.spec}.`,
+      )
     }
     refuseDryRun(input.DryRun)
     const context = pairsOf(input.EncryptionContext)
-    const { ciphertext, materialId } = await call.services.boundary.encrypt(key.row, input.Plaintext, context, call.asserted)
+    const { ciphertext, materialId } = await call.services.boundary.encrypt(
+      key.row,
+      input.Plaintext,
+      context,
+      call.asserted,
+    )
     return { CiphertextBlob: await wrapForOwner(call, key, ciphertext, materialId, context), KeyId: key.arn }
   },
   write: ({ CiphertextBlob, KeyId }) =>

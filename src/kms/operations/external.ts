@@ -29,16 +29,32 @@ export async function wrapForOwner(
   if (keyStoreId === '') return message
   const aad = externalAad({ account, keyId: key.keyId, materialId, context: encodeContext(context) })
   call.outcomePending = true
-  const { iv, tag, metadata, ciphertext } = await call.services.stores.encrypt(keyStoreId, xksKeyId, message, aad, requestOf(call, key))
+  const { iv, tag, metadata, ciphertext } = await call.services.stores.encrypt(
+    keyStoreId,
+    xksKeyId,
+    message,
+    aad,
+    requestOf(call, key),
+  )
   return encodeEnvelope({ keyId: key.keyId, materialId, iv, tag, metadata, ciphertext })
 }
 
 /** Asks the owner for the inner message of a blob. */
-export async function unwrapByOwner(call: Call, key: FoundKey, blob: Buffer, context: EncryptionContext): Promise<Buffer> {
+export async function unwrapByOwner(
+  call: Call,
+  key: FoundKey,
+  blob: Buffer,
+  context: EncryptionContext,
+): Promise<Buffer> {
   const { keyStoreId, xksKeyId, account } = key.header
   if (keyStoreId === '') return blob
   const envelope = parseEnvelope(blob)
-  const aad = externalAad({ account, keyId: key.keyId, materialId: envelope.materialId, context: encodeContext(context) })
+  const aad = externalAad({
+    account,
+    keyId: key.keyId,
+    materialId: envelope.materialId,
+    context: encodeContext(context),
+  })
   const { iv, tag, metadata, ciphertext } = envelope
   call.outcomePending = true
   const sealed = { iv, tag, metadata, ciphertext, integrityValue: undefined }

@@ -22,17 +22,25 @@ const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
   KeyPendingDeletion: pendingDeletion,
   KeyPendingImport: (_, arn) => new KmsError('KMSInvalidStateException', `${arn} is pending import.`),
   KeyRevoked: internal,
-  InvalidState: (error, arn) => new KmsError('KMSInvalidStateException', `${arn} does not allow this operation now${error.detail ? `: ${error.detail}` : ''}.`),
-  InvalidKeyUsage: (_, arn) => new KmsError('InvalidKeyUsageException', `${arn} key usage is not valid for this operation.`),
+  InvalidState: (error, arn) =>
+    new KmsError(
+      'KMSInvalidStateException',
+      `${arn} does not allow this operation now${error.detail ? `: ${error.detail}` : ''}.`,
+    ),
+  InvalidKeyUsage: (_, arn) =>
+    new KmsError('InvalidKeyUsageException', `${arn} key usage is not valid for this operation.`),
   InvalidCiphertext: () => new KmsError('InvalidCiphertextException'),
   LimitExceeded: error => new KmsError('LimitExceededException', error.detail || 'A limit was exceeded.'),
   Conflict: () => new KmsError('ConflictException', 'The resource was changed at the same time. Try again.'),
   AlreadyExists: () => new KmsError('AlreadyExistsException', 'The resource exists already.'),
   InvalidRequest: internal,
-  InvalidImportToken: () => new KmsError('InvalidImportTokenException', 'The import token is invalid or is for another key.'),
+  InvalidImportToken: () =>
+    new KmsError('InvalidImportTokenException', 'The import token is invalid or is for another key.'),
   ExpiredImportToken: () => new KmsError('ExpiredImportTokenException', 'The import token has expired.'),
-  IncorrectKeyMaterial: () => new KmsError('IncorrectKeyMaterialException', 'The key material is not the material that this operation needs.'),
-  NoPendingMaterial: (_, arn) => new KmsError('KMSInvalidStateException', `No available key material pending rotation for the key: ${arn}.`),
+  IncorrectKeyMaterial: () =>
+    new KmsError('IncorrectKeyMaterialException', 'The key material is not the material that this operation needs.'),
+  NoPendingMaterial: (_, arn) =>
+    new KmsError('KMSInvalidStateException', `No available key material pending rotation for the key: ${arn}.`),
   WrongPassphrase: internal,
   NotPermitted: (_, arn) => new KmsError('UnsupportedOperationException', `${arn} does not allow this operation.`),
   Internal: internal,

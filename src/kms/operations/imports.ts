@@ -13,7 +13,10 @@ const MAX_VALIDITY_MS = 365 * 86_400_000
 async function importable(call: Call, keyId: string, extra: Parameters<typeof managed>[2] = {}): Promise<FoundKey> {
   const key = await managed(call, keyId, extra)
   if (key.header.origin !== 'EXTERNAL') {
-    throw new KmsError('UnsupportedOperationException', `${key.arn} origin is ${key.header.origin} which is not valid for this operation.`)
+    throw new KmsError(
+      'UnsupportedOperationException',
+      `${key.arn} origin is ${key.header.origin} which is not valid for this operation.`,
+    )
   }
   return key
 }
@@ -28,12 +31,23 @@ export const GetParametersForImport: Operation<ParametersInput, object> = {
   name: 'GetParametersForImport',
   recordedBy: 'boundary',
   async run(call, { KeyId, WrappingAlgorithm, WrappingKeySpec }) {
-    const key = await importable(call, KeyId, { wrappingAlgorithm: WrappingAlgorithm, wrappingKeySpec: WrappingKeySpec })
+    const key = await importable(call, KeyId, {
+      wrappingAlgorithm: WrappingAlgorithm,
+      wrappingKeySpec: WrappingKeySpec,
+    })
     const bits = MODULI[WrappingKeySpec]
     if (!BUILT.has(WrappingAlgorithm) || bits === undefined) {
-      throw new KmsError('UnsupportedOperationException', `${WrappingAlgorithm} with ${WrappingKeySpec} is not supported for this key.`)
+      throw new KmsError(
+        'UnsupportedOperationException',
+        `${WrappingAlgorithm} with ${WrappingKeySpec} is not supported for this key.`,
+      )
     }
-    const made = await call.services.boundary.importParameters(key.rowId, WrappingAlgorithm as WrappingAlgorithm, bits, call.asserted)
+    const made = await call.services.boundary.importParameters(
+      key.rowId,
+      WrappingAlgorithm as WrappingAlgorithm,
+      bits,
+      call.asserted,
+    )
     return {
       KeyId: key.arn,
       ImportToken: made.token.toString('base64'),
@@ -61,12 +75,21 @@ export const ImportKeyMaterial: Operation<ImportInput, object> = {
   async run(call, input) {
     const expirationModel = input.ExpirationModel ?? 'KEY_MATERIAL_EXPIRES'
     const expires = expirationModel === 'KEY_MATERIAL_EXPIRES'
-    const key = await importable(call, input.KeyId, { expirationModel, ...(input.ValidTo === undefined ? {} : { validTo: input.ValidTo }) })
+    const key = await importable(call, input.KeyId, {
+      expirationModel,
+      ...(input.ValidTo === undefined ? {} : { validTo: input.ValidTo }),
+    })
     if (expires && input.ValidTo === undefined) {
-      throw new KmsError('ValidationException', 'A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES')
+      throw new KmsError(
+        'ValidationException',
+        'A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES',
+      )
     }
     if (!expires && input.ValidTo !== undefined) {
-      throw new KmsError('ValidationException', 'A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE')
+      throw new KmsError(
+        'ValidationException',
+        'A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE',
+      )
     }
     const now = call.services.clocks.lifecycle()
     if (input.ValidTo !== undefined && (input.ValidTo <= now || input.ValidTo > now + MAX_VALIDITY_MS)) {
@@ -97,7 +120,11 @@ export const DeleteImportedKeyMaterial: Operation<{ KeyId: string; KeyMaterialId
   recordedBy: 'boundary',
   async run(call, { KeyId, KeyMaterialId = '' }) {
     const key = await importable(call, KeyId)
-    const { materialId } = await call.services.boundary.deleteImportedKeyMaterial(key.rowId, KeyMaterialId, call.asserted)
+    const { materialId } = await call.services.boundary.deleteImportedKeyMaterial(
+      key.rowId,
+      KeyMaterialId,
+      call.asserted,
+    )
     return { KeyId: key.arn, ...(materialId === '' ? {} : { KeyMaterialId: materialId }) }
   },
 }

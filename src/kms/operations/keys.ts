@@ -8,7 +8,10 @@ import { refuseGrantTokens } from './common.ts'
 import { pageOf, readMarker } from './markers.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
-export const DescribeKey: Operation<{ KeyId: string; GrantTokens?: readonly string[] }, { KeyMetadata: Record<string, unknown> }> = {
+export const DescribeKey: Operation<
+  { KeyId: string; GrantTokens?: readonly string[] },
+  { KeyMetadata: Record<string, unknown> }
+> = {
   name: 'DescribeKey',
   recordedBy: 'runner',
   async run(call, { KeyId, GrantTokens }) {

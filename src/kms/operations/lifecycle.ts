@@ -6,11 +6,18 @@ import { seconds } from './common.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
 /** The key of a lifecycle operation, for a caller who may. A key that the provider manages changes by nobody's wish. */
-export async function managed(call: Call, keyId: string, extra: Parameters<typeof authorizeKey>[2] = {}): Promise<FoundKey> {
+export async function managed(
+  call: Call,
+  keyId: string,
+  extra: Parameters<typeof authorizeKey>[2] = {},
+): Promise<FoundKey> {
   const key = await findKey(call, keyId, { aliases: false })
   authorizeKey(call, key, extra)
   if (key.header.manager === 'AWS') {
-    throw new KmsError('AccessDeniedException', `${key.arn} is managed by the provider: its state, policy and rotation cannot be changed.`)
+    throw new KmsError(
+      'AccessDeniedException',
+      `${key.arn} is managed by the provider: its state, policy and rotation cannot be changed.`,
+    )
   }
   checkState(call, key)
   return key
@@ -40,7 +47,12 @@ export const ScheduleKeyDeletion: Operation<{ KeyId: string; PendingWindowInDays
   async run(call, { KeyId, PendingWindowInDays = 30 }) {
     const key = await managed(call, KeyId, { pendingWindowInDays: PendingWindowInDays })
     const row = await call.services.boundary.scheduleKeyDeletion(key.rowId, PendingWindowInDays, call.asserted)
-    return { KeyId: key.arn, DeletionDate: seconds(headerOf(row).deletionDate), KeyState: 'PendingDeletion', PendingWindowInDays }
+    return {
+      KeyId: key.arn,
+      DeletionDate: seconds(headerOf(row).deletionDate),
+      KeyState: 'PendingDeletion',
+      PendingWindowInDays,
+    }
   },
 }
 

@@ -22,7 +22,12 @@ export function readMarker(call: Call, marker: string | undefined): string {
 }
 
 /** One page of rows that were asked for with one more than `limit`: what to show, and the marker where there is more. */
-export function pageOf<T>(call: Call, rows: readonly T[], limit: number, idOf: (row: T) => string): { page: readonly T[]; NextMarker?: string; Truncated: boolean } {
+export function pageOf<T>(
+  call: Call,
+  rows: readonly T[],
+  limit: number,
+  idOf: (row: T) => string,
+): { page: readonly T[]; NextMarker?: string; Truncated: boolean } {
   const page = rows.slice(0, limit)
   const last = page.at(-1)
   if (rows.length <= limit || last === undefined) return { page, Truncated: false }

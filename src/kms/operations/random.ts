@@ -17,7 +17,11 @@ export const GenerateRandom: Operation<Input, Buffer> = {
     if (input.NumberOfBytes === undefined) throw new KmsError('ValidationException', 'NumberOfBytes is required.')
     refuseRecipient(input.Recipient)
     authorizeAny(call)
-    if (input.CustomKeyStoreId !== undefined) throw new KmsError('UnsupportedOperationException', 'Random bytes come from this service, not from a custom key store.')
+    if (input.CustomKeyStoreId !== undefined)
+      throw new KmsError(
+        'UnsupportedOperationException',
+        'Random bytes come from this service, not from a custom key store.',
+      )
     return call.services.boundary.generateRandom(input.NumberOfBytes, call.asserted)
   },
   write: bytes => `{"Plaintext":"${bytes.toString('base64')}"}`,

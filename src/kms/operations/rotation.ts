@@ -82,13 +82,18 @@ export const ListKeyRotations: Operation<ListInput, object> = {
     const imported = key.header.origin === 'EXTERNAL'
     const listed = key.header.materials
       .map((material, index) => ({ material, index }))
-      .filter(({ material, index }) => index > after && (IncludeKeyMaterial === 'ALL_KEY_MATERIAL' || material.rotationType !== 'NONE'))
+      .filter(
+        ({ material, index }) =>
+          index > after && (IncludeKeyMaterial === 'ALL_KEY_MATERIAL' || material.rotationType !== 'NONE'),
+      )
     const { page, ...rest } = pageOf(call, listed, Limit, ({ index }) => String(index))
     const Rotations = page.map(({ material }) => ({
       KeyId: key.arn,
       KeyMaterialId: material.id,
       KeyMaterialState: material.state,
-      ...(material.rotationType === 'NONE' ? {} : { RotationType: material.rotationType, RotationDate: seconds(material.rotatedAt) }),
+      ...(material.rotationType === 'NONE'
+        ? {}
+        : { RotationType: material.rotationType, RotationDate: seconds(material.rotatedAt) }),
       ...(imported
         ? {
             ImportState: material.present ? 'IMPORTED' : 'PENDING_IMPORT',

@@ -9,11 +9,15 @@ export interface TagInput {
 const MAX_TAGS = 50
 
 /** Checks the tags of one request; `existing` are the key's. Returns what the key has afterwards. */
-export function checkTags(tags: readonly TagInput[], existing: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
+export function checkTags(
+  tags: readonly TagInput[],
+  existing: ReadonlyMap<string, string> = new Map(),
+): ReadonlyMap<string, string> {
   const after = new Map(existing)
   const seen = new Set<string>()
   for (const { TagKey, TagValue } of tags) {
-    if (TagKey.toLowerCase().startsWith('aws:')) throw new KmsError('TagException', 'Tags beginning with aws: are reserved')
+    if (TagKey.toLowerCase().startsWith('aws:'))
+      throw new KmsError('TagException', 'Tags beginning with aws: are reserved')
     if (seen.has(TagKey)) throw new KmsError('TagException', 'Duplicate tag keys')
     seen.add(TagKey)
     after.set(TagKey, TagValue)

@@ -25,7 +25,10 @@ export const UntagResource: Operation<{ KeyId: string; TagKeys: readonly string[
     authorizeKey(call, key, { requestTagKeys: TagKeys })
     checkState(call, key)
     const gone = new Set(TagKeys)
-    await changeAttributes(call, key, now => ({ ...now, tags: new Map([...now.tags].filter(([name]) => !gone.has(name))) }))
+    await changeAttributes(call, key, now => ({
+      ...now,
+      tags: new Map([...now.tags].filter(([name]) => !gone.has(name))),
+    }))
   },
 }
 

@@ -9,8 +9,8 @@ import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../../boundary/cli
 import type { Asserted, KeyHeader } from '../../boundary/words.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Principals } from '../access/principals.ts'
-import type { KeyStores } from '../stores/types.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
+import type { KeyStores } from '../stores/types.ts'
 
 /** One operation of the API. `Input` is what `validate` made of the body: blobs are Buffers, timestamps milliseconds since 1970. */
 export interface Operation<Input, Output> {

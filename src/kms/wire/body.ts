@@ -56,7 +56,8 @@ export function parseBody(body: Buffer): Readonly<Record<string, unknown>> {
   } catch {
     throw malformed('The body is not JSON')
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('The body is not a JSON object')
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw malformed('The body is not a JSON object')
   // Only an escape can put a lone surrogate into a text that was valid UTF-8.
   if (text.includes('\\u') && !wellFormed(value)) throw malformed('A string holds a lone surrogate')
   return value as Record<string, unknown>

@@ -36,12 +36,21 @@ function jsonKind(value: unknown): string {
 
 function wrongType(value: unknown, wanted: string): KmsError {
   const kind = jsonKind(value)
-  const text = kind.startsWith('Start') ? `${kind} found where not expected` : `${kind} can not be converted to ${wanted}`
+  const text = kind.startsWith('Start')
+    ? `${kind} found where not expected`
+    : `${kind} can not be converted to ${wanted}`
   return new KmsError('SerializationException', text)
 }
 
 /** Length and range of one value; `unit` is what the bound is on. */
-function bounds(shape: Shape, unit: 'length' | 'value', size: number, value: unknown, path: string, found: string[]): boolean {
+function bounds(
+  shape: Shape,
+  unit: 'length' | 'value',
+  size: number,
+  value: unknown,
+  path: string,
+  found: string[],
+): boolean {
   if (shape.max !== undefined && size > shape.max) {
     found.push(broken(shape, value, path, `Member must have ${unit} less than or equal to ${shape.max}`))
     return false
@@ -129,7 +138,8 @@ function mapCheck(shape: Shape): Check {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongType(value, 'a Map')
     const map = value as Record<string, unknown>
     for (const name of Object.keys(map)) {
-      if (map[name] === null) found.push(broken(shape, value, path, 'Map value must satisfy constraint: [Member must not be null]'))
+      if (map[name] === null)
+        found.push(broken(shape, value, path, 'Map value must satisfy constraint: [Member must not be null]'))
       else member(map[name], `${path}.${name}.member`, found)
     }
     // What JSON.parse made has only own members, also for names such as __proto__.
@@ -141,7 +151,12 @@ function structureCheck(shape: Shape, operation?: string): Check {
   const members = Object.entries(shape.members ?? {}).map(([name, ref]) => {
     const deviation = operation === undefined ? undefined : DEVIATIONS[`${operation}.${name}`]
     const memberShape = deviation ? { ...shapeOf(ref.shape), ...deviation } : shapeOf(ref.shape)
-    return { name, path: lowerCamel(name), check: compile(memberShape), required: shape.required?.includes(name) ?? false }
+    return {
+      name,
+      path: lowerCamel(name),
+      check: compile(memberShape),
+      required: shape.required?.includes(name) ?? false,
+    }
   })
   return (value, path, found) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongType(value, 'a Structure')
@@ -151,7 +166,9 @@ function structureCheck(shape: Shape, operation?: string): Check {
       const item = Object.hasOwn(given, name) ? given[name] : undefined
       if (item === undefined || item === null) {
         if (required)
-          found.push(`Value null at '${path === '' ? last : `${path}.${last}`}' failed to satisfy constraint: Member must not be null`)
+          found.push(
+            `Value null at '${path === '' ? last : `${path}.${last}`}' failed to satisfy constraint: Member must not be null`,
+          )
       } else {
         taken[name] = check(item, path === '' ? last : `${path}.${last}`, found)
       }

@@ -1,0 +1,159 @@
+/**
+ * Runs one operation of an authenticated caller: validate, run, repeat once after a stale row, and see to it that the request has its record before it is
+ * answered (promise 2). The one place that knows how an error becomes a reply.
+ */
+import { BoundaryError } from '../../boundary/words.ts'
+import type { Reply } from '../../http/types.ts'
+import { assertEveryOperationDeclared } from '../access/permissions.ts'
+import type { RequestFacts } from '../access/types.ts'
+import { parseBody } from '../wire/body.ts'
+import { errorReply, KmsError } from '../wire/errors.ts'
+import { OPERATION_INPUTS } from '../wire/model/model.ts'
+import { compileValidator, type Validator } from '../wire/validate.ts'
+import { kmsErrorOf } from './failures.ts'
+import type { AnyOperation, Call, Operation, Services } from './types.ts'
+
+/** What the wire knows of a request when its signature has been verified. */
+export interface Authenticated {
+  readonly operation: string
+  readonly requestId: string
+  readonly accessKeyId: string
+  readonly body: Buffer
+  readonly facts: RequestFacts
+}
+
+interface Served {
+  readonly operation: Operation<unknown, unknown>
+  readonly validate: Validator
+}
+
+const CONTENT_TYPE = 'application/x-amz-json-1.1'
+
+export class Runner {
+  readonly #services: Services
+  readonly #served = new Map<string, Served>()
+  readonly #onDefect: (error: unknown, requestId: string) => void
+
+  /** Throws where an operation declares no permission (promise 5) or is not in the API's model. */
+  constructor(
+    services: Services,
+    operations: readonly AnyOperation[],
+    onDefect: (error: unknown, requestId: string) => void,
+  ) {
+    assertEveryOperationDeclared(operations.map(({ name }) => name))
+    this.#services = services
+    this.#onDefect = onDefect
+    for (const operation of operations) {
+      this.#served.set(operation.name, {
+        operation: operation as Operation<unknown, unknown>,
+        validate: compileValidator(operation.name),
+      })
+    }
+  }
+
+  async answer(request: Authenticated): Promise<Reply> {
+    const call = this.#callOf(request)
+    try {
+      const served = this.#served.get(request.operation)
+      if (served === undefined) throw notServed(request.operation)
+      const input = served.validate(parseBody(request.body))
+      const output = await this.#twice(served.operation, call, input)
+      if (served.operation.recordedBy === 'runner' || call.outcomePending) await this.#record(call, 'allowed', '')
+      return reply(request.requestId, 200, bodyOf(served.operation, output))
+    } catch (error) {
+      return this.#refuse(call, error)
+    }
+  }
+
+  #callOf({ operation, requestId, accessKeyId, facts }: Authenticated): Call {
+    const { caller, region } = facts
+    return {
+      services: this.#services,
+      operation,
+      requestId,
+      caller,
+      region,
+      facts,
+      asserted: {
+        operation,
+        requestId,
+        account: caller.account,
+        principal: caller.arn,
+        accessKeyId,
+        sourceIp: facts.sourceIp,
+        region,
+        ...(caller.service === '' ? {} : { viaService: `${caller.service}.${region}.amazonaws.com` }),
+        ...(facts.userAgent === '' ? {} : { userAgent: cut(facts.userAgent, 256) }),
+      },
+      keyId: '',
+      subject: '',
+      outcomePending: false,
+    }
+  }
+
+  /** A stale row says that what was authorized is not what is: everything is decided again, once. */
+  async #twice(operation: Operation<unknown, unknown>, call: Call, input: unknown): Promise<unknown> {
+    try {
+      return await operation.run(call, input)
+    } catch (error) {
+      if (!(error instanceof BoundaryError) || error.code !== 'StaleKey') throw error
+      const { replica } = this.#services
+      const stale = call.keyId === '' ? undefined : replica.peek('key', call.keyId)
+      if (stale) replica.refresh(stale, error.row)
+      return operation.run(call, input)
+    }
+  }
+
+  async #refuse(call: Call, cause: unknown): Promise<Reply> {
+    let error: KmsError
+    let recorded = false
+    if (cause instanceof KmsError) error = cause
+    else if (cause instanceof BoundaryError) {
+      error = kmsErrorOf(cause, call)
+      // What the boundary refused in a use or a transition, it has recorded.
+      recorded = !call.outcomePending && cause.code !== 'Unavailable' && cause.code !== 'Locked'
+    } else error = new KmsError('KMSInternalException', undefined, { cause })
+    if (error.code === 'KMSInternalException' && error.cause !== undefined) this.#onDefect(error.cause, call.requestId)
+    const outcome = error.code === 'AccessDeniedException' ? 'denied' : 'failed'
+    if (!recorded) {
+      try {
+        await this.#record(call, outcome, error.code)
+      } catch {
+        // Without a record there is no answer but that nothing can be answered.
+        error = new KmsError('KMSInternalException')
+      }
+    }
+    const { status, body } = errorReply(error)
+    return reply(call.requestId, status, body)
+  }
+
+  #record(call: Call, outcome: 'allowed' | 'denied' | 'failed', error: string): Promise<void> {
+    const asserted = call.subject === '' ? call.asserted : { ...call.asserted, subject: cut(call.subject, 512) }
+    return this.#services.boundary.record({ outcome, error, keyId: call.keyId, asserted, count: 0 })
+  }
+}
+
+/** An operation of the API that is not built is not unknown (never 404 or 500). */
+function notServed(operation: string): KmsError {
+  if (OPERATION_INPUTS.has(operation))
+    return new KmsError('UnsupportedOperationException', `${operation} is not supported yet.`)
+  return new KmsError('UnknownOperationException')
+}
+
+function bodyOf(operation: Operation<unknown, unknown>, output: unknown): string {
+  if (operation.write !== undefined) return operation.write(output)
+  return output === undefined ? '' : JSON.stringify(output)
+}
+
+export function reply(requestId: string, status: number, body: string): Reply {
+  return { status, headers: { 'content-type': CONTENT_TYPE, 'x-amzn-requestid': requestId }, body }
+}
+
+/** At most `bytes` of UTF-8, without half a character at the end. */
+function cut(text: string, bytes: number): string {
+  if (text.length * 3 <= bytes || Buffer.byteLength(text) <= bytes) return text
+  return Buffer.from(text)
+    .subarray(0, bytes)
+    .toString()
+    .replace(/\ufffd+$/, '')
+}
