@@ -2,6 +2,7 @@
  * The one binary encoding of the boundary: big-endian integers and length-prefixed byte strings, written and read with bounds checked.
  * Every format in docs/formats.md is made of these.
  */
+import { isUtf8 } from 'node:buffer'
 
 /** Thrown by `Reader` on anything that does not fit. The message names the place, never the bytes. */
 export class FormatError extends Error {
@@ -161,6 +162,8 @@ export class Reader {
   string(): string {
     const length = this.u16()
     const at = this.#take(length)
+    // Bytes that are not UTF-8 would become replacement characters, and two encodings one text.
+    if (!isUtf8(this.#buffer.subarray(at, at + length))) throw new FormatError(`not UTF-8 at ${at}`)
     return this.#buffer.toString('utf8', at, at + length)
   }
 

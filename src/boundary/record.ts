@@ -153,9 +153,10 @@ const kindByCode = new Map<number, RowKind>(
   Object.entries(ROW_KINDS).map(([kind, spec]) => [spec.code, kind as RowKind]),
 )
 
-const MAX_RECORD = 0x3_0000
-/** One record is encoded at a time, into this; what is returned is a copy of its size. */
-const scratch = Buffer.allocUnsafeSlow(MAX_RECORD)
+/** What the log takes as one record. */
+const MAX_RECORD_BYTES = 0x1_0000
+/** One record is encoded at a time, into this, which all fields at their longest fit; what is returned is a copy of its size. */
+const scratch = Buffer.allocUnsafeSlow(4 * MAX_RECORD_BYTES)
 
 function putHead(at: number, code: number, length: number): void {
   scratch[at] = code
@@ -294,11 +295,13 @@ export function encodeRecord(fields: RecordFields): Buffer {
     const value = fields[name]
     if (value !== undefined) at = putOwn(at, name, spec, value)
   }
+  if (at > MAX_RECORD_BYTES) throw new RangeError('a record is at most 65536 bytes')
   return Buffer.from(scratch.subarray(0, at))
 }
 
 /** Strict: refuses unknown fields, fields out of order, lengths out of bounds, and anything that `encodeRecord` would not have written. */
 export function decodeRecord(bytes: Buffer): DecodedRecord {
+  if (bytes.length > MAX_RECORD_BYTES) throw new FormatError('a record is at most 65536 bytes')
   const reader = new Reader(bytes)
   if (reader.u8() !== RECORD_VERSION) throw new FormatError('not a record of this version')
   const asserted: Record<string, string> = {}

@@ -5,7 +5,7 @@
 import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto'
 import { FormatError, Reader } from '../bytes.ts'
 import type { Keyring, Purpose } from '../root/keyring.ts'
-import { deriveBytes } from './kdf.ts'
+import { deriveKey } from './kdf.ts'
 import { publicSource, type RandomOption } from './random.ts'
 
 /** What a box adds to its clear bytes: version 1, generation 4, nonce 16, tag 16. */
@@ -18,7 +18,7 @@ const LABEL = 'holdfast box 1'
 const ZERO_IV = Buffer.alloc(12)
 
 function boxKey(keyring: Keyring, purpose: Purpose, generation: number, nonce: Buffer) {
-  const derived = deriveBytes(keyring.key(purpose, generation), LABEL, nonce, 1)
+  const derived = deriveKey(keyring.key(purpose, generation), LABEL, nonce)
   const key = createSecretKey(derived)
   derived.fill(0)
   return key

@@ -2,9 +2,9 @@
  * What the KMS returns to its callers for keys in an external key store: the owner's answer around the encrypted inner message.
  * See docs/formats/message.md, "Envelope".
  */
-import { hash } from 'node:crypto'
 import { FormatError, Reader, Writer } from '../bytes.ts'
 import { BoundaryError } from '../words.ts'
+import { boundData, digestWith } from './additional-data.ts'
 import { KEY_ID_BYTES, keyIdBytes, materialIdBytes, readKeyId } from './ids.ts'
 import { MAX_PLAINTEXT_BYTES, MESSAGE_OVERHEAD, MESSAGE_VERSION } from './message.ts'
 
@@ -85,13 +85,5 @@ export function blobKind(blob: Buffer): 'message' | 'envelope' | undefined {
  * the canonical encryption context, so that the owner's layer is bound to them and learns none of them.
  */
 export function externalAad(input: { account: string; keyId: string; materialId: string; context: Buffer }): Buffer {
-  const bytes = new Writer(128 + input.context.length)
-    .u8(ENVELOPE_VERSION)
-    .string(input.account)
-    .short(keyIdBytes(input.keyId))
-    .short(materialIdBytes(input.materialId))
-    .string('envelope')
-    .long(input.context)
-    .done()
-  return hash('sha256', bytes, 'buffer')
+  return digestWith(boundData(ENVELOPE_VERSION, input, 'envelope'), input.context)
 }

@@ -8,8 +8,8 @@ import {
   generateKeyPair,
   hash,
   type KeyObject,
-  privateDecrypt,
   publicEncrypt,
+  subtle,
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Reader, Writer } from '../bytes.ts'
@@ -17,6 +17,7 @@ import type { WrappingAlgorithm } from '../client/api.ts'
 import type { Keyring } from '../root/keyring.ts'
 import { BoundaryError, KEY_SPECS, type KeySpec } from '../words.ts'
 import { openBox, sealBox } from './box.ts'
+import type { RandomOption } from './random.ts'
 
 export interface ImportTokenInput {
   /** Row id of the key. */
@@ -29,12 +30,16 @@ export interface ImportTokenInput {
 }
 
 const VERSION = 1
-const ALGORITHMS: Readonly<Record<WrappingAlgorithm, { code: number; oaepHash: string }>> = {
-  RSAES_OAEP_SHA_1: { code: 1, oaepHash: 'sha1' },
-  RSAES_OAEP_SHA_256: { code: 2, oaepHash: 'sha256' },
+const ALGORITHMS: Readonly<
+  Record<WrappingAlgorithm, { code: number; oaepHash: 'sha1' | 'sha256'; webHash: 'SHA-1' | 'SHA-256' }>
+> = {
+  RSAES_OAEP_SHA_1: { code: 1, oaepHash: 'sha1', webHash: 'SHA-1' },
+  RSAES_OAEP_SHA_256: { code: 2, oaepHash: 'sha256', webHash: 'SHA-256' },
 }
 const MODULI = [2048, 3072, 4096] as const
 const MAX_TOKEN_BYTES = 6144
+/** Version 1, boundary id 16, digest of the key's row id 32, spec 1, algorithm 1, modulus 2, expiry 8. */
+const HEADER_BYTES = 61
 
 const generate = promisify(generateKeyPair)
 
@@ -48,7 +53,19 @@ export async function makeImportToken(
     publicKeyEncoding: { type: 'spki', format: 'der' },
     privateKeyEncoding: { type: 'pkcs8', format: 'der' },
   })
-  const header = new Writer()
+  const token = sealImportToken(keyring, input, pair.privateKey)
+  pair.privateKey.fill(0)
+  return { token, publicKey: pair.publicKey }
+}
+
+/** The token of a key pair that is there: `privateKey` is PKCS #8 DER, and is not wiped. */
+export function sealImportToken(
+  keyring: Keyring,
+  input: ImportTokenInput,
+  privateKey: Buffer,
+  options?: RandomOption,
+): Buffer {
+  const header = new Writer(HEADER_BYTES)
     .u8(VERSION)
     .raw(keyring.boundaryId)
     .raw(hash('sha256', input.keyId, 'buffer'))
@@ -57,19 +74,14 @@ export async function makeImportToken(
     .u16(input.modulusBits)
     .u64(input.validTo)
     .done()
-  const box = sealBox(keyring, 'import-token', header, pair.privateKey)
-  pair.privateKey.fill(0)
-  return { token: Buffer.concat([header, box]), publicKey: pair.publicKey }
+  return Buffer.concat([header, sealBox(keyring, 'import-token', header, privateKey, options)])
 }
 
 /** An opened token. The private half shows itself nowhere. */
 export interface OpenedImportToken extends ImportTokenInput {
-  /** RSAES-OAEP. Throws InvalidCiphertext, always the same, whatever is wrong with `wrapped`. */
+  /** RSAES-OAEP on the thread pool: an RSA operation takes milliseconds. Throws InvalidCiphertext, always the same, whatever is wrong with `wrapped`. */
   unwrap(wrapped: Buffer): Promise<Buffer>
 }
-
-/** Version 1, boundary id 16, digest of the key's row id 32, spec 1, algorithm 1, modulus 2, expiry 8. */
-const HEADER_BYTES = 61
 
 /**
  * Throws InvalidImportToken where the token is not this boundary's or is for another key or spec, ExpiredImportToken where `now` (lifecycle time) is past it.
@@ -116,8 +128,9 @@ export function openImportToken(
     validTo,
     unwrap: async wrapped => {
       try {
-        const { oaepHash } = ALGORITHMS[algorithm]
-        return privateDecrypt({ key: privateKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash }, wrapped)
+        const name = 'RSA-OAEP'
+        const key = privateKey.toCryptoKey({ name, hash: ALGORITHMS[algorithm].webHash }, false, ['decrypt'])
+        return Buffer.from(await subtle.decrypt({ name }, key, new Uint8Array(wrapped)))
       } catch {
         throw new BoundaryError('InvalidCiphertext')
       }

@@ -3,10 +3,11 @@
  *
  * The message key and a key commitment are derived for each message; the commitment is compared before AES-256-GCM is tried.
  */
-import { createCipheriv, createDecipheriv, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { createCipheriv, createDecipheriv, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { BoundaryError } from '../words.ts'
+import { boundData, digestWith } from './additional-data.ts'
 import { KEY_ID_BYTES, keyIdBytes, materialIdBytes, readKeyId } from './ids.ts'
-import { deriveBytes } from './kdf.ts'
+import { Derivation } from './kdf.ts'
 import { publicSource, type RandomOption } from './random.ts'
 
 export const MAX_PLAINTEXT_BYTES = 4096
@@ -14,8 +15,8 @@ export const MAX_PLAINTEXT_BYTES = 4096
 export const MESSAGE_OVERHEAD = 126
 export const MESSAGE_VERSION = 1
 
-const LABEL = 'holdfast message 1'
-const PURPOSE = Buffer.from('message')
+/** Message key ‖ commitment, of nonce (16) ‖ SHA-256 of the additional data (32). */
+const derivation = new Derivation('holdfast message 1', 48, 2)
 
 /** Where each field of the header stands. */
 const MATERIAL_AT = 1 + KEY_ID_BYTES
@@ -24,6 +25,9 @@ const IV_AT = NONCE_AT + 16
 const COMMITMENT_AT = IV_AT + 12
 const HEADER_BYTES = COMMITMENT_AT + 32
 const TAG_BYTES = 16
+const GCM = { authTagLength: TAG_BYTES } as const
+/** Where a commitment is put to be compared. */
+const expected = Buffer.alloc(32)
 
 export interface MessageHeader {
   /** A UUID in lower case, or `mrk-` and 32 hex digits. */
@@ -70,34 +74,27 @@ export class MessageKey {
     this.keyId = input.keyId
     this.materialId = input.materialId
     this.#material = input.material
-    const keyId = keyIdBytes(input.keyId)
-    const material = materialIdBytes(input.materialId)
-    const account = Buffer.from(input.account)
-    this.prefix = Buffer.concat([Buffer.from([MESSAGE_VERSION]), keyId, material])
-    const length = (bytes: Buffer): Buffer => {
-      const prefix = Buffer.alloc(2)
-      prefix.writeUInt16BE(bytes.length)
-      return prefix
-    }
-    this.#bound = Buffer.concat([
+    this.prefix = Buffer.concat([
       Buffer.from([MESSAGE_VERSION]),
-      ...[account, keyId, material, PURPOSE].flatMap(part => [length(part), part]),
+      keyIdBytes(input.keyId),
+      materialIdBytes(input.materialId),
     ])
+    this.#bound = boundData(MESSAGE_VERSION, input, 'message')
   }
 
-  /** SHA-256 of the additional data: version, account, key id, material id, purpose, encryption context, each with its length. */
+  /** SHA-256 of the additional data: 32 bytes. */
   digest(context: Buffer): Buffer {
-    const bound = this.#bound
-    const bytes = Buffer.allocUnsafe(bound.length + 4 + context.length)
-    bytes.set(bound)
-    bytes.writeUInt32BE(context.length, bound.length)
-    bytes.set(context, bound.length + 4)
-    return hash('sha256', bytes, 'buffer')
+    return digestWith(this.#bound, context)
   }
 
-  /** Message key (32 bytes) ‖ commitment (32 bytes) of one nonce and one digest of the additional data. */
-  derive(nonce: Buffer, digest: Buffer): Buffer {
-    return deriveBytes(this.#material, LABEL, Buffer.concat([nonce, digest], 48), 2)
+  /** The key of the message (32 bytes, to be wiped) and its commitment (Latin-1), from the nonce that stands in `message`. */
+  derive(message: Buffer, digest: Buffer): { secret: Buffer; commitment: string } {
+    message.copy(derivation.context, 0, NONCE_AT, IV_AT)
+    derivation.context.set(digest, IV_AT - NONCE_AT)
+    return {
+      secret: derivation.block(this.#material, 1),
+      commitment: derivation.publicBlock(this.#material, 2),
+    }
   }
 }
 
@@ -115,13 +112,10 @@ export function encryptMessage(
   message.set(key.prefix)
   publicSource(options)(message, NONCE_AT, 28)
   const digest = key.digest(context)
-  const derived = key.derive(message.subarray(NONCE_AT, IV_AT), digest)
-  derived.copy(message, COMMITMENT_AT, 32, 64)
-  const messageKey = createSecretKey(derived.subarray(0, 32))
-  derived.fill(0)
-  const cipher = createCipheriv('aes-256-gcm', messageKey, message.subarray(IV_AT, COMMITMENT_AT), {
-    authTagLength: TAG_BYTES,
-  })
+  const { secret, commitment } = key.derive(message, digest)
+  message.write(commitment, COMMITMENT_AT, 'latin1')
+  const cipher = createCipheriv('aes-256-gcm', secret, message.subarray(IV_AT, COMMITMENT_AT), GCM)
+  secret.fill(0)
   cipher.setAAD(digest)
   const ciphertext = cipher.update(plaintext)
   cipher.final()
@@ -135,14 +129,14 @@ export function decryptMessage(key: MessageKey, message: Buffer, context: Buffer
   if (message.length <= MESSAGE_OVERHEAD || message.length > MESSAGE_OVERHEAD + MAX_PLAINTEXT_BYTES) throw invalid()
   if (!message.subarray(0, NONCE_AT).equals(key.prefix)) throw invalid()
   const digest = key.digest(context)
-  const derived = key.derive(message.subarray(NONCE_AT, IV_AT), digest)
-  const committed = timingSafeEqual(derived.subarray(32), message.subarray(COMMITMENT_AT, HEADER_BYTES))
-  const messageKey = createSecretKey(derived.subarray(0, 32))
-  derived.fill(0)
-  if (!committed) throw invalid()
-  const decipher = createDecipheriv('aes-256-gcm', messageKey, message.subarray(IV_AT, COMMITMENT_AT), {
-    authTagLength: TAG_BYTES,
-  })
+  const { secret, commitment } = key.derive(message, digest)
+  expected.write(commitment, 'latin1')
+  if (!timingSafeEqual(expected, message.subarray(COMMITMENT_AT, HEADER_BYTES))) {
+    secret.fill(0)
+    throw invalid()
+  }
+  const decipher = createDecipheriv('aes-256-gcm', secret, message.subarray(IV_AT, COMMITMENT_AT), GCM)
+  secret.fill(0)
   decipher.setAAD(digest)
   decipher.setAuthTag(message.subarray(message.length - TAG_BYTES))
   const plaintext = decipher.update(message.subarray(HEADER_BYTES, message.length - TAG_BYTES))

@@ -3,7 +3,7 @@
  */
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { inspect } from 'node:util'
-import { deriveBytes } from '../crypto/kdf.ts'
+import { deriveKey } from '../crypto/kdf.ts'
 import type { Secret } from './types.ts'
 
 /** Every use of a sealing root has a key of its own, derived under a label of its own. */
@@ -39,7 +39,7 @@ export class Keyring {
       root.wipe()
       const purposes = new Map<Purpose, KeyObject>()
       for (const purpose of PURPOSES) {
-        const derived = deriveBytes(key, `holdfast ${purpose} 1`, boundaryId, 1)
+        const derived = deriveKey(key, `holdfast ${purpose} 1`, boundaryId)
         purposes.set(purpose, createSecretKey(derived))
         derived.fill(0)
       }

@@ -1,17 +1,10 @@
 /**
  * The file `root` of the boundary's folder: who this boundary is, and its sealing roots wrapped by the root of trust. See docs/formats/root.md.
  */
-import {
-  createHmac,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  randomBytes,
-  timingSafeEqual,
-} from 'node:crypto'
+import { createHmac, createPrivateKey, createPublicKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { FormatError, Reader, Writer } from '../bytes.ts'
 import { openBox, sealBox } from '../crypto/box.ts'
+import { type RandomOption, secretBytes } from '../crypto/random.ts'
 import { Keyring } from './keyring.ts'
 import { RootError, type RootKind, type RootOfTrust, Secret } from './types.ts'
 
@@ -49,6 +42,9 @@ const SERVICES = ['kms', 'ekm'] as const
 const KINDS = ['keyfile', 'passphrase', 'pkcs11'] as const
 const MAX_FILE_BYTES = 1024 * 1024
 const LOG_KEY_AAD = Buffer.from('holdfast log key')
+const SEED_BYTES = 32
+/** What stands before the seed in the PKCS #8 form of an Ed25519 key. */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 type Untagged = Omit<RootFile, 'tag'>
 
@@ -82,15 +78,15 @@ function finish(keyring: Keyring, untagged: Untagged, logKey: KeyObject): { byte
 export async function makeRoot(
   trust: RootOfTrust,
   input: { service: 'kms' | 'ekm'; dev: boolean; now: number },
+  options?: RandomOption,
 ): Promise<{ bytes: Buffer; opened: OpenedRoot }> {
-  const boundaryId = randomBytes(16)
-  const root = new Secret(randomBytes(32))
+  const boundaryId = secretBytes(16, options)
+  const root = new Secret(secretBytes(32, options))
   const wrapped = await trust.wrap(root)
   const keyring = new Keyring(boundaryId, new Map([[1, root]]))
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const seed = privateKey.export({ format: 'der', type: 'pkcs8' })
-  const sealedLogKey = sealBox(keyring, 'log-key', LOG_KEY_AAD, seed)
-  seed.fill(0)
+  const seed = secretBytes(SEED_BYTES, options)
+  const sealedLogKey = sealBox(keyring, 'log-key', LOG_KEY_AAD, seed, options)
+  const logKey = logKeyOf(seed)
   const file: Untagged = {
     boundaryId,
     service: input.service,
@@ -99,10 +95,19 @@ export async function makeRoot(
     kind: trust.kind,
     parameters: trust.parameters,
     generations: [{ generation: 1, createdAt: input.now, wrapped }],
-    logPublicKey: rawPublicKey(publicKey),
+    logPublicKey: rawPublicKey(createPublicKey(logKey)),
     sealedLogKey,
   }
-  return finish(keyring, file, privateKey)
+  return finish(keyring, file, logKey)
+}
+
+/** The private key of an Ed25519 seed (RFC 8410 §7), which is wiped. */
+function logKeyOf(seed: Buffer): KeyObject {
+  const der = Buffer.concat([PKCS8_PREFIX, seed])
+  seed.fill(0)
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  der.fill(0)
+  return key
 }
 
 /** The last 32 bytes of an Ed25519 SPKI are the key (RFC 8410 §4). */
@@ -162,9 +167,9 @@ export async function openRoot(trust: RootOfTrust, file: RootFile): Promise<Open
   const keyring = new Keyring(file.boundaryId, roots)
   if (!timingSafeEqual(tagOf(keyring, file), file.tag))
     throw new RootError('Damaged', 'the root file was changed by someone who does not hold the root')
-  const der = openBox(keyring, 'log-key', LOG_KEY_AAD, file.sealedLogKey)
-  const logKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
-  der.fill(0)
+  const seed = openBox(keyring, 'log-key', LOG_KEY_AAD, file.sealedLogKey)
+  if (seed.length !== SEED_BYTES) throw new RootError('Damaged', 'the log key has the wrong length')
+  const logKey = logKeyOf(seed)
   if (!rawPublicKey(createPublicKey(logKey)).equals(file.logPublicKey))
     throw new RootError('Damaged', 'the log key is not the one that the root file names')
   return { file, keyring, logKey }
@@ -179,11 +184,11 @@ export async function addGeneration(
   const roots = new Map<number, Secret>()
   for (const { generation, wrapped } of opened.file.generations) roots.set(generation, await trust.unwrap(wrapped))
   const generation = opened.keyring.current + 1
-  const root = new Secret(randomBytes(32))
+  const root = new Secret(secretBytes(32))
   const wrapped = await trust.wrap(root)
   roots.set(generation, root)
   const keyring = new Keyring(opened.file.boundaryId, roots)
-  const seed = opened.logKey.export({ format: 'der', type: 'pkcs8' })
+  const seed = openBox(opened.keyring, 'log-key', LOG_KEY_AAD, opened.file.sealedLogKey)
   const sealedLogKey = sealBox(keyring, 'log-key', LOG_KEY_AAD, seed)
   seed.fill(0)
   const file: Untagged = {

@@ -1,5 +1,6 @@
 /** Wrapping of sealing roots under a 32-byte key held in memory: what a key file and a passphrase have in common. See docs/formats/root.md, "Wrapped roots". */
-import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto'
+import { publicSource, type RandomOption } from '../crypto/random.ts'
 import { RootError, type RootErrorCode, Secret } from './types.ts'
 
 const AAD = Buffer.from('holdfast wrapped root 1')
@@ -7,8 +8,9 @@ const IV_BYTES = 12
 const TAG_BYTES = 16
 
 /** IV 12 ‖ AES-256-GCM ciphertext ‖ tag 16. */
-export function wrapWith(key: KeyObject, secret: Secret): Buffer {
-  const iv = randomBytes(IV_BYTES)
+export function wrapWith(key: KeyObject, secret: Secret, options?: RandomOption): Buffer {
+  const iv = Buffer.allocUnsafe(IV_BYTES)
+  publicSource(options)(iv, 0, IV_BYTES)
   const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES })
   cipher.setAAD(AAD)
   const ciphertext = secret.use(bytes => cipher.update(bytes))
