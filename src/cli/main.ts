@@ -1,10 +1,24 @@
-/** The holdfast command: one file a subcommand. This one only puts them together. */
+/** The holdfast command: one file a subcommand. This one only puts them together, and loads no more than the command at hand needs. */
 import { Command } from 'commander'
 import pkg from '../../package.json' with { type: 'json' }
+
+/** Each command's file, loaded when it is called; for help, all of them. */
+const COMMANDS: Readonly<Record<string, (program: Command) => Promise<void>>> = {
+  kms: async program => (await import('./kms.ts')).registerKms(program),
+  'check-config': async program => (await import('./check-config.ts')).registerCheckConfig(program),
+}
 
 const program = new Command('holdfast')
   .description('A key management service in which who can decrypt is a fact that anyone can test.')
   .version(pkg.version)
   .showHelpAfterError('(holdfast --help lists the commands)')
 
-await program.parseAsync()
+const wanted = COMMANDS[process.argv[2] ?? '']
+for (const register of wanted === undefined ? Object.values(COMMANDS) : [wanted]) await register(program)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  console.error(`holdfast: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
+}

@@ -25,7 +25,14 @@ export const ekmSchema = z.strictObject({
         .max(10_000)
         .default(2000)
         .describe('how long after the first a byte-identical request is answered once more'),
-      remembered: z.int().min(1000).max(10_000_000).default(200_000).describe('requests remembered per peer'),
+      remembered: z
+        .int()
+        .min(1000)
+        .max(10_000_000)
+        .default(1_000_000)
+        .describe(
+          'requests remembered for each credential; when that many came within the window, further ones are refused',
+        ),
     })
     .prefault({})
     .describe('requests that come twice'),

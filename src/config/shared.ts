@@ -196,7 +196,7 @@ export type RootConfig =
       readonly kind: 'pkcs11'
       readonly module: string
       readonly token: { readonly label: string } | { readonly slot: number }
-      readonly pin: { readonly file: string } | { readonly env: string }
+      readonly pin: { readonly file: string } | { readonly environment: string }
       readonly rootLabel: string
       readonly sessions?: number
       readonly deadlineMs?: number
@@ -211,7 +211,7 @@ export function rootConfig(root: RootSettings): RootConfig {
     kind: 'pkcs11',
     module,
     token: tokenLabel === undefined ? { slot: tokenSlot ?? 0 } : { label: tokenLabel },
-    pin: pinFile === undefined ? { env: pinEnv ?? '' } : { file: pinFile },
+    pin: pinFile === undefined ? { environment: pinEnv ?? '' } : { file: pinFile },
     rootLabel,
     ...(sessions === undefined ? {} : { sessions }),
     ...(deadlineMs === undefined ? {} : { deadlineMs }),

@@ -4,8 +4,7 @@
  */
 import type { BoundaryUse } from '../boundary/client/api.ts'
 
-/** Real milliseconds between two checks, and the age above which a result is not given any more. */
-export const CHECK_INTERVAL_MS = 20_000
+/** Real milliseconds above which a result is not given any more. */
 export const MAX_AGE_MS = 60_000
 /** A failure is asked about again much sooner: it may have been over a moment later. */
 export const MAX_FAILURE_AGE_MS = 1000
@@ -34,8 +33,9 @@ export class HealthMonitor {
     this.#monotonic = monotonic
   }
 
-  start(): void {
-    this.#timer = setInterval(() => void this.check(), CHECK_INTERVAL_MS)
+  /** `everyMs`: real milliseconds between two checks, below `MAX_AGE_MS`. */
+  start(everyMs: number): void {
+    this.#timer = setInterval(() => void this.check(), everyMs)
     this.#timer.unref()
     void this.check()
   }

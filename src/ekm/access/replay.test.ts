@@ -2,14 +2,15 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import test from 'node:test'
 import fc from 'fast-check'
-import { ReplayMemory, type ReplayVerdict, SKEW_MS } from './replay.ts'
+import { DEFAULT_REPLAY_LIMITS, ReplayMemory, type ReplayVerdict, SKEW_MS } from './replay.ts'
 
 const signature = (name: string | number) => createHash('sha256').update(String(name)).digest('hex')
 const START = Date.UTC(2026, 0, 1, 12, 0, 30)
 
 function setup(limits?: { perCredential: number; total: number }) {
   const time = { now: START, monotonic: 5000 }
-  const memory = new ReplayMemory({ now: () => time.now, monotonic: () => time.monotonic }, limits)
+  const clock = { now: () => time.now, monotonic: () => time.monotonic }
+  const memory = new ReplayMemory(clock, { ...DEFAULT_REPLAY_LIMITS, ...limits })
   const judge = (name: string | number, o: { peer?: string; at?: number; key?: string } = {}): ReplayVerdict =>
     memory.judge({
       accessKeyId: o.key ?? 'AKID',

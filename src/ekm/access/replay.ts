@@ -9,19 +9,19 @@
  */
 import { SignatureTable } from './signature-table.ts'
 
-/** Milliseconds within which the same request may be answered once more. */
-export const REPEAT_WINDOW_MS = 2000
 /** Milliseconds for which a date is accepted after it, and before it; the verifier of signatures holds the same. */
 export const SKEW_MS = 5 * 60 * 1000
 const MINUTE = 60_000
 
 export interface ReplayLimits {
+  /** Milliseconds within which the same request may be answered once more. */
+  readonly repeatMs: number
   /** Signatures remembered for one credential; 1,800 requests a second for the whole window are 540,000. */
   readonly perCredential: number
   /** Signatures remembered in all; each takes at most 64 bytes, the room to find it included. */
   readonly total: number
 }
-export const DEFAULT_REPLAY_LIMITS: ReplayLimits = { perCredential: 1 << 20, total: 1 << 21 }
+export const DEFAULT_REPLAY_LIMITS: ReplayLimits = { repeatMs: 2000, perCredential: 1 << 20, total: 1 << 21 }
 
 export interface ReplayClock {
   /** Real time in milliseconds since 1970. */
@@ -92,7 +92,7 @@ export class ReplayMemory {
 
   #again(table: SignatureTable, seen: number, peer: string): ReplayVerdict {
     const since = this.#clock.monotonic() - table.firstSeen(seen)
-    if (since > REPEAT_WINDOW_MS || !table.spend(seen, peer)) return 'replayed'
+    if (since > this.#limits.repeatMs || !table.spend(seen, peer)) return 'replayed'
     return 'repeated'
   }
 

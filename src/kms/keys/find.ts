@@ -49,9 +49,16 @@ export async function findKey(call: Call, text: string, { aliases }: { aliases: 
   return keyByName(call, { kind: 'key', account: named.account, keyId, fromArn: true }, named.name)
 }
 
-async function keyByName(call: Call, named: NamedKey & { kind: 'key' }, requestAlias: string | undefined): Promise<FoundKey> {
+async function keyByName(
+  call: Call,
+  named: NamedKey & { kind: 'key' },
+  requestAlias: string | undefined,
+): Promise<FoundKey> {
   const missing = (): KmsError =>
-    new KmsError('NotFoundException', `Key '${keyArn({ ...placeOf(call), account: named.account }, named.keyId)}' does not exist`)
+    new KmsError(
+      'NotFoundException',
+      `Key '${keyArn({ ...placeOf(call), account: named.account }, named.keyId)}' does not exist`,
+    )
   const found = await findKeyById(call, named.keyId, requestAlias)
   // A key of another account answers to its ARN only; to a bare id it does not exist.
   if (found === undefined || found.account !== named.account) throw missing()
@@ -70,7 +77,10 @@ export async function findKeyById(call: Call, keyId: string, requestAlias?: stri
   if (policyRow === undefined) return undefined
   const policy = keyPolicyOf(policyRow)
   // The digest in the sealed key is the boundary's word on which policy this key has.
-  if (!policy.digest.equals(header.policyDigest)) throw new KmsError('KMSInternalException', undefined, { cause: new Error(`the policy of ${rowId} is not the one that its key names`) })
+  if (!policy.digest.equals(header.policyDigest))
+    throw new KmsError('KMSInternalException', undefined, {
+      cause: new Error(`the policy of ${rowId} is not the one that its key names`),
+    })
   const attributes = readAttributes(await rowOf(call, 'attributes', rowId))
   const place = { ...placeOf(call), account: header.account }
   return {
@@ -103,7 +113,12 @@ export function authorizeKey(
 }
 
 /** The same for what has no key: `*`, or an alias. */
-export function authorizeAny(call: Call, extra: Partial<RequestFacts> = {}, resource = '*', account = call.caller.account): void {
+export function authorizeAny(
+  call: Call,
+  extra: Partial<RequestFacts> = {},
+  resource = '*',
+  account = call.caller.account,
+): void {
   const access = OPERATION_ACCESS[call.operation]
   const target = resource === '*' ? 'any' : 'alias'
   const tagged = extra.requestTags !== undefined && extra.requestTags.size > 0

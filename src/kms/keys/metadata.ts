@@ -32,7 +32,10 @@ export async function keyMetadata(call: Call, key: FoundKey, description: string
     EncryptionAlgorithms: ['SYMMETRIC_DEFAULT'],
     MultiRegion: false,
     ...(external
-      ? { CustomKeyStoreId: header.keyStoreId.slice(header.keyStoreId.lastIndexOf('/') + 1), XksKeyConfiguration: { Id: header.xksKeyId } }
+      ? {
+          CustomKeyStoreId: header.keyStoreId.slice(header.keyStoreId.lastIndexOf('/') + 1),
+          XksKeyConfiguration: { Id: header.xksKeyId },
+        }
       : {}),
     ...(current === undefined || external ? {} : { CurrentKeyMaterialId: current.id }),
   }

@@ -6,7 +6,15 @@ import { KmsError } from '../wire/errors.ts'
 export type ShownState = 'Enabled' | 'Disabled' | 'PendingDeletion' | 'PendingImport' | 'Unavailable'
 
 /** A footnote of the table: the refusal, or `ok`. */
-type Cell = 'ok' | 'disabled' | 'pending-deletion' | 'pending-import' | 'unavailable' | 'not-pending-deletion' | 'origin-external' | 'unsupported'
+type Cell =
+  | 'ok'
+  | 'disabled'
+  | 'pending-deletion'
+  | 'pending-import'
+  | 'unavailable'
+  | 'not-pending-deletion'
+  | 'origin-external'
+  | 'unsupported'
 
 type Line = Readonly<Record<ShownState, Cell>>
 
@@ -54,17 +62,30 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   ImportKeyMaterial: importing,
   DeleteImportedKeyMaterial: always,
   ScheduleKeyDeletion: unlessDeleting,
-  CancelKeyDeletion: line('not-pending-deletion', 'not-pending-deletion', 'ok', 'not-pending-deletion', 'not-pending-deletion'),
+  CancelKeyDeletion: line(
+    'not-pending-deletion',
+    'not-pending-deletion',
+    'ok',
+    'not-pending-deletion',
+    'not-pending-deletion',
+  ),
 }
 
 const REFUSALS: Readonly<Record<Exclude<Cell, 'ok'>, (arn: string) => KmsError>> = {
   disabled: arn => new KmsError('DisabledException', `${arn} is disabled.`),
-  'pending-deletion': arn => new KmsError('KMSInvalidStateException', `${arn} is pending deletion (or pending replica deletion).`),
+  'pending-deletion': arn =>
+    new KmsError('KMSInvalidStateException', `${arn} is pending deletion (or pending replica deletion).`),
   'pending-import': arn => new KmsError('KMSInvalidStateException', `${arn} is pending import.`),
   unavailable: arn => new KmsError('KMSInvalidStateException', `${arn} is unavailable.`),
-  'not-pending-deletion': arn => new KmsError('KMSInvalidStateException', `${arn} is not pending deletion (or pending replica deletion).`),
-  'origin-external': arn => new KmsError('UnsupportedOperationException', `${arn} origin is EXTERNAL which is not valid for this operation.`),
-  unsupported: arn => new KmsError('UnsupportedOperationException', `${arn} is in a custom key store, which is not valid for this operation.`),
+  'not-pending-deletion': arn =>
+    new KmsError('KMSInvalidStateException', `${arn} is not pending deletion (or pending replica deletion).`),
+  'origin-external': arn =>
+    new KmsError('UnsupportedOperationException', `${arn} origin is EXTERNAL which is not valid for this operation.`),
+  unsupported: arn =>
+    new KmsError(
+      'UnsupportedOperationException',
+      `${arn} is in a custom key store, which is not valid for this operation.`,
+    ),
 }
 
 /** What AWS shows as the key's state. */
@@ -73,12 +94,17 @@ export function shownState(call: Call, key: FoundKey): ShownState {
   if (header.state === 'PendingDeletion') return 'PendingDeletion'
   if (header.keyStoreId !== '' && !call.services.stores.connected(header.keyStoreId)) return 'Unavailable'
   if (header.state === 'Enabled' || header.state === 'Disabled' || header.state === 'PendingImport') return header.state
-  throw new KmsError('KMSInternalException', undefined, { cause: new Error(`state ${header.state} of ${key.rowId} is none of the KMS's`) })
+  throw new KmsError('KMSInternalException', undefined, {
+    cause: new Error(`state ${header.state} of ${key.rowId} is none of the KMS's`),
+  })
 }
 
 /** Throws the refusal of the table. An operation that has no line in it is a defect. */
 export function checkState(call: Call, key: FoundKey, operation = call.operation): void {
   const cell = STATE_TABLE[operation]?.[shownState(call, key)]
-  if (cell === undefined) throw new KmsError('KMSInternalException', undefined, { cause: new Error(`no key states are declared for ${operation}`) })
+  if (cell === undefined)
+    throw new KmsError('KMSInternalException', undefined, {
+      cause: new Error(`no key states are declared for ${operation}`),
+    })
   if (cell !== 'ok') throw REFUSALS[cell](key.arn)
 }

@@ -18,7 +18,7 @@ import {
   scopeOf,
   tombstone,
 } from './rows.ts'
-import type { Candidate, KeyStoreChange, KeyStores } from './types.ts'
+import type { KeyStoreChange, KeyStores } from './types.ts'
 
 /** Of an account in one Region; AWS's quota. */
 const MAX_STORES = 10
@@ -65,24 +65,14 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
     return rows.map(readKeyStore)
   }
 
-  tryOut(candidate: Candidate, operation: string, requestId: string): Promise<void> {
-    return this.guarded(candidate.credentialOf, 'store', async () => {
-      const { region, uriPath, credential } = candidate
-      const signer =
-        credential === undefined
-          ? (await this.access(await this.find(candidate.credentialOf))).signer
-          : { accessKeyId: credential.accessKeyId, secret: new Secret(credential.secret) }
-      await this.health(hostNameOf(candidate.uriEndpoint), { region, uriPath, signer }, operation, requestId)
-    })
-  }
-
-  create(
+  async create(
     id: string,
-    { name, uriEndpoint, uriPath, created }: Pick<KeyStoreBody, 'name' | 'uriEndpoint' | 'uriPath' | 'created'>,
+    wanted: Pick<KeyStore, 'name' | 'uriEndpoint' | 'uriPath' | 'created'>,
     credential: StoreCredential,
     asserted: Asserted,
+    requestId: string,
   ): Promise<void> {
-    return this.#inTurn(scopeOf(id), async () => {
+    const mustFit = async () => {
       const others = await this.list(scopeOf(id))
       if (others.length >= MAX_STORES) {
         throw new KmsError(
@@ -90,7 +80,14 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
           `An account has at most ${MAX_STORES} custom key stores in a Region.`,
         )
       }
-      mustBeFree(others, { name, uriEndpoint, uriPath })
+      mustBeFree(others, wanted)
+    }
+    await mustFit()
+    const [, region = ''] = id.split('/')
+    await this.#tryOut(id, { region, ...wanted }, credential, 'CreateCustomKeyStore', requestId)
+    await this.#inTurn(scopeOf(id), async () => {
+      await mustFit()
+      const { name, uriEndpoint, uriPath, created } = wanted
       const { accessKeyId } = credential
       const body: KeyStoreBody = {
         v: 1,
@@ -106,20 +103,42 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
     })
   }
 
-  update(id: string, change: KeyStoreChange, asserted: Asserted): Promise<void> {
-    return this.#inTurn(scopeOf(id), async () => {
-      const others = (await this.list(scopeOf(id))).filter(other => other.row.id !== id)
-      await this.#change(id, asserted, store => {
-        const { name = store.name, uriEndpoint = store.uriEndpoint, uriPath = store.uriPath, credential } = change
-        if (uriEndpoint !== store.uriEndpoint) mustBeDisconnected(store)
-        mustBeFree(others, { name, uriEndpoint, uriPath })
-        const accessKeyId = credential?.accessKeyId ?? store.accessKeyId
-        return { body: { ...store, name, uriEndpoint, uriPath, accessKeyId }, credential }
-      })
+  async update(id: string, change: KeyStoreChange, asserted: Asserted, requestId: string): Promise<void> {
+    const changed = (store: KeyStore, all: readonly KeyStore[]): KeyStore => {
+      const { name = store.name, uriEndpoint = store.uriEndpoint, uriPath = store.uriPath, credential } = change
+      if (uriEndpoint !== store.uriEndpoint) mustBeDisconnected(store)
+      const others = all.filter(other => other.row.id !== id)
+      mustBeFree(others, { name, uriEndpoint, uriPath })
+      return { ...store, name, uriEndpoint, uriPath, accessKeyId: credential?.accessKeyId ?? store.accessKeyId }
+    }
+    const wanted = changed(await this.find(id), await this.list(scopeOf(id)))
+    if (change.uriEndpoint !== undefined || change.uriPath !== undefined || change.credential !== undefined) {
+      await this.#tryOut(id, wanted, change.credential, 'UpdateCustomKeyStore', requestId)
+    }
+    await this.#inTurn(scopeOf(id), async () => {
+      const all = await this.list(scopeOf(id))
+      await this.#change(id, asserted, store => ({ body: changed(store, all), credential: change.credential }))
     })
   }
 
-  async connect(id: string, asserted: Asserted, requestId: string): Promise<void> {
+  /** Asks the proxy for its health with what is to become of the store. Without a credential, with the one that the store has. */
+  #tryOut(
+    id: string,
+    { region, uriEndpoint, uriPath }: Pick<KeyStore, 'region' | 'uriEndpoint' | 'uriPath'>,
+    credential: StoreCredential | undefined,
+    operation: string,
+    requestId: string,
+  ): Promise<void> {
+    return this.guarded(id, 'store', async () => {
+      const signer =
+        credential === undefined
+          ? (await this.access(await this.find(id))).signer
+          : { accessKeyId: credential.accessKeyId, secret: new Secret(credential.secret) }
+      await this.health(hostNameOf(uriEndpoint), { region, uriPath, signer }, operation, requestId)
+    })
+  }
+
+  async connect(id: string, asserted: Asserted, requestId: string): Promise<boolean> {
     let begin = false
     await this.#change(id, asserted, store => {
       if (store.state === 'FAILED') {
@@ -129,6 +148,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
       return begin ? { body: { ...store, state: 'CONNECTING', error: '' } } : undefined
     })
     if (begin) this.#connectInBackground(id, asserted, requestId)
+    return begin
   }
 
   async disconnect(id: string, asserted: Asserted): Promise<void> {

@@ -5,16 +5,6 @@ import type { Asserted } from '../../boundary/words.ts'
 import type { ExternalStores } from '../operations/types.ts'
 import type { KeyStore, StoreCredential } from './rows.ts'
 
-/** What of a store can be tried out before it is written. */
-export interface Candidate {
-  readonly region: string
-  readonly uriEndpoint: string
-  readonly uriPath: string
-  /** Undefined: the credential that the store `credentialOf` has. */
-  readonly credential: StoreCredential | undefined
-  readonly credentialOf: string
-}
-
 /** What an update changes; members that are undefined stay. */
 export interface KeyStoreChange {
   readonly name?: string | undefined
@@ -29,19 +19,18 @@ export interface KeyStores extends ExternalStores {
   find(id: string): Promise<KeyStore>
   /** Stores of an account and Region in order of id; at most ten. */
   list(scope: string): Promise<readonly KeyStore[]>
-  /** Asks the proxy for its health, as `operation`, with what is to become of the store. */
-  tryOut(candidate: Candidate, operation: string, requestId: string): Promise<void>
-  /** Makes a store, DISCONNECTED, if name and URI are free and there are not ten yet. */
+  /** Makes a store, DISCONNECTED, if name and URI are free, there are not ten yet, and the proxy answers that it is well. */
   create(
     id: string,
-    store: { readonly name: string; readonly uriEndpoint: string; readonly uriPath: string; readonly created: number },
+    store: Pick<KeyStore, 'name' | 'uriEndpoint' | 'uriPath' | 'created'>,
     credential: StoreCredential,
     asserted: Asserted,
+    requestId: string,
   ): Promise<void>
-  /** A change of the endpoint needs DISCONNECTED. */
-  update(id: string, change: KeyStoreChange, asserted: Asserted): Promise<void>
-  /** CONNECTING, and in the background CONNECTED or FAILED. Not out of FAILED. */
-  connect(id: string, asserted: Asserted, requestId: string): Promise<void>
+  /** A change of the endpoint needs DISCONNECTED; whatever concerns the proxy is tried out on it first. */
+  update(id: string, change: KeyStoreChange, asserted: Asserted, requestId: string): Promise<void>
+  /** CONNECTING, and in the background CONNECTED or FAILED; not out of FAILED. False where it is connected, or on its way, already. */
+  connect(id: string, asserted: Asserted, requestId: string): Promise<boolean>
   disconnect(id: string, asserted: Asserted): Promise<void>
   /** Needs DISCONNECTED and no key in it. */
   remove(id: string, asserted: Asserted): Promise<void>

@@ -17,7 +17,7 @@ export interface HandlerParts {
   readonly secure: boolean
   readonly record: (operation: string, requestId: string, caller: RequestFacts['caller']) => Promise<void>
   /** A stranger was refused: counted, one record an interval and reason. */
-  readonly onStranger: (reason: string) => void
+  readonly onStranger: (reason: string, address: string) => void
 }
 
 export function makeHandler(parts: HandlerParts): (request: HttpRequest) => Promise<Reply> {
@@ -52,7 +52,7 @@ export function makeHandler(parts: HandlerParts): (request: HttpRequest) => Prom
     } catch (error) {
       const refused =
         error instanceof KmsError ? error : new KmsError('KMSInternalException', undefined, { cause: error })
-      if (refused.code !== 'KMSInternalException') parts.onStranger(refused.code)
+      if (refused.code !== 'KMSInternalException') parts.onStranger(refused.code, request.remoteAddress)
       const { status, body } = errorReply(refused)
       return reply(requestId, status, body)
     }

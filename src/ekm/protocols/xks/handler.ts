@@ -2,11 +2,12 @@
  * The XKS proxy API v1, from a whole HTTP request to a reply. The order of checks is that of the table in `handle`: path, method, (size: the
  * listener), signature, body, and from there the core's: key, state and usage, policy, boundary.
  */
+
+import type { Strangers } from '../../../http/strangers.ts'
 import type { Handler, HttpErrorKind, HttpRequest, Reply } from '../../../http/types.ts'
 import type { Replica } from '../../../store/replica.ts'
 import { type AuthenticatedCaller, type Authenticator, authenticate } from '../../access/authenticate.ts'
 import { type Claims, NO_CLAIMS } from '../../access/claims.ts'
-import type { Strangers } from '../../access/strangers.ts'
 import { type Call, type Core, CoreError, type CoreErrorCode } from '../../core.ts'
 import { readTenant } from '../../keys/tenants.ts'
 import { errorReply, METHOD_NOT_ALLOWED, XksError, type XksErrorName } from './errors.ts'

@@ -3,7 +3,8 @@ import { authorizeAny } from '../../keys/find.ts'
 import type { KeyStore } from '../../stores/rows.ts'
 import { KmsError } from '../../wire/errors.ts'
 import { seconds } from '../common.ts'
-import type { Operation } from '../types.ts'
+import { pageOf, readMarker } from '../markers.ts'
+import type { Call, Operation } from '../types.ts'
 import { notFound, rowIdOf, scopeOf } from './shared.ts'
 
 interface Input {
@@ -45,32 +46,26 @@ export const DescribeCustomKeyStores: Operation<Input, Output> = {
     if (id !== undefined && name !== undefined) {
       throw new KmsError('ValidationException', 'Name a custom key store by its id or by its name, not by both.')
     }
-    if (id !== undefined) return page([await call.services.stores.find(rowIdOf(call, id))], limit)
+    if (id !== undefined) return page(call, [await call.services.stores.find(rowIdOf(call, id))], limit)
     const stores = await call.services.stores.list(scopeOf(call))
-    if (name === undefined) return page(after(stores, marker), limit)
+    if (name === undefined) {
+      const shown = readMarker(call, marker)
+      return page(
+        call,
+        stores.filter(store => store.id > shown),
+        limit,
+      )
+    }
     call.subject = name
     const named = stores.find(store => store.name === name)
     if (named === undefined) throw notFound(name)
-    return page([named], limit)
+    return page(call, [named], limit)
   },
 }
 
-/** A marker is the id of the last store that was shown. */
-function after(stores: readonly KeyStore[], marker: string | undefined): readonly KeyStore[] {
-  if (marker === undefined) return stores
-  if (!/^cks-[0-9a-f]{17}$/.test(marker)) throw new KmsError('InvalidMarkerException', 'The marker is not valid.')
-  return stores.filter(store => store.id > marker)
-}
-
-function page(stores: readonly KeyStore[], limit: number): Output {
-  const shown = stores.slice(0, limit)
-  const last = shown.at(-1)
-  const truncated = shown.length < stores.length && last !== undefined
-  return {
-    CustomKeyStores: shown.map(entry),
-    Truncated: truncated,
-    ...(truncated ? { NextMarker: last.id } : {}),
-  }
+function page(call: Call, stores: readonly KeyStore[], limit: number): Output {
+  const { page, ...rest } = pageOf(call, stores, limit, store => store.id)
+  return { CustomKeyStores: page.map(entry), ...rest }
 }
 
 function entry(store: KeyStore): Entry {

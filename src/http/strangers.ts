@@ -2,8 +2,7 @@
  * Requests of which nobody knows who sent them are counted, not recorded one by one: one record an interval and reason, so that strangers cannot
  * fill a disk, and are still seen.
  */
-import type { BoundaryUse } from '../../boundary/client/api.ts'
-import { asserted } from './claims.ts'
+import type { BoundaryUse } from '../boundary/client/api.ts'
 
 /** Real milliseconds between two records of one reason. */
 export const STRANGERS_INTERVAL_MS = 60_000
@@ -62,7 +61,7 @@ export class Strangers {
         outcome: 'denied',
         error: reason,
         keyId: '',
-        asserted: asserted({ operation: this.#operation, sourceIp }),
+        asserted: { operation: this.#operation, sourceIp: sourceIp.slice(0, 64) },
         count,
       })
     } catch {

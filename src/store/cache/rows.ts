@@ -1,0 +1,152 @@
+/**
+ * The bounded cache of rows that the boundary has vouched for, least recently used out first, and of ids that are known not to exist.
+ */
+import type { Row, RowKind } from '../../boundary/words.ts'
+import { type Held, NO_SLAB, type Slab, Slabs } from './slabs.ts'
+
+/** What a cached row costs beside its bytes, its id included: the object, its place in the map. Measured. */
+const OVERHEAD = 300
+const MAX_SCOPES = 10_000
+
+/** A row whose bytes lie in a slab. One object for as long as the row does not change. `body` and `tag` are accessors: spreading it loses them. */
+class CachedRow implements Held {
+  readonly kind: RowKind
+  readonly id: string
+  readonly scope: string
+  readonly link: string
+  readonly revision: number
+  /** Of body and tag together. */
+  readonly size: number
+  slab: Slab = NO_SLAB
+  offset = 0
+  alive = false
+  newer: CachedRow | undefined = undefined
+  older: CachedRow | undefined = undefined
+
+  constructor(row: Row, body: Buffer, scope: string) {
+    this.kind = row.kind
+    this.id = row.id
+    this.scope = scope
+    this.link = row.link
+    this.revision = row.revision
+    this.size = body.length + row.tag.length
+  }
+
+  get body(): Buffer {
+    return this.slab.buffer.subarray(this.offset, this.offset + this.size - 32)
+  }
+
+  get tag(): Buffer {
+    return this.slab.buffer.subarray(this.offset + this.size - 32, this.offset + this.size)
+  }
+}
+
+export class RowCache {
+  readonly #maxBytes: number
+  readonly #maxAbsent: number
+  readonly #slabs = new Slabs()
+  readonly #rows = new Map<RowKind, Map<string, CachedRow>>()
+  readonly #absent = new Map<RowKind, Set<string>>()
+  readonly #scopes = new Map<string, string>()
+  #newest: CachedRow | undefined
+  #oldest: CachedRow | undefined
+  #count = 0
+
+  constructor(maxBytes: number, maxAbsent: number) {
+    this.#maxBytes = maxBytes
+    this.#maxAbsent = maxAbsent
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Memory in use, overhead included. */
+  get bytes(): number {
+    return this.#slabs.bytes + this.#count * OVERHEAD
+  }
+
+  /** The row; null where it is known that there is none; undefined where nothing is known. */
+  get(kind: RowKind, id: string): Row | null | undefined {
+    const row = this.#rows.get(kind)?.get(id)
+    if (row === undefined) return this.#absent.get(kind)?.has(id) ? null : undefined
+    if (row !== this.#newest) {
+      this.#unlink(row)
+      this.#link(row)
+    }
+    return row
+  }
+
+  /** Takes a current row, or a tombstone. Returns it as it is cached: a copy, or null for a tombstone. */
+  set(row: Row): Row | null {
+    const { kind, id, body } = row
+    this.drop(kind, id)
+    if (body === null) {
+      this.setAbsent(kind, id)
+      return null
+    }
+    const cached = new CachedRow(row, body, this.#scope(row.scope))
+    this.#slabs.put(cached, [body, row.tag])
+    let rows = this.#rows.get(kind)
+    if (rows === undefined) {
+      rows = new Map()
+      this.#rows.set(kind, rows)
+    }
+    rows.set(cached.id, cached)
+    this.#link(cached)
+    this.#count++
+    while (this.bytes > this.#maxBytes && this.#oldest && this.#oldest !== cached) this.drop(this.#oldest.kind, this.#oldest.id)
+    return cached
+  }
+
+  /** Remembers that there is no such row. Bounded per kind; the oldest is forgotten. */
+  setAbsent(kind: RowKind, id: string): void {
+    this.drop(kind, id)
+    let absent = this.#absent.get(kind)
+    if (absent === undefined) {
+      absent = new Set()
+      this.#absent.set(kind, absent)
+    }
+    const first = absent.size >= this.#maxAbsent ? absent.values().next().value : undefined
+    if (first !== undefined) absent.delete(first)
+    absent.add(id)
+  }
+
+  /** Forgets what is known of the row. */
+  drop(kind: RowKind, id: string): void {
+    this.#absent.get(kind)?.delete(id)
+    const rows = this.#rows.get(kind)
+    const row = rows?.get(id)
+    if (rows === undefined || row === undefined) return
+    rows.delete(id)
+    this.#unlink(row)
+    this.#slabs.free(row)
+    this.#count--
+  }
+
+  /** Many rows have few scopes: one string for each. */
+  #scope(scope: string): string {
+    const known = this.#scopes.get(scope)
+    if (known !== undefined) return known
+    if (this.#scopes.size >= MAX_SCOPES) this.#scopes.clear()
+    this.#scopes.set(scope, scope)
+    return scope
+  }
+
+  #link(row: CachedRow): void {
+    row.older = this.#newest
+    row.newer = undefined
+    if (this.#newest) this.#newest.newer = row
+    this.#newest = row
+    this.#oldest ??= row
+  }
+
+  #unlink(row: CachedRow): void {
+    if (row.newer) row.newer.older = row.older
+    else if (this.#newest === row) this.#newest = row.older
+    if (row.older) row.older.newer = row.newer
+    else if (this.#oldest === row) this.#oldest = row.newer
+    row.newer = undefined
+    row.older = undefined
+  }
+}
