@@ -1,8 +1,9 @@
 /**
- * What the process does to itself before it holds a secret: not dumpable, no new privileges, no core, memory kept out of swap as far as the
- * limit allows. Whatever cannot be done is a sentence for the operator, in the log and in the status.
+ * What the process does to itself before it holds a secret: not dumpable, no new privileges, no core. Whatever cannot be done, and
+ * whether its memory can reach swap, is a sentence for the operator, in the log and in the status.
  */
 import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import * as libc from './pkcs11/libc.ts'
 
 /** Hardens this process. Returns what could not be done, each a sentence. */
@@ -18,35 +19,18 @@ export function harden(): string[] {
   must(libc.setrlimit(libc.RLIMIT_CORE, 0, 0), 'core files could not be switched off')
   must(libc.prctl(libc.PR_SET_DUMPABLE, 0), 'the process could not be closed to debuggers and core files')
   must(libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1), 'new privileges could not be given up')
-  const memory = lockMemory()
-  if (memory !== undefined) warnings.push(memory)
+  const swapping = swap()
+  if (swapping !== undefined) warnings.push(swapping)
   return warnings
 }
 
 /**
- * Locks what is in memory, and what will be as it is touched. Node reserves far more address space than it uses and the limit counts the
- * reservation: under any limit but "unlimited" nothing is tried, because later allocations would fail.
+ * Memory cannot be locked: V8 gives pages back with madvise, which the kernel refuses for locked ones, and V8 then ends the process (decision 0010).
+ * So secrets stay out of swap only where there is none for this process.
  */
-function lockMemory(): string | undefined {
-  const limit = libc.getrlimit(libc.RLIMIT_MEMLOCK)
-  let reason = `RLIMIT_MEMLOCK is ${limit.hard} bytes and must be unlimited to lock the memory of the boundary`
-  if (privileged() || (limit.errno === 0 && limit.hard === Number.POSITIVE_INFINITY)) {
-    libc.setrlimit(libc.RLIMIT_MEMLOCK, limit.hard, limit.hard)
-    const errno = libc.mlockall(libc.MCL_CURRENT | libc.MCL_FUTURE | libc.MCL_ONFAULT)
-    if (errno === 0) return undefined
-    reason = `mlockall failed with errno ${errno}`
-  }
-  return swapExists() ? `secrets can reach swap: ${reason}` : undefined
-}
-
-/** CAP_IPC_LOCK (bit 14) lifts the limit. */
-function privileged(): boolean {
-  try {
-    const line = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))
-    return line?.[1] !== undefined && (BigInt(`0x${line[1]}`) & (1n << 14n)) !== 0n
-  } catch {
-    return false
-  }
+function swap(): string | undefined {
+  if (!swapExists() || swapClosed()) return undefined
+  return 'secrets can reach swap: start the boundary where it may not swap (systemd: MemorySwapMax=0), or switch swap off'
 }
 
 function swapExists(): boolean {
@@ -55,6 +39,19 @@ function swapExists(): boolean {
   } catch {
     return true
   }
+}
+
+/** The control group of this process, or one above it, may not swap. */
+function swapClosed(): boolean {
+  try {
+    const group = /^0::(\/.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1]
+    for (let at = group ?? '/'; at !== '/' && at !== '.'; at = path.dirname(at)) {
+      if (readFileSync(path.join('/sys/fs/cgroup', at, 'memory.swap.max'), 'utf8').trim() === '0') return true
+    }
+  } catch {
+    // No control groups to read: nothing closes swap.
+  }
+  return false
 }
 
 /** Asks the kernel to end this process with the one that started it, where it can. */

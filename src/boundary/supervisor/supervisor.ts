@@ -97,13 +97,7 @@ export function startService(spec: ServiceSpec): Service {
     onMessage: message => {
       const told = message as BoundaryMessage
       if (told.type === 'failed') reason = told.reason
-      else {
-        boundary.wentWell()
-        if (frontEnd.pid === undefined && !frontEndStarted) {
-          frontEndStarted = true
-          frontEnd.start()
-        }
-      }
+      else boundary.wentWell()
     },
     onFinal: (code, why) => {
       if (code === EXIT_CODES.stopped) void stop(code)
@@ -111,7 +105,6 @@ export function startService(spec: ServiceSpec): Service {
     },
     log,
   })
-  let frontEndStarted = false
   const frontEnd = new Child({
     name: 'front end',
     entry: spec.frontEnd.entry,
@@ -141,7 +134,9 @@ export function startService(spec: ServiceSpec): Service {
     })()
     return stopped
   }
+  // Side by side: the front end waits for its connection, and a service is ready sooner.
   boundary.start()
+  frontEnd.start()
   return {
     ready: ready.promise,
     ended: ended.promise,
