@@ -32,7 +32,10 @@ export interface KeyStoresOptions {
   readonly client?: ClientSettings
   /** For the operator's log: which store (row id), and why; `detail` of the failure holds the proxy's own words. Must not throw. */
   readonly onFailure?: (store: string, failure: XksFailure) => void
+  /** How names that the configuration does not map are resolved. */
   readonly resolve?: Resolve
+  /** Milliseconds after which work in the background is tried again while the boundary is away. Default 1000. */
+  readonly retryMs?: number
 }
 
 export class StoreUse implements ExternalStores {

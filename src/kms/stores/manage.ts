@@ -32,21 +32,36 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   readonly #timers = new Set<NodeJS.Timeout>()
   #closed = false
 
-  /** Loads what there is and takes up connecting where it was cut off. Call once the replica is ready. */
-  async start(): Promise<void> {
+  /** Loads what there is and takes up connecting where it was cut off, in the background: as soon as the replica is ready. */
+  start(): void {
+    this.#takeUp().catch(() => this.#later(() => this.start()))
+  }
+
+  async #takeUp(): Promise<void> {
     const limit = 1000
     for (let after = ''; ; ) {
       const rows = await this.options.replica.listAll('keystore', { after, limit })
       for (const row of rows) {
         const store = readKeyStore(row)
         this.known(row.id, store)
-        if (store.state === 'CONNECTING')
-          this.#connectInBackground(row.id, { operation: 'ConnectCustomKeyStore' }, 'resumed')
+        if (store.state === 'CONNECTING') {
+          this.#connectInBackground(row.id, { operation: 'ConnectCustomKeyStore', subject: store.id }, 'resumed')
+        }
       }
       const last = rows.at(-1)
       if (last === undefined || rows.length < limit) return
       after = last.id
     }
+  }
+
+  #later(work: () => void): void {
+    if (this.#closed) return
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      work()
+    }, this.options.retryMs ?? RETRY_MS)
+    timer.unref()
+    this.#timers.add(timer)
   }
 
   async find(id: string): Promise<KeyStore> {
@@ -230,22 +245,17 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   // ---- Connecting ----
 
   #connectInBackground(id: string, asserted: Asserted, requestId: string): void {
-    this.#tryToConnect(id, asserted, requestId).catch(() => {
-      // The boundary is away: the row still says CONNECTING, so it is tried again, here or at the next start.
-      if (this.#closed) return
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer)
-        this.#connectInBackground(id, asserted, requestId)
-      }, RETRY_MS)
-      timer.unref()
-      this.#timers.add(timer)
-    })
+    // The boundary is away: the row still says CONNECTING, so it is tried again, here or at the next start.
+    this.#tryToConnect(id, asserted, requestId).catch(() =>
+      this.#later(() => this.#connectInBackground(id, asserted, requestId)),
+    )
   }
 
   async #tryToConnect(id: string, asserted: Asserted, requestId: string): Promise<void> {
     const before = await this.load(id)
     if (before?.state !== 'CONNECTING' || this.#closed) return
     const error = await this.#healthError(before, requestId)
+    if (this.#closed) return
     this.forget(id)
     await this.#change(id, asserted, store => {
       // Disconnected, or changed, while we asked: what was found is about something else.
