@@ -3,6 +3,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from '
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BoundaryError } from '../words.ts'
+import { boundData, digestWith } from './additional-data.ts'
 import { decodeContext, encodeContext } from './context.ts'
 import { blobKind, encodeEnvelope, externalAad, parseEnvelope } from './envelope.ts'
 import {
@@ -10,6 +11,7 @@ import {
   encryptMessage,
   MAX_PLAINTEXT_BYTES,
   MESSAGE_OVERHEAD,
+  MESSAGE_VERSION,
   MessageKey,
   parseMessageHeader,
 } from './message.ts'
@@ -84,6 +86,19 @@ test('promise 6: a ciphertext names its key and fits no other — key, material,
   for (const other of others) assert.throws(() => decryptMessage(new MessageKey(other), message, context), invalid)
   assert.throws(() => decryptMessage(key, message, empty), invalid)
   assert.throws(() => decryptMessage(key, message, encodeContext([['purpose', 'Test']])), invalid)
+})
+
+test('promise 6: what was made for another purpose is refused, though key, nonce and commitment are right', () => {
+  const header = Buffer.concat([key.prefix, randomBytes(28)])
+  const craft = (digest: Buffer): Buffer => {
+    const { secret, commitment } = key.derive(header, digest)
+    const cipher = createCipheriv('aes-256-gcm', secret, header.subarray(66)).setAAD(digest)
+    const ciphertext = Buffer.concat([cipher.update('secret'), cipher.final()])
+    return Buffer.concat([header, Buffer.from(commitment, 'latin1'), ciphertext, cipher.getAuthTag()])
+  }
+  const digestFor = (purpose: 'message' | 'envelope') => digestWith(boundData(MESSAGE_VERSION, base, purpose), context)
+  assert.equal(decryptMessage(key, craft(digestFor('message')), context).toString(), 'secret')
+  assert.throws(() => decryptMessage(key, craft(digestFor('envelope')), context), invalid)
 })
 
 test('promise 6: any changed, added or missing byte is refused, and always with the same error', () => {
