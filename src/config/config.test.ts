@@ -132,7 +132,7 @@ limits: {bodyBytes: many}
       kind: 'pkcs11',
       module,
       token: { label: 't' },
-      pin: { env: 'PIN' },
+      pin: { environment: 'PIN' },
       rootLabel: 'holdfast-root',
     })
   })

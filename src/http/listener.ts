@@ -40,7 +40,9 @@ const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
 /** Resolves when it listens. Rejects where the host is not loopback and there is no TLS, or a certificate cannot be read. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   if (options.tls === undefined && !LOOPBACK.has(options.host)) {
-    throw new Error(`${options.name} listens on ${options.host} without TLS: configure listen.tls, or listen on 127.0.0.1`)
+    throw new Error(
+      `${options.name} listens on ${options.host} without TLS: configure listen.tls, or listen on 127.0.0.1`,
+    )
   }
   const running = new RunningListener(options, { ...DEFAULT_LIMITS, ...options.limits })
   await running.listen()
@@ -54,7 +56,9 @@ function secureContext(tls: ListenerTls): ServerOptions & Record<string, unknown
     ...profile,
     cert: readFileSync(tls.certificateFile),
     key: readFileSync(tls.keyFile),
-    ...(tls.clients === undefined ? {} : { ca: readFileSync(tls.clients.caFile), requestCert: true, rejectUnauthorized: true }),
+    ...(tls.clients === undefined
+      ? {}
+      : { ca: readFileSync(tls.clients.caFile), requestCert: true, rejectUnauthorized: true }),
   }
 }
 
@@ -83,7 +87,9 @@ class RunningListener implements Listener {
     }
     const handle = (request: IncomingMessage, response: ServerResponse): void => this.#receive(request, response)
     this.#server =
-      options.tls === undefined ? createServer(settings, handle) : createTlsServer({ ...settings, ...secureContext(options.tls) }, handle)
+      options.tls === undefined
+        ? createServer(settings, handle)
+        : createTlsServer({ ...settings, ...secureContext(options.tls) }, handle)
     this.#server.maxHeadersCount = limits.headerCount
     this.#server.maxConnections = limits.connections
     this.#server.on('connection', socket => {
@@ -91,7 +97,9 @@ class RunningListener implements Listener {
       socket.once('close', () => this.#sockets.delete(socket))
     })
     this.#server.on('drop', dropped => options.onUnauthenticated?.('TooManyConnections', dropped?.remoteAddress ?? ''))
-    this.#server.on('tlsClientError', (_error, socket) => options.onUnauthenticated?.('TlsHandshake', socket.remoteAddress ?? ''))
+    this.#server.on('tlsClientError', (_error, socket) =>
+      options.onUnauthenticated?.('TlsHandshake', socket.remoteAddress ?? ''),
+    )
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#clientError(error, socket as Socket))
     this.#server.on('checkContinue', handle)
     this.#server.on('checkExpectation', (_request, response) => this.#refuse(response, 'BadRequest', ''))
@@ -152,7 +160,12 @@ class RunningListener implements Listener {
   }
 
   #clientError(error: NodeJS.ErrnoException, socket: Socket): void {
-    const kind: HttpErrorKind = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'Timeout' : error.code === 'HPE_HEADER_OVERFLOW' ? 'TooLarge' : 'BadRequest'
+    const kind: HttpErrorKind =
+      error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'Timeout'
+        : error.code === 'HPE_HEADER_OVERFLOW'
+          ? 'TooLarge'
+          : 'BadRequest'
     this.#options.onUnauthenticated?.(kind, socket.remoteAddress ?? '')
     if (!socket.writable || error.code === 'ECONNRESET') {
       socket.destroy()
@@ -161,7 +174,9 @@ class RunningListener implements Listener {
     const { status, headers, body } = this.#options.errors(kind)
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
     const length = Buffer.byteLength(body)
-    socket.end(`HTTP/1.1 ${status} Refused\r\n${lines.join('')}content-length: ${length}\r\nconnection: close\r\n\r\n${body.toString()}`)
+    socket.end(
+      `HTTP/1.1 ${status} Refused\r\n${lines.join('')}content-length: ${length}\r\nconnection: close\r\n\r\n${body.toString()}`,
+    )
   }
 
   #refuse(response: ServerResponse, kind: HttpErrorKind, address: string): void {
@@ -180,7 +195,10 @@ class RunningListener implements Listener {
   #receive(request: IncomingMessage, response: ServerResponse): void {
     const address = request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? ''
     const headers = singleValues(request.rawHeaders)
-    if (headers === undefined || (headers['content-length'] !== undefined && headers['transfer-encoding'] !== undefined)) {
+    if (
+      headers === undefined ||
+      (headers['content-length'] !== undefined && headers['transfer-encoding'] !== undefined)
+    ) {
       this.#refuse(response, 'BadRequest', address)
       return
     }

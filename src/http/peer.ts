@@ -25,7 +25,8 @@ function read(socket: TLSSocket, subjects: readonly string[]): Peer | undefined 
   if (!(certificate.keyUsage ?? []).includes(CLIENT_AUTH)) return undefined
   const commonName = /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? ''
   const alternatives = (certificate.subjectAltName ?? '').split(', ')
-  const of = (kind: string): string[] => alternatives.filter(name => name.startsWith(kind)).map(name => name.slice(kind.length))
+  const of = (kind: string): string[] =>
+    alternatives.filter(name => name.startsWith(kind)).map(name => name.slice(kind.length))
   const dnsNames = of('DNS:')
   const uris = of('URI:')
   if (subjects.length > 0 && ![commonName, ...dnsNames, ...uris].some(name => subjects.includes(name))) return undefined

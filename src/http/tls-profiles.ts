@@ -18,7 +18,8 @@ export const TLS_PROFILES: Readonly<Record<TlsProfileName, TlsProfile>> = {
   /** XKS proxy API, section "TLS": at least one of these must be there, and no weaker one is. */
   xks: {
     minVersion: 'TLSv1.2',
-    ciphers: 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384',
+    ciphers:
+      'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384',
     honorCipherOrder: true,
   },
 }

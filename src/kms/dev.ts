@@ -40,7 +40,13 @@ export interface DevService {
 }
 
 /** The settings of a service that is started without a file. */
-export function defaultConfig(input: { data: string; port: number; regions: readonly string[]; account: string; hosts?: object }): KmsConfig {
+export function defaultConfig(input: {
+  data: string
+  port: number
+  regions: readonly string[]
+  account: string
+  hosts?: object
+}): KmsConfig {
   return kmsConfig.schema.parse({
     data: input.data,
     listen: { host: '127.0.0.1', port: input.port },
@@ -72,11 +78,21 @@ export async function startKmsDev(options: DevOptions): Promise<DevService> {
     const ready = await service.ready
     const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
     const { credential } = options
-    const given = credential && { accessKeyId: credential.accessKeyId, secretAccessKey: Buffer.from(credential.secretAccessKey) }
+    const given = credential && {
+      accessKeyId: credential.accessKeyId,
+      secretAccessKey: Buffer.from(credential.secretAccessKey),
+    }
     const made = await makeAdministrator(control, { account, user: 'developer', given }).finally(() => control.close())
     const { accessKeyId } = made
     const secretAccessKey = made.secretAccessKey.reveal(bytes => bytes.toString('latin1'))
-    const line = { endpoint: String(ready['endpoint']), accountId: account, regions, accessKeyId, secretAccessKey, pid: process.pid }
+    const line = {
+      endpoint: String(ready['endpoint']),
+      accountId: account,
+      regions,
+      accessKeyId,
+      secretAccessKey,
+      pid: process.pid,
+    }
     return { line, service, data, stop }
   } catch (error) {
     await stop()

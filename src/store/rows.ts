@@ -19,13 +19,22 @@ export function kindOfCode(code: number): RowKind {
   return kind
 }
 
+/** Whether a row can have this id. What strangers send as one may be anything. */
+export function isId(id: string): boolean {
+  return id !== '' && id.length <= MAX_ID_BYTES && Buffer.byteLength(id) <= MAX_ID_BYTES && isText(id)
+}
+
+function isText(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0')
+}
+
 /** Throws `Invalid` for a row that could not be kept byte for byte or found again. */
 export function checkRow(row: Row): void {
   const { id, revision, tag } = row
-  for (const text of [id, row.scope, row.link]) {
-    if (!text.isWellFormed() || text.includes('\0')) throw new StoreError('Invalid', `${row.kind}: text`)
+  if (!isId(id)) throw new StoreError('Invalid', `${row.kind}: id`)
+  for (const text of [row.scope, row.link]) {
+    if (!isText(text)) throw new StoreError('Invalid', `${row.kind}: text`)
   }
-  if (id === '' || Buffer.byteLength(id) > MAX_ID_BYTES) throw new StoreError('Invalid', `${row.kind}: id`)
   if (!Number.isSafeInteger(revision) || revision < 1) throw new StoreError('Invalid', `${row.kind}: revision`)
   if (tag.length !== 32) throw new StoreError('Invalid', `${row.kind}: tag`)
 }

@@ -1,85 +1,27 @@
 import assert from 'node:assert/strict'
-import fs from 'node:fs'
 import net from 'node:net'
-import os from 'node:os'
-import path from 'node:path'
 import { after, before, test } from 'node:test'
 import type { KeyRow } from '../client/api.ts'
-import { type ControlConnection, connectControl } from '../client/control.ts'
+import type { ControlConnection } from '../client/control.ts'
 import { connectUse, type UseConnection } from '../client/use.ts'
 import { wrapForImport } from '../crypto/import-token.ts'
-import { readKeyHeader } from '../crypto/sealed.ts'
-import type { BoundaryErrorCode, WriteSet } from '../words.ts'
-import { BoundaryError } from '../words.ts'
-import { type RunningBoundary, startBoundary } from './start.ts'
+import type { BoundaryError, WriteSet } from '../words.ts'
+import { fails, headerOfRow as header, type InProcess, inProcess, keyId, newKey } from './testing/in-process.ts'
 
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-service-'))
-let running: RunningBoundary
+let boundary: InProcess
 let use: UseConnection
 let control: ControlConnection
-const sets: WriteSet[] = []
-
-const fails = (code: BoundaryErrorCode) => (error: unknown) => {
-  assert.ok(error instanceof BoundaryError, String(error))
-  assert.equal(error.code, code, error.message)
-  return true
-}
-const header = (row: KeyRow) => readKeyHeader(row.body ?? Buffer.alloc(0))
+let sets: WriteSet[]
 
 before(async () => {
-  running = await startBoundary({
-    config: {
-      service: 'kms',
-      folder: path.join(folder, 'b'),
-      dev: true,
-      root: { kind: 'keyfile', file: path.join(folder, 'root.key') },
-      logOrigin: 'test.example/log',
-    },
-    warnings: [],
-    log: () => {},
-    onFatal: error => {
-      throw error
-    },
-    onStop: () => {},
-  })
-  await new Promise<void>(resolve => {
-    use = connectUse({
-      socket: running.useSocket,
-      onWriteSet: async set => {
-        sets.push(set)
-      },
-      onState: state => {
-        if (state.kind === 'connected') resolve()
-      },
-    })
-  })
-  control = connectControl({ socket: running.controlSocket })
+  boundary = await inProcess()
+  ;({ use, control, sets } = boundary)
 })
 after(async () => {
-  use.close()
-  control.close()
-  await running.stop()
-  fs.rmSync(folder, { recursive: true })
+  await boundary.stop()
+  boundary.remove()
 })
-
-let count = 0
-const create = (more: object = {}): Promise<KeyRow> =>
-  use.createKey(
-    {
-      id: `eu-north-1/00000000-0000-4000-8000-${(++count).toString().padStart(12, '0')}`,
-      scope: '111122223333/eu-north-1',
-      account: '111122223333',
-      origin: 'AWS_KMS',
-      manager: 'CUSTOMER',
-      managerService: '',
-      policy: Buffer.from('{"Statement":[]}'),
-      keyStoreId: '',
-      xksKeyId: '',
-      rows: [],
-      ...more,
-    },
-    { operation: 'CreateKey' },
-  )
+const create = (more: object = {}) => newKey(use, more)
 
 test('a key is made, used, and its write set handled before the answer', async () => {
   const key = await create()
@@ -129,7 +71,7 @@ test('reEncrypt and generateDataKey', async () => {
 
 test('rows are written in compare-and-set, and only from their socket', async () => {
   const key = await create()
-  const alias = { kind: 'alias', id: `111122223333/eu-north-1/alias/${count}`, scope: key.scope, link: key.id } as const
+  const alias = { kind: 'alias', id: `111122223333/eu-north-1/alias/one`, scope: key.scope, link: key.id } as const
   const [made] = await use.putRows([{ ...alias, expected: 0, body: Buffer.from('1') }], {})
   assert.equal(made?.revision, 1)
   await assert.rejects(use.putRows([{ ...alias, expected: 0, body: Buffer.from('2') }], {}), fails('Conflict'))
@@ -176,7 +118,7 @@ test('secrets are opened only when they are current', async () => {
 const DAY = 86_400_000
 
 test('a key whose waiting period has ended is destroyed with its policy, attributes and aliases', async () => {
-  const id = `eu-north-1/00000000-0000-4000-8000-${(++count).toString().padStart(12, '0')}`
+  const id = keyId(0xdead)
   const scope = '111122223333/eu-north-1'
   const alias = `${scope}/alias/doomed`
   const rows = [
@@ -318,7 +260,7 @@ test('promise 11: a peer that breaks the protocol is cut off, and nobody else no
   ]
   for (const [what, frames] of bad) {
     const received = await new Promise<Buffer>(resolve => {
-      const socket = net.connect(running.useSocket)
+      const socket = net.connect(boundary.running.useSocket)
       const chunks: Buffer[] = []
       socket.on('data', (chunk: Buffer) => chunks.push(chunk))
       socket.on('error', () => {})
@@ -331,7 +273,7 @@ test('promise 11: a peer that breaks the protocol is cut off, and nobody else no
 })
 
 test('a front end that does not acknowledge is cut off and holds up no administrator', async () => {
-  const stuck = connectUse({ socket: running.useSocket, onWriteSet: () => new Promise(() => {}) })
+  const stuck = connectUse({ socket: boundary.running.useSocket, onWriteSet: () => new Promise(() => {}) })
   while (!stuck.connected) await new Promise(resolve => setImmediate(resolve))
   const row = { kind: 'account', id: 'stuck', scope: '', link: '', expected: 0, body: Buffer.from('1') } as const
   await control.putRows([row], {})

@@ -46,7 +46,8 @@ export class RowCache {
   readonly #maxAbsent: number
   readonly #slabs = new Slabs()
   readonly #rows = new Map<RowKind, Map<string, CachedRow>>()
-  readonly #absent = new Map<RowKind, Set<string>>()
+  /** With the revision of the tombstone, or 0. */
+  readonly #absent = new Map<RowKind, Map<string, number>>()
   readonly #scopes = new Map<string, string>()
   #newest: CachedRow | undefined
   #oldest: CachedRow | undefined
@@ -77,14 +78,19 @@ export class RowCache {
     return row
   }
 
+  /** The revision that is known of a row or its tombstone; 0 where it was never made; undefined where nothing is known. */
+  revision(kind: RowKind, id: string): number | undefined {
+    return this.#rows.get(kind)?.get(id)?.revision ?? this.#absent.get(kind)?.get(id)
+  }
+
   /** Takes a current row, or a tombstone. Returns it as it is cached: a copy, or null for a tombstone. */
   set(row: Row): Row | null {
     const { kind, id, body } = row
-    this.drop(kind, id)
     if (body === null) {
-      this.setAbsent(kind, id)
+      this.setAbsent(kind, id, row.revision)
       return null
     }
+    this.drop(kind, id)
     const cached = new CachedRow(row, body, this.#scope(row.scope))
     this.#slabs.put(cached, [body, row.tag])
     let rows = this.#rows.get(kind)
@@ -95,21 +101,22 @@ export class RowCache {
     rows.set(cached.id, cached)
     this.#link(cached)
     this.#count++
-    while (this.bytes > this.#maxBytes && this.#oldest && this.#oldest !== cached) this.drop(this.#oldest.kind, this.#oldest.id)
+    while (this.bytes > this.#maxBytes && this.#oldest && this.#oldest !== cached)
+      this.drop(this.#oldest.kind, this.#oldest.id)
     return cached
   }
 
-  /** Remembers that there is no such row. Bounded per kind; the oldest is forgotten. */
-  setAbsent(kind: RowKind, id: string): void {
+  /** Remembers that there is no such row. Bounded per kind; the oldest is forgotten. `revision`: of its tombstone, 0 where it was never made. */
+  setAbsent(kind: RowKind, id: string, revision: number): void {
     this.drop(kind, id)
     let absent = this.#absent.get(kind)
     if (absent === undefined) {
-      absent = new Set()
+      absent = new Map()
       this.#absent.set(kind, absent)
     }
-    const first = absent.size >= this.#maxAbsent ? absent.values().next().value : undefined
+    const first = absent.size >= this.#maxAbsent ? absent.keys().next().value : undefined
     if (first !== undefined) absent.delete(first)
-    absent.add(id)
+    absent.set(id, revision)
   }
 
   /** Forgets what is known of the row. */

@@ -83,7 +83,8 @@ export class Slabs {
     const held = slab.held
     slab.held = []
     for (const holder of held) {
-      if (holder.alive && holder.slab === slab) this.put(holder, [slab.buffer.subarray(holder.offset, holder.offset + holder.size)])
+      if (holder.alive && holder.slab === slab)
+        this.put(holder, [slab.buffer.subarray(holder.offset, holder.offset + holder.size)])
     }
   }
 }

@@ -11,7 +11,7 @@ import type { RecordFields } from '../../record.ts'
 import { BoundaryError, type KeyHeader } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 import { BLOCK, counterId, encodeCounter } from '../keys/counters.ts'
-import type { OpenKey } from '../keys/open-keys.ts'
+import { type OpenKey, Stale } from '../keys/open-keys.ts'
 import { follow, type KeyChange, nextRow, type RowDraft, sealed, transition } from '../transition.ts'
 import { headerOf, newMaterial } from './create.ts'
 import { makeTokenKey, tokenDecrypt, tokenEncrypt } from './token.ts'
@@ -133,6 +133,12 @@ function forOwner(core: Core, key: OpenKey): void {
   if (key.header.spec !== 'EXTERNAL_AES_256') throw new BoundaryError('InvalidKeyUsage')
 }
 
+/** After waiting for a token or a block: what was revoked meanwhile is not handed out, although the use began before. */
+function stillAllowed(core: Core, key: OpenKey): void {
+  if (core.book.current('key', key.id)?.revision !== key.revision) throw new Stale(key.id)
+  mayUse(core, key)
+}
+
 const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
 
 export async function externalEncrypt(
@@ -163,6 +169,7 @@ export async function externalEncrypt(
       material === undefined
         ? await tokenEncrypt(core, version.description, number, input)
         : encryptExternal(material, number, input.plaintext, input.aad, input.integrity)
+    if (counted !== true || material === undefined) stillAllowed(core, key)
   } catch (error) {
     return refuse(core, fields, error)
   }
@@ -198,6 +205,7 @@ export async function externalDecrypt(core: Core, input: InputOf<'externalDecryp
       material === undefined
         ? await tokenDecrypt(core, version.description, input)
         : decryptExternal(material, input.ciphertext, input.aad)
+    if (material === undefined) stillAllowed(core, key)
   } catch (error) {
     return refuse(core, fields, error)
   }

@@ -1,0 +1,151 @@
+/**
+ * `holdfast ekm`: the owner's external key manager. Starts the service (from a configuration, or with `--dev` on its own), and holds the commands
+ * of its administration, which are in `ekm-admin.ts`.
+ */
+import { type Command, InvalidArgumentError } from 'commander'
+import { ServiceFailed, untilSignalled } from '../boundary/supervisor/supervisor.ts'
+import { BoundaryError } from '../boundary/words.ts'
+import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
+import { loadConfig } from '../config/load.ts'
+import { ConfigError } from '../config/problems.ts'
+import * as admin from '../ekm/admin/index.ts'
+import { type DevKey, startEkmDev, startEkmService } from '../ekm/dev.ts'
+import { isKeyId, isTenantName } from '../ekm/keys/names.ts'
+import { registerEkmAdmin, tenantName } from './ekm-admin.ts'
+
+interface Options {
+  readonly config?: string
+  readonly dev?: boolean
+  readonly port: number
+  readonly key: readonly DevKey[]
+  readonly prefix: string
+  readonly http?: boolean
+  readonly data?: string
+}
+
+const DEFAULT_DEV_KEY: DevKey = { keyId: 'dev', usage: 'both' }
+
+/** Exit codes: those of the boundary where it refuses to start, and 78 (EX_CONFIG) for a wrong configuration. */
+const EXIT_CONFIG = 78
+
+const HELP = `
+Start a service:
+  holdfast ekm --config ekm.yaml
+
+A whole key manager for a laptop or a CI job, on loopback, ready in a second:
+  holdfast ekm --dev --prefix example --key payments --key archive:decrypt
+
+It prints one line of JSON when it is ready: endpoint, pathPrefix, accessKeyId, secretAccessKey, caFile, pid. The credential is taken from
+HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or made.
+
+When everything must stop:
+  holdfast ekm revoke --all --data DIR
+
+Exit codes: 0 stopped; 64 the operator must change something first; 75 the folder is in use; 78 the configuration is wrong.`
+
+/** Adds `holdfast ekm` and everything below it. */
+export function registerEkm(program: Command): void {
+  const ekm = program
+    .command('ekm')
+    .description("the owner's external key manager: keys that a provider asks for, request by request")
+    // So that --data after a command is that command's, not this one's.
+    .enablePositionalOptions()
+    .option('--config <file>', 'start from this configuration')
+    .option('--dev', 'start for development: own certificate, tenant, keys and credential; never for real keys')
+    .option('--port <n>', '--dev: port to listen on; 0 takes a free one', portOption, 0)
+    .option('--key <name[:usage]>', '--dev: a key, usage encrypt, decrypt or none; may be repeated', keyOption, [])
+    .option('--prefix <prefix>', '--dev: path prefix', prefixOption, 'dev')
+    .option('--http', '--dev: plain HTTP instead of TLS')
+    .option('--data <dir>', '--dev: keep everything in this folder instead of a temporary one')
+    .addHelpText('after', HELP)
+    .action((options: Options) => start(ekm, options))
+  registerEkmAdmin(ekm)
+}
+
+async function start(ekm: Command, options: Options): Promise<void> {
+  if ((options.config === undefined) === (options.dev === undefined)) {
+    ekm.error('holdfast ekm: give --config FILE, or --dev (holdfast ekm --help)')
+    return
+  }
+  try {
+    process.exitCode = await (options.config === undefined ? startDev(options) : startFrom(options.config))
+  } catch (error) {
+    const [text, code] = explain(error)
+    process.stderr.write(`${text}\n`)
+    process.exitCode = code
+  }
+}
+
+async function startFrom(file: string): Promise<number> {
+  let config: EkmConfig
+  try {
+    config = loadConfig(file, ekmConfig)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    return EXIT_CONFIG
+  }
+  const service = startEkmService(config, false)
+  const ended = untilSignalled(service)
+  printLine({ ...(await service.ready), data: config.data, pid: process.pid })
+  return ended
+}
+
+async function startDev(options: Options): Promise<number> {
+  const where = options.data === undefined ? 'in a temporary folder, which is deleted at the end' : `in ${options.data}`
+  process.stderr.write(`holdfast ekm --dev is for development: its root of trust is a file ${where}.\n`)
+  let ended = Promise.resolve(0)
+  const dev = await startEkmDev(
+    {
+      data: options.data,
+      port: options.port,
+      http: options.http === true,
+      tenant: options.prefix,
+      keys: options.key.length === 0 ? [DEFAULT_DEV_KEY] : options.key,
+      credential: givenCredential(),
+    },
+    service => {
+      ended = untilSignalled(service)
+    },
+  )
+  printLine(dev.line)
+  return ended.finally(() => dev.stop())
+}
+
+function printLine(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
+
+/** The credential that the caller's environment asks for. */
+function givenCredential(): admin.GivenCredential | undefined {
+  const { HOLDFAST_DEV_ACCESS_KEY_ID: accessKeyId, HOLDFAST_DEV_SECRET_ACCESS_KEY: secret } = process.env
+  if (accessKeyId === undefined && secret === undefined) return undefined
+  if (!accessKeyId || !secret)
+    throw new admin.AdminError('Set both HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or neither.')
+  return { accessKeyId, secretAccessKey: Buffer.from(secret, 'utf8') }
+}
+
+function explain(error: unknown): [text: string, code: number] {
+  if (error instanceof ServiceFailed) return [`holdfast ekm: ${error.message}`, error.exitCode]
+  if (error instanceof admin.AdminError || error instanceof BoundaryError) return [`holdfast ekm: ${error.message}`, 1]
+  return [`holdfast ekm: ${error instanceof Error ? error.message : String(error)}`, 1]
+}
+
+function portOption(text: string): number {
+  const port = Number(text)
+  if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('A port is a number from 0 to 65535.')
+  return port
+}
+
+function keyOption(text: string, all: readonly DevKey[]): DevKey[] {
+  const [keyId = '', usage = 'both', ...rest] = text.split(':')
+  if (!isKeyId(keyId) || !admin.isKeyUse(usage) || rest.length > 0)
+    throw new InvalidArgumentError('Write NAME, NAME:encrypt, NAME:decrypt or NAME:none.')
+  return [...all, { keyId, usage }]
+}
+
+function prefixOption(text: string): string {
+  const name = tenantName(text)
+  if (!isTenantName(name)) throw new InvalidArgumentError('A prefix has segments of letters, digits, "-" and "_".')
+  return name
+}
