@@ -133,6 +133,8 @@ export class TokenLink {
 
   /** Some modules (SoftHSM) see a token that has come back only after they were initialised anew. */
   async #connectAgain(): Promise<Connection> {
+    // A question that the token has not answered still holds a thread, and it would not answer us either.
+    await this.#asking?.catch(() => undefined)
     try {
       return await this.#connect()
     } catch (error) {

@@ -173,9 +173,9 @@ export interface Token {
 }
 
 /**
- * What UV_THREADPOOL_SIZE must at least be for `sessions`: one thread for each, two for asking and opening again, and the four that files and
+ * What UV_THREADPOOL_SIZE must at least be for `sessions`: one thread for each, one for asking or opening again, and the four that files and
  * node:crypto count on, so that a hanging token never takes theirs.
  */
 export function threadPoolSize(sessions: number): number {
-  return sessions + 2 + 4
+  return sessions + 1 + 4
 }

@@ -323,8 +323,10 @@ test('cut off while connecting, and with the boundary away: it is taken up again
   rows.before = () => {
     if (away-- > 0) throw new BoundaryError('Unavailable')
   }
-  stores = open({ retryMs: 20 })
-  stores.start()
+  let notReady = 2
+  const listAll: KeyStoresOptions['replica']['listAll'] = (...page) =>
+    notReady-- > 0 ? Promise.reject(new BoundaryError('Unavailable')) : rows.replica.listAll(...page)
+  stores = open({ retryMs: 20, replica: { ...rows.replica, listAll } })
   assert.equal(await settled(id), 'CONNECTED')
   assert.equal(away, -1)
 })

@@ -25,6 +25,8 @@ const MAX_STORES = 10
 /** How often a change is made on fresh rows when another came between. */
 const ATTEMPTS = 4
 const RETRY_MS = 1000
+/** How soon loading is tried again while the replica is not ready: until then keys of these stores are not available. */
+const NOT_READY_MS = 25
 
 export class ManagedKeyStores extends StoreUse implements KeyStores {
   /** One change at a time in an account and Region: names, URIs and the number of stores are checked and written as one. */
@@ -34,7 +36,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
 
   /** Loads what there is and takes up connecting where it was cut off, in the background: as soon as the replica is ready. */
   start(): void {
-    this.#takeUp().catch(() => this.#later(() => this.start()))
+    this.#takeUp().catch(() => this.#later(NOT_READY_MS, () => this.start()))
   }
 
   async #takeUp(): Promise<void> {
@@ -54,12 +56,12 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
     }
   }
 
-  #later(work: () => void): void {
+  #later(ms: number, work: () => void): void {
     if (this.#closed) return
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       work()
-    }, this.options.retryMs ?? RETRY_MS)
+    }, ms)
     timer.unref()
     this.#timers.add(timer)
   }
@@ -247,7 +249,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   #connectInBackground(id: string, asserted: Asserted, requestId: string): void {
     // The boundary is away: the row still says CONNECTING, so it is tried again, here or at the next start.
     this.#tryToConnect(id, asserted, requestId).catch(() =>
-      this.#later(() => this.#connectInBackground(id, asserted, requestId)),
+      this.#later(this.options.retryMs ?? RETRY_MS, () => this.#connectInBackground(id, asserted, requestId)),
     )
   }
 
@@ -286,9 +288,11 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   }
 }
 
-/** Opens the stores: certificates are read here, rows by `start`. */
+/** Opens the stores: certificates are read here (throws where one cannot be), rows as soon as the replica is ready. */
 export function openKeyStores(options: KeyStoresOptions): ManagedKeyStores {
-  return new ManagedKeyStores(options)
+  const stores = new ManagedKeyStores(options)
+  stores.start()
+  return stores
 }
 
 function invalidState(store: KeyStore, advice: string): KmsError {
