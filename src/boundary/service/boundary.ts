@@ -224,8 +224,8 @@ export class Boundary {
   async stop(): Promise<void> {
     this.#stopping = true
     const core = this.#core
-    if (core === undefined || this.dead) return
     await this.#scanner?.stop()
+    if (core === undefined || this.dead) return
     await core.book.record({ ...baseFields(core, 'stop', ownCall(), undefined), outcome: 'allowed' })
     await core.book.journal.close()
     await core.token?.close()
