@@ -2,7 +2,7 @@
  * `holdfast ekm`: the owner's external key manager. Starts the service (from a configuration, or with `--dev` on its own), and holds the commands
  * of its administration, which are in `ekm-admin.ts`.
  */
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { ServiceFailed, untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { BoundaryError } from '../boundary/words.ts'
 import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
@@ -53,7 +53,11 @@ export function registerEkm(program: Command): void {
     .option('--config <file>', 'start from this configuration')
     .option('--dev', 'start for development: own certificate, tenant, keys and credential; never for real keys')
     .option('--port <n>', '--dev: port to listen on; 0 takes a free one', portOption, 0)
-    .option('--key <name[:usage]>', '--dev: a key, usage encrypt, decrypt or none; may be repeated', keyOption, [])
+    .addOption(
+      new Option('--key <name[:usage]>', '--dev: a key, usage encrypt, decrypt or none; may be repeated')
+        .argParser(keyOption)
+        .default([], 'one, named dev'),
+    )
     .option('--prefix <prefix>', '--dev: path prefix', prefixOption, 'dev')
     .option('--http', '--dev: plain HTTP instead of TLS')
     .option('--data <dir>', '--dev: keep everything in this folder instead of a temporary one')

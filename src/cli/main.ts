@@ -12,6 +12,8 @@ const COMMANDS: Readonly<Record<string, (program: Command) => Promise<void>>> = 
 const program = new Command('holdfast')
   .description('A key management service in which who can decrypt is a fact that anyone can test.')
   .version(pkg.version)
+  // An option after a command is that command's: `holdfast ekm key list --data DIR`.
+  .enablePositionalOptions()
   .showHelpAfterError('(holdfast --help lists the commands)')
 
 const wanted = COMMANDS[process.argv[2] ?? '']
