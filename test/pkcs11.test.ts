@@ -1,5 +1,5 @@
 /**
- * The PKCS#11 room against real SoftHSM2: keys, AES-GCM, errors, the dirty session, deadlines, loss and return of the token.
+ * The PKCS#11 room against real SoftHSM2: keys, AES-GCM, errors, the dirty session, loss and return of the token.
  * Calls are counted and held back by wrapping the module's functions, never by replacing what they do.
  */
 import assert from 'node:assert/strict'
@@ -10,13 +10,13 @@ import { afterEach, beforeEach, describe, test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { CKR } from '../src/boundary/pkcs11/constants.ts'
-import { type Cryptoki, type FunctionName, loadCryptoki } from '../src/boundary/pkcs11/cryptoki.ts'
-import type { Argument, Callable } from '../src/boundary/pkcs11/koffi.ts'
+import { loadCryptoki } from '../src/boundary/pkcs11/cryptoki.ts'
 import { createTokenRoot, openTokenRoot } from '../src/boundary/pkcs11/root.ts'
 import { openTokenWith } from '../src/boundary/pkcs11/token.ts'
-import { type Token, TokenError, type TokenErrorCode, type TokenOptions } from '../src/boundary/pkcs11/types.ts'
+import { type Token, TokenError, type TokenOptions } from '../src/boundary/pkcs11/types.ts'
 import { RootError, Secret } from '../src/boundary/root/types.ts'
 import { SoftHsm } from './support/softhsm.ts'
+import { eventually, rejectsWith, Watched } from './support/watched-cryptoki.ts'
 
 process.env.UV_THREADPOOL_SIZE = '16'
 
@@ -24,60 +24,6 @@ const PIN = '1234'
 const LABEL = 'holdfast-test'
 const KEY = randomBytes(32)
 const AAD = Buffer.from('additional data')
-
-type Interfere = (proceed: () => number, args: Argument[]) => number | Promise<number>
-
-/** A module whose calls are counted, and on request held back or given other arguments. */
-class Watched {
-  readonly calls = new Map<FunctionName, number>()
-  readonly interfere = new Map<FunctionName, Interfere>()
-
-  readonly load = (path: string): Cryptoki => {
-    const functions = loadCryptoki(path)
-    const wrapped = {} as Record<FunctionName, Callable>
-    for (const name of Object.keys(functions) as FunctionName[]) wrapped[name] = this.#wrap(name, functions[name])
-    return wrapped
-  }
-
-  count(name: FunctionName): number {
-    return this.calls.get(name) ?? 0
-  }
-
-  #wrap(name: FunctionName, callable: Callable): Callable {
-    const counted = () => this.calls.set(name, this.count(name) + 1)
-    const call = (...args: Argument[]) => {
-      counted()
-      const interfere = this.interfere.get(name)
-      return interfere === undefined ? callable(...args) : (interfere(() => callable(...args), args) as number)
-    }
-    const asynchronous = (...rest: [...Argument[], (error: Error | null, result: number) => void]) => {
-      counted()
-      const interfere = this.interfere.get(name)
-      if (interfere === undefined) {
-        callable.async(...rest)
-        return
-      }
-      const args = rest.slice(0, -1) as Argument[]
-      const done = rest[rest.length - 1] as (error: Error | null, result: number) => void
-      Promise.resolve(interfere(() => callable(...args), args)).then(
-        rv => done(null, rv),
-        error => done(error, 0),
-      )
-    }
-    return Object.assign(call, { async: asynchronous })
-  }
-}
-
-async function rejectsWith(work: Promise<unknown>, code: TokenErrorCode): Promise<TokenError> {
-  try {
-    await work
-  } catch (error) {
-    assert.ok(error instanceof TokenError, String(error))
-    assert.equal(error.code, code, error.message)
-    return error
-  }
-  throw new assert.AssertionError({ message: `expected ${code}, and it succeeded` })
-}
 
 function decryptHere(key: Buffer, iv: Buffer, aad: Buffer, ciphertext: Buffer, tag: Buffer): Buffer {
   const decipher = createDecipheriv('aes-256-gcm', key, iv).setAAD(aad).setAuthTag(tag)
@@ -88,15 +34,6 @@ function encryptHere(key: Buffer, iv: Buffer, aad: Buffer, plaintext: Buffer) {
   const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(aad)
   const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final()])
   return { ciphertext, tag: cipher.getAuthTag() }
-}
-
-/** Resolves when `condition` holds; fails after ten seconds. */
-async function eventually(condition: () => boolean, what: string): Promise<void> {
-  const until = Date.now() + 10_000
-  while (!condition()) {
-    assert.ok(Date.now() < until, `never came: ${what}`)
-    await new Promise(resolve => setImmediate(resolve))
-  }
 }
 
 for (const calls of ['sync', 'async'] as const) {
@@ -410,97 +347,3 @@ for (const calls of ['sync', 'async'] as const) {
     })
   })
 }
-
-describe('a slow token', () => {
-  let hsm: SoftHsm
-  let watched: Watched
-  beforeEach(() => {
-    hsm = new SoftHsm().use().addToken(LABEL, PIN)
-    hsm.importKey(PIN, 'known', Buffer.from([1]), KEY)
-    watched = new Watched()
-  })
-  afterEach(() => hsm.remove())
-
-  const open = (options: Partial<TokenOptions>) =>
-    openTokenWith(watched.load, {
-      module: hsm.module,
-      token: { label: LABEL },
-      pin: new Secret(Buffer.from(PIN)),
-      calls: 'async',
-      ...options,
-    })
-
-  test('a call past its deadline is Timeout, holds its place until it returns, and its session is discarded then', async () => {
-    const token = await open({ sessions: 2, deadlineMs: 250 })
-    await token.findKey('id:01')
-    let release = () => {}
-    const held = new Promise<void>(resolve => {
-      release = resolve
-    })
-    let first = true
-    watched.interfere.set('C_Encrypt', async proceed => {
-      if (!first) return proceed()
-      first = false
-      await held
-      return proceed()
-    })
-    const encrypt = () => token.gcmEncrypt('id:01', randomBytes(12), AAD, Buffer.from('x'))
-    const started = performance.now()
-    const slow = rejectsWith(encrypt(), 'Timeout')
-    await encrypt()
-    await slow
-    assert.ok(performance.now() - started < 2000)
-    assert.equal(token.status().abandoned, 1)
-    await encrypt()
-    assert.equal(token.status().sessions, 2, 'the abandoned call keeps its place')
-    const closed = watched.count('C_CloseSession')
-    release()
-    await eventually(
-      () => token.status().abandoned === 0 && watched.count('C_CloseSession') === closed + 1,
-      'discarded',
-    )
-    await eventually(() => token.status().sessions === 1, 'its place is free')
-    await encrypt()
-    await token.close()
-  })
-
-  test('with every session hanging, calls wait at most their deadline, and beyond the queue they are Busy at once', async () => {
-    const token = await open({ sessions: 2, deadlineMs: 250, queue: 3 })
-    await token.findKey('id:01')
-    let release = () => {}
-    const held = new Promise<void>(resolve => {
-      release = resolve
-    })
-    watched.interfere.set('C_EncryptInit', async proceed => {
-      await held
-      return proceed()
-    })
-    const encrypt = () => token.gcmEncrypt('id:01', randomBytes(12), AAD, Buffer.from('x'))
-    const results = await Promise.allSettled(Array.from({ length: 8 }, encrypt))
-    const codes = results.map(result => (result.status === 'rejected' ? (result.reason as TokenError).code : 'done'))
-    assert.deepEqual(codes.filter(code => code === 'Timeout').length, 5)
-    assert.deepEqual(codes.filter(code => code === 'Busy').length, 3)
-    assert.equal(watched.count('C_EncryptInit'), 2, 'no more calls inside the token than sessions')
-    release()
-    await eventually(() => token.status().sessions === 0, 'both abandoned sessions are gone')
-    watched.interfere.clear()
-    await encrypt()
-    await token.close()
-  })
-
-  test('asynchronous sessions need threads of their own', async () => {
-    await rejectsWith(open({ sessions: 60 }), 'Misconfigured')
-    await rejectsWith(open({ sessions: 0 }), 'Misconfigured')
-    await rejectsWith(open({ sessions: 65 }), 'Misconfigured')
-  })
-
-  test('SoftHSM is called synchronously unless configured otherwise', async () => {
-    const token = await openTokenWith(watched.load, {
-      module: hsm.module,
-      token: { label: LABEL },
-      pin: new Secret(Buffer.from(PIN)),
-    })
-    assert.equal(token.status().calls, 'sync')
-    await token.close()
-  })
-})

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { BoundaryError } from '../../boundary/words.ts'
-import { callerOf } from '../access/testing.ts'
 import {
   ConnectCustomKeyStore,
   CreateCustomKeyStore,
@@ -14,29 +13,11 @@ import {
   DisconnectCustomKeyStore,
   UpdateCustomKeyStore,
 } from '../operations/custom-key-stores/index.ts'
-import type { Call, Operation } from '../operations/types.ts'
-import { KmsError } from '../wire/errors.ts'
+import type { Operation } from '../operations/types.ts'
 import type { KeyStoresOptions } from './key-stores.ts'
 import { type ManagedKeyStores, openKeyStores } from './manage.ts'
 import { Certificates, HEALTH, HOST, MemoryRows, PATH, REGION, TestProxy } from './testing.ts'
-
-const ACCOUNT = '111122223333'
-const CREDENTIAL = { AccessKeyId: 'BETWEEN2TENAND3TENCHARACTERS', RawSecretAccessKey: 'a'.repeat(43) }
-const PARAMETERS = {
-  CustomKeyStoreName: 'owner',
-  CustomKeyStoreType: 'EXTERNAL_KEY_STORE',
-  XksProxyUriEndpoint: `https://${HOST}`,
-  XksProxyUriPath: PATH,
-  XksProxyAuthenticationCredential: CREDENTIAL,
-  XksProxyConnectivity: 'PUBLIC_ENDPOINT',
-} as const
-const REQUEST = {
-  principalArn: 'arn:aws:iam::111122223333:root',
-  keyArn: `arn:aws:kms:${REGION}:${ACCOUNT}:key/1`,
-  operation: 'Encrypt',
-  requestId: 'r',
-  viaService: '',
-}
+import { ACCOUNT, CREDENTIAL, callOf, PARAMETERS, REQUEST, refused } from './testing-calls.ts'
 
 let certificates: Certificates
 let proxy: TestProxy
@@ -73,34 +54,8 @@ function open(options: Partial<KeyStoresOptions> = {}): ManagedKeyStores {
   })
 }
 
-async function run<Input, Output>(operation: Operation<Input, Output>, input: Input, arn = 'root'): Promise<Output> {
-  const caller = callerOf(`arn:aws:iam::${ACCOUNT}:${arn}`)
-  const facts = { caller, region: REGION, sourceIp: '', secureTransport: true, userAgent: '', now: 0 }
-  const call = {
-    services: { stores, replica: rows.replica, clocks: { lifecycle: () => 1_700_000_000_000, real: () => Date.now() } },
-    operation: operation.name,
-    requestId: 'request-1',
-    caller,
-    region: REGION,
-    asserted: { operation: operation.name, requestId: 'request-1' },
-    facts,
-    keyId: '',
-    subject: '',
-    outcomePending: false,
-  } as unknown as Call
-  return operation.run(call, input)
-}
-
-async function refused(work: Promise<unknown>, code: string): Promise<KmsError> {
-  try {
-    await work
-  } catch (error) {
-    assert.ok(error instanceof KmsError, String(error))
-    assert.equal(error.code, code, error.message)
-    return error
-  }
-  throw new assert.AssertionError({ message: `expected ${code}, and it succeeded` })
-}
+const run = <Input, Output>(operation: Operation<Input, Output>, input: Input, arn = 'root'): Promise<Output> =>
+  operation.run(callOf(operation.name, { stores, replica: rows.replica }, arn), input)
 
 const create = async (changes: object = {}): Promise<string> => {
   const made = await run(CreateCustomKeyStore, { ...PARAMETERS, ...changes })
