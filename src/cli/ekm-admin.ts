@@ -345,7 +345,7 @@ function explain(error: unknown, data: string): [text: string, code: number] {
     return [`${text}\nStart it: holdfast ekm --config FILE, or name another folder with --data.`, EXIT.unavailable]
   }
   if (error.code === 'Locked') return ['The boundary is locked. Open it first: holdfast unlock', EXIT.unavailable]
-  return [`The boundary refuses it: ${error.message}`, EXIT.refused]
+  return [`The boundary refuses it: ${error.detail || error.code}.`, EXIT.refused]
 }
 
 function readInput(file: string): Buffer {
