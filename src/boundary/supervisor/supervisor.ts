@@ -4,6 +4,7 @@
  */
 import path from 'node:path'
 import { type BoundaryConfig, type BoundaryMessage, EXIT_CODES } from '../config.ts'
+import { threadPoolSize } from '../pkcs11/types.ts'
 import { type Log, stderrLog } from '../service/log.ts'
 import { Child } from './children.ts'
 import { giveFolders } from './users.ts'
@@ -52,13 +53,15 @@ export class ServiceFailed extends Error {
 
 /** Flags of the boundary's Node: no debugger by signal, no code from strings. */
 const BOUNDARY_FLAGS = ['--disable-sigusr1', '--disallow-code-generation-from-strings'] as const
+/** Sessions of a token where the configuration names no number (pkcs11/types.ts). */
+const DEFAULT_SESSIONS = 8
 const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damaged, EXIT_CODES.inUse])
 
 /** The environment of the boundary: a token's vendor may need any of it; nothing in it may change what Node runs. */
 function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
   if (config.root.kind === 'pkcs11') {
     const { NODE_OPTIONS: _options, NODE_PATH: _path, LD_PRELOAD: _preload, ...rest } = process.env
-    return { ...rest, UV_THREADPOOL_SIZE: String((config.root.sessions ?? 8) + 5) }
+    return { ...rest, UV_THREADPOOL_SIZE: String(threadPoolSize(config.root.sessions ?? DEFAULT_SESSIONS)) }
   }
   const { PATH, LANG, TZ } = process.env
   return {
