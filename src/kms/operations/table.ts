@@ -1,6 +1,14 @@
 /** Every operation that is built. The start checks each against the tables of permissions and key states. */
 import { CreateAlias, DeleteAlias, ListAliases, UpdateAlias } from './aliases.ts'
 import { CreateKey } from './create-key.ts'
+import {
+  ConnectCustomKeyStore,
+  CreateCustomKeyStore,
+  DeleteCustomKeyStore,
+  DescribeCustomKeyStores,
+  DisconnectCustomKeyStore,
+  UpdateCustomKeyStore,
+} from './custom-key-stores/index.ts'
 import { Decrypt, ReEncrypt } from './decrypt.ts'
 import { Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext } from './encrypt.ts'
 import { DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMaterial } from './imports.ts'
@@ -51,4 +59,10 @@ export const OPERATIONS: readonly AnyOperation[] = [
   GetParametersForImport,
   ImportKeyMaterial,
   DeleteImportedKeyMaterial,
+  CreateCustomKeyStore,
+  ConnectCustomKeyStore,
+  DisconnectCustomKeyStore,
+  UpdateCustomKeyStore,
+  DeleteCustomKeyStore,
+  DescribeCustomKeyStores,
 ]
