@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
 import type { Socket } from 'node:net'
+import path from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { FormatError, Reader, Writer } from '../../bytes.ts'
@@ -102,4 +104,14 @@ test('contexts, records and failures are read as they were written', () => {
 test('text that is not UTF-8 is refused', () => {
   const bytes = Buffer.from([0, 1, 0, 1, 0xff, 0, 0])
   assert.throws(() => context.read(new Reader(bytes)), FormatError)
+})
+
+test('docs/formats/sockets.md lists every operation as it is', () => {
+  const file = path.join(import.meta.dirname, '../../../../docs/formats/sockets.md')
+  const document = fs.readFileSync(file, 'utf8')
+  for (const [name, operation] of Object.entries(OPERATIONS)) {
+    const { code, sockets, request, answer } = operation
+    const line = `| ${code} | ${name} | ${sockets.join(', ')} | ${request.name} | ${answer.name} |`
+    assert.ok(document.includes(line), `missing:\n${line}`)
+  }
 })

@@ -224,7 +224,7 @@ export class RowsIndex {
     for (let at = 0; at < this.#count; at++) this.#link(at)
   }
 
-  /** The index for a snapshot: its columns as they lie in memory. See docs/formats/index.md. */
+  /** The index for a snapshot: its columns as they lie in memory. See docs/formats/sockets.md, "State of the index". */
   write(writer: Writer): void {
     writer.u8(FORM).u32(this.#count).u32(this.#used).raw(this.#arena.subarray(0, this.#used))
     for (const { column, width } of this.#columns()) {
