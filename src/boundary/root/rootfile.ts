@@ -180,16 +180,17 @@ export async function addGeneration(
   trust: RootOfTrust,
   opened: OpenedRoot,
   now: number,
+  options?: RandomOption,
 ): Promise<{ bytes: Buffer; opened: OpenedRoot }> {
   const roots = new Map<number, Secret>()
   for (const { generation, wrapped } of opened.file.generations) roots.set(generation, await trust.unwrap(wrapped))
   const generation = opened.keyring.current + 1
-  const root = new Secret(secretBytes(32))
+  const root = new Secret(secretBytes(32, options))
   const wrapped = await trust.wrap(root)
   roots.set(generation, root)
   const keyring = new Keyring(opened.file.boundaryId, roots)
   const seed = openBox(opened.keyring, 'log-key', LOG_KEY_AAD, opened.file.sealedLogKey)
-  const sealedLogKey = sealBox(keyring, 'log-key', LOG_KEY_AAD, seed)
+  const sealedLogKey = sealBox(keyring, 'log-key', LOG_KEY_AAD, seed, options)
   seed.fill(0)
   const file: Untagged = {
     ...opened.file,

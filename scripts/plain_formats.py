@@ -1,0 +1,260 @@
+"""Holdfast's formats in plain Python, made from docs/formats and nothing else, for check-vectors.py."""
+import hashlib
+import hmac
+import zlib
+
+from plain_crypto import seal, unseal
+
+# --- docs/formats/README.md
+
+H = bytes.fromhex
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def mac(key, data):
+    return hmac.new(key, data, hashlib.sha256).digest()
+
+
+def u(size, number):
+    return number.to_bytes(size, "big")
+
+
+def u8(n): return u(1, n)
+def u16(n): return u(2, n)
+def u32(n): return u(4, n)
+def u64(n): return u(8, n)
+def short(data): return u16(len(data)) + data
+def long(data): return u32(len(data)) + data
+def string(text): return short(text.encode())
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def raw(self, size):
+        if size > len(self.data) - self.at:
+            raise ValueError("cut short")
+        self.at += size
+        return self.data[self.at - size:self.at]
+
+    def number(self, size):
+        return int.from_bytes(self.raw(size), "big")
+
+    def short(self):
+        return self.raw(self.number(2))
+
+    def string(self):
+        return self.short().decode("utf-8", "strict")
+
+    def end(self):
+        if self.at != len(self.data):
+            raise ValueError("bytes behind the end")
+
+
+def kdf(key, label, context, bits):
+    block = lambda i: mac(key, u32(i) + label.encode() + b"\0" + context + u32(bits))
+    return b"".join(block(i + 1) for i in range(bits // 256))
+
+
+def box(purpose_key, generation, nonce, aad, clear):
+    head = u8(1) + u32(generation) + nonce
+    return head + seal(kdf(purpose_key, "holdfast box 1", nonce, 256), bytes(12), head + aad, clear)
+
+
+class Boundary:
+    def __init__(self, given):
+        self.id = H(given["boundaryId"])
+        self.roots = {int(generation): H(root) for generation, root in given["roots"].items()}
+        self.current = max(self.roots)
+
+    def key(self, purpose, generation=None):
+        return kdf(self.roots[generation or self.current], f"holdfast {purpose} 1", self.id, 256)
+
+    def box(self, purpose, nonce, aad, clear):
+        return box(self.key(purpose), self.current, H(nonce), aad, clear)
+
+
+# --- The other documents
+
+
+def context(pairs):
+    ordered = sorted((name.encode(), value.encode()) for name, value in pairs)
+    return u16(len(ordered)) + b"".join(short(name) + short(value) for name, value in ordered)
+
+
+def read_context(data):
+    reader = Reader(data)
+    pairs = [(reader.string(), reader.string()) for _ in range(reader.number(2))]
+    reader.end()
+    if sum(len(text.encode()) for pair in pairs for text in pair) > 8192:
+        raise ValueError("too large")
+    if len({name for name, _ in pairs}) < len(pairs) or context(pairs) != data:
+        raise ValueError("not canonical")
+    return pairs
+
+
+def key_id(text):
+    return u8(1) + H(text[4:]) if text.startswith("mrk-") else u8(0) + H(text.replace("-", ""))
+
+
+def bound(version, purpose, v):
+    return sha256(u8(version) + string(v["account"]) + short(key_id(v["keyId"])) + short(H(v["materialId"]))
+                  + string(purpose) + long(context(v["pairs"])))
+
+
+def message(v, nonce, iv):
+    digest = bound(1, "message", v)
+    derived = kdf(H(v["material"]), "holdfast message 1", nonce + digest, 512)
+    head = u8(1) + key_id(v["keyId"]) + H(v["materialId"]) + nonce + iv + derived[32:]
+    return head + seal(derived[:32], iv, digest, H(v["plaintext"]))
+
+
+def open_message(v, data):
+    if not 127 <= len(data) <= 4222 or data[:50] != u8(1) + key_id(v["keyId"]) + H(v["materialId"]):
+        raise ValueError("of another key")
+    digest = bound(1, "message", v)
+    derived = kdf(H(v["material"]), "holdfast message 1", data[50:66] + digest, 512)
+    if derived[32:] != data[78:110]:
+        raise ValueError("the commitment does not fit")
+    return unseal(derived[:32], data[66:78], digest, data[110:])
+
+
+def external_aad(aad, metadata):
+    return short(aad) + u8(len(metadata)) + metadata
+
+
+STATES = ["", "Enabled", "Disabled", "PendingImport", "PendingDeletion", "Revoked", "Creating", "Updating", "PendingReplicaDeletion"]
+SPECS = ["", "SYMMETRIC_DEFAULT", "EXTERNAL_AES_256"]
+KINDS = {"key": 1, "policy": 2, "attributes": 3, "alias": 4, "keystore": 5, "keystore-credential": 6, "account": 16, "principal": 17,
+         "credential": 18, "tenant": 32, "switch": 33, "counter": 34, "clock": 35}
+
+
+def code(words):
+    return lambda word: u8(words.index(word))
+
+
+HEADER = [
+    ("id", string), ("account", string), ("revision", u64), ("rootGeneration", u32), ("fence", u64), ("createdAt", u64),
+    ("spec", code(SPECS)), ("usage", code(["", "ENCRYPT_DECRYPT"])),
+    ("origin", code(["", "AWS_KMS", "EXTERNAL", "EXTERNAL_KEY_STORE", "OWNER"])), ("manager", code(["", "CUSTOMER", "AWS"])),
+    ("managerService", string), ("state", code(STATES)), ("previousState", code(STATES)), ("deletionDate", u64),
+    ("pendingWindowDays", u32), ("policyDigest", H), ("rotationEnabled", u8), ("rotationPeriodDays", u32), ("nextRotationAt", u64),
+    ("onDemandRotations", u32), ("keyStoreId", string), ("xksKeyId", string), ("backing", code(["", "SEALED", "TOKEN"])),
+    ("tokenObject", string), ("mayEncrypt", u8), ("mayDecrypt", u8),
+]
+MATERIAL = [
+    ("id", string), ("state", code(["", "CURRENT", "NON_CURRENT", "PENDING_ROTATION"])), ("present", u8), ("createdAt", u64),
+    ("expirationModel", code(["NONE", "KEY_MATERIAL_EXPIRES", "KEY_MATERIAL_DOES_NOT_EXPIRE"])), ("validTo", u64),
+    ("description", string), ("rotationType", code(["NONE", "AUTOMATIC", "ON_DEMAND"])), ("rotatedAt", u64),
+]
+
+
+def fields(table, values):
+    return b"".join(encode(values[name]) for name, encode in table)
+
+
+def sealed_key(boundary, v):
+    header, materials = v["header"], v["header"]["materials"]
+    head = u8(1) + fields(HEADER, header) + u16(len(materials)) + b"".join(fields(MATERIAL, one) for one in materials)
+    inside = [] if header["backing"] == "TOKEN" else [H(v["materials"][one["id"]]) for one in materials if one["present"]]
+    return u8(1) + long(head) + boundary.box("seal", v["nonce"], head, b"".join(inside))
+
+
+def untagged(row):
+    body = row["body"]
+    return (u8(1) + u8(KINDS[row["kind"]]) + string(row["id"]) + string(row["scope"]) + string(row["link"]) + u64(row["revision"])
+            + (u8(0) if body is None else u8(1) + long(H(body))))
+
+
+def read_row(data):
+    reader = Reader(data)
+    if reader.number(1) != 1 or reader.number(1) not in KINDS.values():
+        raise ValueError("of another version or kind")
+    if not 1 <= len(reader.string().encode()) <= 512:
+        raise ValueError("an id of impossible length")
+    reader.string(), reader.string(), reader.raw(8)
+    present = reader.number(1)
+    if present > 1:
+        raise ValueError("no boolean")
+    if present:
+        reader.raw(reader.number(4))
+    reader.raw(32)
+    reader.end()
+
+
+ASSERTED = ["", "operation", "requestId", "account", "principal", "accessKeyId", "sourceIp", "region", "viaService", "userAgent", "peer",
+            "claimedPrincipal", "claimedKeyArn", "claimedOperation", "claimedRequestId", "reason", "subject", "claimedSourceVpc",
+            "claimedSourceVpce"]
+OPERATIONS = {"reEncrypt": 3, "deleteKey": 50, "start": 64, "putKeyPolicy": 21}
+text = str.encode
+
+
+def changes(value):
+    return u16(len(value)) + b"".join(u8(KINDS[one["kind"]]) + string(one["id"]) + u64(one["revision"]) for one in value)
+
+
+OWN = {
+    "boundaryOperation": (64, lambda word: u8(OPERATIONS[word])), "source": (65, code(["", "use", "control", "boundary"])),
+    "outcome": (66, code(["", "allowed", "denied", "failed"])), "error": (67, text), "keyId": (68, text), "keyRevision": (69, u64),
+    "materialId": (70, text), "destinationKeyId": (71, text), "destinationKeyRevision": (72, u64), "destinationMaterialId": (73, text),
+    "context": (74, H), "destinationContext": (75, H), "aadDigest": (76, H), "size": (77, u64), "count": (78, u64),
+    "transition": (79, text), "policyDigest": (80, H), "wrappingKeyDigest": (81, H), "lifecycleTime": (82, u64), "changes": (83, changes),
+}
+CODED = {64: 68, 65: 3, 66: 3}
+STRINGS = set(range(1, 19)) | {67, 68, 70, 71, 73, 79}
+
+
+def record(given):
+    parts = [(ASSERTED.index(name), text(value)) for name, value in given["asserted"].items()]
+    parts += [(OWN[name][0], OWN[name][1](value)) for name, value in given.items() if name != "asserted"]
+    return u8(0x20) + b"".join(u8(number) + short(value) for number, value in sorted(parts))
+
+
+def read_record(data):
+    reader, last = Reader(data), 0
+    if reader.number(1) != 0x20:
+        raise ValueError("of another version")
+    known = STRINGS | {number for number, _ in OWN.values()}
+    while reader.at < len(data):
+        number, value = reader.number(1), reader.short()
+        if number <= last or number not in known:
+            raise ValueError("out of order or unknown")
+        if number in CODED and not (len(value) == 1 and 1 <= value[0] <= CODED[number]):
+            raise ValueError("an unknown code")
+        if number in STRINGS and not value.decode("utf-8", "strict"):
+            raise ValueError("an empty string")
+        last = number
+
+
+def root_file(v, wrapping):
+    purposes = Boundary({"boundaryId": v["boundaryId"], "roots": {str(one["generation"]): one["root"] for one in v["generations"]}})
+    wrapped = lambda one: H(one["iv"]) + seal(wrapping, H(one["iv"]), b"holdfast wrapped root 1", H(one["root"]))
+    data = (b"HOLDROOT" + u16(1) + H(v["boundaryId"]) + u8(["kms", "ekm"].index(v["service"])) + u8(v["dev"]) + u64(v["created"])
+            + u8(["keyfile", "passphrase", "pkcs11"].index(v["kind"])) + short(b"") + u16(len(v["generations"])))
+    for one in v["generations"]:
+        data += u32(one["generation"]) + u64(one["created"]) + short(wrapped(one))
+    data += H(v["logPublicKey"]) + short(purposes.box("log-key", v["logNonce"], b"holdfast log key", H(v["logSeed"])))
+    return data + mac(purposes.key("root-file"), data)
+
+
+def segment(boundary, v):
+    head = (b"HOLDFJNL" + u16(1) + u16(108) + boundary.id + H(v["salt"]) + u64(v["firstSeq"]) + u64(v["nextWriteSet"])
+            + u64(v["lastTime"]) + u32(v["lastCrc"]) + H(v["root"]))
+    return head + u32(zlib.crc32(head))
+
+
+def frame(boundary, v, previous, seed):
+    """Salt and nonce are random: they are taken from the frame, everything else is made."""
+    given, record_bytes, inside = H(v["frame"]), H(v["record"]), b""
+    if v["writeSet"]:
+        number = u64(v["writeSet"]["number"])
+        nonce = given[60 + len(record_bytes) + 8:][:12]
+        aad = boundary.id + u64(v["seq"]) + number
+        inside = number + nonce + seal(boundary.key("write-set"), nonce, aad, H(v["writeSet"]["rows"]))
+    data = (b"HFR1" + u32(64 + len(record_bytes) + len(inside)) + u32(previous) + u64(v["batch"]) + u32(len(record_bytes))
+            + u32(len(inside)) + u64(v["seq"]) + u64(v["time"]) + given[44:60] + record_bytes + inside)
+    return data + u32(zlib.crc32(data, seed))

@@ -1,0 +1,244 @@
+/**
+ * The formats of docs/formats: the code makes and reads the vectors, an independent script in another language makes them too, and the tables in the
+ * documents are those of the code.
+ */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { createSecretKey } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { FormatError } from '../src/boundary/bytes.ts'
+import { openBox } from '../src/boundary/crypto/box.ts'
+import { decodeContext, encodeContext } from '../src/boundary/crypto/context.ts'
+import { parseEnvelope } from '../src/boundary/crypto/envelope.ts'
+import { decryptExternal } from '../src/boundary/crypto/external.ts'
+import { openImportToken } from '../src/boundary/crypto/import-token.ts'
+import { decryptMessage, MessageKey } from '../src/boundary/crypto/message.ts'
+import { checkRowTag, decodeRow, decodeRows, encodeRow, openSecret } from '../src/boundary/crypto/rows.ts'
+import { openKey } from '../src/boundary/crypto/sealed.ts'
+import { openWriteSet, parseFrame, parseHeader } from '../src/boundary/journal/frame.ts'
+import { BOUNDARY_OPERATIONS, decodeRecord, OWN_FIELDS } from '../src/boundary/record.ts'
+import { openKeyFile } from '../src/boundary/root/keyfile.ts'
+import { PURPOSES } from '../src/boundary/root/keyring.ts'
+import { openPassphraseRoot } from '../src/boundary/root/passphrase.ts'
+import { openRoot, parseRootFile } from '../src/boundary/root/rootfile.ts'
+import {
+  ASSERTED_FIELDS,
+  BACKINGS,
+  BoundaryError,
+  EXPIRATION_MODELS,
+  KEY_MANAGERS,
+  KEY_ORIGINS,
+  KEY_SPECS,
+  KEY_STATES,
+  KEY_USAGES,
+  type KeySpec,
+  MATERIAL_STATES,
+  ROTATION_TYPES,
+  ROW_KINDS,
+  type RowKind,
+} from '../src/boundary/words.ts'
+import { makeVectors, vectorText } from './support/vectors/make.ts'
+import { keyring, VECTOR_FOLDER } from './support/vectors/source.ts'
+
+const root = join(import.meta.dirname, '..')
+const script = join(root, 'scripts', 'check-vectors.py')
+const bytes = (hex: unknown): Buffer => Buffer.from(String(hex), 'hex')
+const document = (name: string): string => readFileSync(join(root, 'docs', 'formats', name), 'utf8')
+type Vector = Record<string, unknown>
+const load = (name: string): Record<string, Vector[]> =>
+  JSON.parse(readFileSync(join(VECTOR_FOLDER, `${name}.json`), 'utf8')) as Record<string, Vector[]>
+const each = (name: string, section = 'vectors'): Vector[] => load(name)[section] ?? assert.fail(`no ${section}`)
+
+function python(...folder: string[]): { status: number | null; output: string } {
+  const { status, stdout, stderr, error } = spawnSync('python3', [script, ...folder], { encoding: 'utf8' })
+  if (error !== undefined) assert.fail(`python3 is needed to check the vectors independently: ${error.message}`)
+  return { status, output: stdout + stderr }
+}
+
+test('the code makes exactly the vectors that are written down', async () => {
+  for (const [name, file] of Object.entries(await makeVectors()))
+    assert.equal(vectorText(file), readFileSync(join(VECTOR_FOLDER, `${name}.json`), 'utf8'), `${name}.json`)
+})
+
+test('an independent script, which knows the documents only, makes the same vectors', () => {
+  const { status, output } = python()
+  assert.equal(status, 0, output)
+  assert.match(output, /^\d{3,} values of 11 files checked, 0 wrong/)
+})
+
+/** In each file, the name of a value that must come out of the others. */
+const OUTPUTS: Readonly<Record<string, string>> = {
+  context: 'encoded',
+  derivation: 'output',
+  message: 'message',
+  envelope: 'envelope',
+  'sealed-key': 'sealed',
+  rows: 'digest',
+  record: 'encoded',
+  external: 'integrityValue',
+  'import-token': 'token',
+  root: 'file',
+  journal: 'frame',
+}
+
+test('the script notices one wrong digit in any file, and a file that is missing', async () => {
+  const vectors = Object.entries(await makeVectors())
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-vectors-'))
+  try {
+    for (const [name, file] of vectors) {
+      const output = new RegExp(`("${OUTPUTS[name]}": "[0-9a-f]*)([0-9a-f])"`)
+      const wrong = (_: string, before: string, last: string): string => `${before}${last === '0' ? '1' : '0'}"`
+      writeFileSync(join(folder, `${name}.json`), vectorText(file).replace(output, wrong))
+    }
+    const all = python(folder)
+    assert.equal(all.status, 1)
+    for (const [name] of vectors) assert.match(all.output, new RegExp(`wrong: ${name} `))
+    rmSync(join(folder, 'rows.json'))
+    assert.match(python(folder).output, /wrong: rows\.json: is missing/)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('the code reads contexts, messages and envelopes back, and refuses what the vectors say', () => {
+  for (const { encoded, pairs } of each('context')) {
+    assert.deepEqual(new Map(decodeContext(bytes(encoded))), new Map(pairs as [string, string][]))
+  }
+  for (const { encoded, why } of each('context', 'refused'))
+    assert.throws(() => decodeContext(bytes(encoded)), FormatError, String(why))
+
+  const keyOf = (vector: Vector): MessageKey =>
+    new MessageKey({
+      account: String(vector.account),
+      keyId: String(vector.keyId),
+      materialId: String(vector.materialId),
+      material: createSecretKey(bytes(vector.material)),
+    })
+  const open = (vector: Vector, message: unknown): Buffer =>
+    decryptMessage(keyOf(vector), bytes(message), encodeContext(vector.pairs as [string, string][]))
+  const messages = each('message')
+  for (const vector of messages) assert.deepEqual(open(vector, vector.message), bytes(vector.plaintext))
+  for (const { message, why } of each('message', 'refused')) {
+    const refused = (error: unknown) => error instanceof BoundaryError && error.code === 'InvalidCiphertext'
+    assert.throws(() => open(messages[1] ?? {}, message), refused, String(why))
+  }
+  for (const vector of each('envelope')) {
+    const { keyId, materialId, ...parts } = parseEnvelope(bytes(vector.envelope))
+    assert.deepEqual([keyId, materialId], [vector.keyId, vector.materialId])
+    const ownerKey = createSecretKey(bytes(vector.ownerKey))
+    const inner = decryptExternal(ownerKey, { ...parts, integrityValue: undefined }, bytes(vector.aad))
+    assert.deepEqual(open(vector, inner.toString('hex')), bytes(vector.plaintext))
+  }
+})
+
+test('the code reads boxes, sealed keys, rows, records and external ciphertexts back', () => {
+  const ring = keyring()
+  for (const { aad, clear, box } of each('derivation', 'boxes'))
+    assert.deepEqual(openBox(ring, 'test', bytes(aad), bytes(box)), bytes(clear))
+  for (const { header, materials, sealed } of each('sealed-key')) {
+    const opened = openKey(ring, bytes(sealed))
+    assert.deepEqual({ ...opened.header, policyDigest: opened.header.policyDigest.toString('hex') }, header)
+    const inside = [...opened.materials].map(([id, key]) => [id, key.export().toString('hex')])
+    assert.deepEqual(Object.fromEntries(inside), materials)
+  }
+  for (const { encoded } of each('rows')) {
+    assert.equal(checkRowTag(ring, decodeRow(bytes(encoded))), true)
+    assert.deepEqual(encodeRow(decodeRow(bytes(encoded))), bytes(encoded))
+  }
+  assert.equal(decodeRows(bytes(load('rows').list)).length, each('rows').length)
+  for (const { kind, id, revision, body, clear } of each('rows', 'secrets')) {
+    const row = { kind: kind as RowKind, id: String(id), revision: Number(revision), body: bytes(body) }
+    assert.deepEqual(openSecret(ring, row), bytes(clear))
+  }
+  for (const { encoded, why } of each('rows', 'refused'))
+    assert.throws(() => decodeRow(bytes(encoded)), FormatError, String(why))
+  const shown = (value: unknown): unknown =>
+    JSON.parse(JSON.stringify(value, (_, inner: unknown) => (isBytes(inner) ? bytesOf(inner) : inner)))
+  for (const { encoded, fields } of each('record')) assert.deepEqual(shown(decodeRecord(bytes(encoded))), fields)
+  for (const { encoded, why } of each('record', 'refused'))
+    assert.throws(() => decodeRecord(bytes(encoded)), FormatError, String(why))
+  for (const vector of each('external')) {
+    const part = (name: string): Buffer => bytes(vector[name])
+    const parts = { iv: part('iv'), ciphertext: part('ciphertext'), tag: part('tag'), metadata: part('metadata') }
+    const key = createSecretKey(part('key'))
+    assert.deepEqual(decryptExternal(key, { ...parts, integrityValue: undefined }, part('aad')), part('plaintext'))
+  }
+})
+
+/** What JSON makes of a Buffer. */
+const isBytes = (value: unknown): value is { data: number[] } =>
+  typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer'
+const bytesOf = ({ data }: { data: number[] }): string => Buffer.from(data).toString('hex')
+
+test('the code opens import tokens, root files and the journal of the vectors', async () => {
+  const ring = keyring()
+  for (const vector of each('import-token')) {
+    const { token, keyId, spec, validTo, material, wrapped } = vector
+    const expected = { keyId: String(keyId), spec: spec as KeySpec, now: Number(validTo) }
+    const opened = openImportToken(ring, bytes(token), expected)
+    const given = wrapped as Record<string, string>
+    assert.deepEqual(await opened.unwrap(bytes(given[opened.algorithm])), bytes(material))
+  }
+
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-root-vectors-'))
+  try {
+    const file = load('root')
+    const keyFile = join(folder, 'key')
+    writeFileSync(keyFile, (file.keyFile as unknown as { line: string }).line, { mode: 0o600 })
+    const trust = await openKeyFile(keyFile)
+    for (const vector of each('root')) {
+      const opened = await openRoot(trust, parseRootFile(bytes(vector.file)))
+      assert.equal(opened.keyring.current, (vector.generations as unknown[]).length)
+      assert.equal(opened.file.logPublicKey.toString('hex'), vector.logPublicKey)
+    }
+    const vector = file.passphrase as unknown as Vector
+    const byPassphrase = await openPassphraseRoot(Buffer.from(String(vector.passphrase)), bytes(vector.parameters))
+    const secret = await byPassphrase.unwrap(bytes(vector.wrapped))
+    secret.use(clear => assert.deepEqual(clear, bytes(vector.root)))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+
+  const segment = load('journal').segment as unknown as Vector
+  const header = parseHeader(bytes(segment.header))
+  const context = { boundaryId: header.boundaryId, writeSetKey: ring.key('write-set'), seed: header.crc }
+  let previous = header.crc
+  for (const vector of each('journal', 'frames')) {
+    const frame = parseFrame(bytes(vector.frame), 0, header.crc)
+    if (typeof frame === 'string') assert.fail(frame)
+    assert.deepEqual([frame.previousCrc, frame.seq, frame.time], [previous, vector.seq, vector.time])
+    const given = vector.writeSet as { number: number; rows: string } | null
+    const expected = given === null ? undefined : { number: given.number, rows: bytes(given.rows) }
+    assert.deepEqual(openWriteSet(frame, context), expected)
+    previous = frame.crc
+  }
+})
+
+test('the tables of the documents are those of the code', () => {
+  const record = document('record.md')
+  for (const [name, { code, max }] of Object.entries(ASSERTED_FIELDS))
+    assert.ok(record.includes(`| ${code} | ${name} | string, at most ${max} bytes |`), `record.md: ${name}`)
+  for (const [name, field] of Object.entries(OWN_FIELDS)) {
+    const line = record.split('\n').find(one => one.startsWith(`| ${field.code} | ${name} |`))
+    assert.ok(line, `record.md: ${name}`)
+    if (field.type === 'u64') assert.match(line, /\| u64 \|$/)
+    if (field.type === 'string') assert.ok(line.endsWith(`| string, at most ${field.max} bytes |`), line)
+    if (field.type === 'bytes') assert.ok(line.includes(String(field.max)), line)
+  }
+  for (const [name, code] of Object.entries(BOUNDARY_OPERATIONS))
+    assert.ok(record.includes(` ${code} ${name}`), `record.md: ${name}`)
+  const rows = document('rows.md')
+  for (const [kind, { code, protection }] of Object.entries(ROW_KINDS))
+    assert.ok(rows.includes(`| ${kind} | ${code} | ${protection}`), `rows.md: ${kind}`)
+  const sealed = document('sealed-key.md')
+  const tables = [KEY_SPECS, KEY_USAGES, KEY_ORIGINS, KEY_MANAGERS, KEY_STATES, MATERIAL_STATES, ROTATION_TYPES]
+  for (const table of [...tables, EXPIRATION_MODELS, BACKINGS]) {
+    const words = Object.entries(table).map(([name, code]) => `${code} ${name}`)
+    assert.ok(sealed.includes(`code: ${words.join(', ')} |`), `sealed-key.md: ${words.join(', ')}`)
+  }
+  const roots = document('root.md')
+  for (const purpose of PURPOSES) assert.ok(roots.includes(`| \`${purpose}\` |`), `root.md: ${purpose}`)
+})

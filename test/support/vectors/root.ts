@@ -1,0 +1,176 @@
+/** Vectors of import tokens, roots of trust and the journal. */
+import { argon2Sync, createHash, createSecretKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { sealImportToken, wrapForImport } from '../../../src/boundary/crypto/import-token.ts'
+import { encodeRows, tagRow } from '../../../src/boundary/crypto/rows.ts'
+import { encodeHeader, leafOf, writeFrame } from '../../../src/boundary/journal/frame.ts'
+import { encodeRecord } from '../../../src/boundary/record.ts'
+import { newPassphraseRoot } from '../../../src/boundary/root/passphrase.ts'
+import { addGeneration, makeRoot } from '../../../src/boundary/root/rootfile.ts'
+import type { RootOfTrust } from '../../../src/boundary/root/types.ts'
+import { unwrapWith, wrapWith } from '../../../src/boundary/root/wrap.ts'
+import {
+  BOUNDARY_ID,
+  boundary,
+  copied,
+  fixed,
+  HEADER,
+  hex,
+  type Json,
+  kept,
+  keyring,
+  ROOTS,
+  stream,
+  type VectorFile,
+} from './source.ts'
+
+type Imported = { privateKey: string; wrapped: { RSAES_OAEP_SHA_1: string; RSAES_OAEP_SHA_256: string } }
+
+export function importTokens(): VectorFile {
+  const material = fixed('imported', 32)
+  const made = (kept('import-token')?.vectors as Imported[] | undefined)?.[0] ?? newImport(material)
+  const input = {
+    keyId: HEADER.id,
+    spec: 'SYMMETRIC_DEFAULT',
+    algorithm: 'RSAES_OAEP_SHA_256',
+    modulusBits: 2048,
+    validTo: 1_790_086_400_000,
+  } as const
+  const token = sealImportToken(keyring(), input, Buffer.from(made.privateKey, 'hex'), stream('import'))
+  return {
+    boundary,
+    vectors: [
+      {
+        ...input,
+        privateKey: made.privateKey,
+        nonce: hex(token.subarray(66, 82)),
+        token: hex(token),
+        material: hex(material),
+        wrapped: made.wrapped,
+      },
+    ],
+  }
+}
+
+function newImport(material: Buffer): Imported {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  })
+  const wrap = (algorithm: keyof Imported['wrapped']) => hex(wrapForImport(publicKey, algorithm, material))
+  const wrapped = { RSAES_OAEP_SHA_1: wrap('RSAES_OAEP_SHA_1'), RSAES_OAEP_SHA_256: wrap('RSAES_OAEP_SHA_256') }
+  return { privateKey: hex(privateKey), wrapped }
+}
+
+export const PASSPHRASE = 'correct horse battery staple'
+
+export async function roots(): Promise<VectorFile> {
+  const wrapping = fixed('key file', 32)
+  const key: KeyObject = createSecretKey(wrapping)
+  const random = stream('root file')
+  const trust: RootOfTrust = {
+    kind: 'keyfile',
+    parameters: Buffer.alloc(0),
+    wrap: async secret => wrapWith(key, secret, random),
+    unwrap: async wrapped => unwrapWith(key, wrapped, 'WrongRoot', 'another key'),
+  }
+  const first = await makeRoot(trust, { service: 'ekm', dev: true, now: 1_790_000_000_000 }, random)
+  const second = await addGeneration(trust, first.opened, 1_790_000_000_001, random)
+  const passphrase = await newPassphraseRoot(Buffer.from(PASSPHRASE), stream('salt'))
+  const wrapped = Object.values(second.opened.file.generations).map(one => one.wrapped)
+  const sealingRoots = wrapped.map(bytes => unwrapWith(key, bytes, 'WrongRoot', '').use(secret => hex(secret)))
+  const { parameters } = passphrase
+  const nonce = parameters.subarray(12)
+  const cost = { memory: 65_536, passes: 3, parallelism: 4 }
+  const derived = argon2Sync('argon2id', { message: PASSPHRASE, nonce, tagLength: 32, ...cost })
+  const byPassphrase = wrapWith(createSecretKey(derived), copied(ROOTS[0]), stream('passphrase'))
+  const seed = second.opened.logKey.export({ format: 'jwk' }).d ?? ''
+  return {
+    keyFile: { line: `holdfast-root-1 ${wrapping.toString('base64url')}\n`, key: hex(wrapping) },
+    vectors: [first, second].map(({ bytes, opened }, at) => ({
+      service: 'ekm',
+      dev: true,
+      created: 1_790_000_000_000,
+      kind: 'keyfile',
+      boundaryId: hex(opened.file.boundaryId),
+      generations: opened.file.generations.map(one => ({
+        generation: one.generation,
+        created: one.createdAt,
+        root: sealingRoots[one.generation - 1] ?? '',
+        iv: hex(one.wrapped.subarray(0, 12)),
+      })),
+      logPublicKey: hex(opened.file.logPublicKey),
+      logSeed: Buffer.from(seed, 'base64url').toString('hex'),
+      logNonce: hex(opened.file.sealedLogKey.subarray(5, 21)),
+      file: hex(at === 0 ? first.bytes : bytes),
+    })),
+    passphrase: {
+      passphrase: PASSPHRASE,
+      ...cost,
+      parameters: hex(parameters),
+      salt: hex(nonce),
+      argon2id: hex(derived),
+      root: hex(ROOTS[0]),
+      iv: hex(byPassphrase.subarray(0, 12)),
+      wrapped: hex(byPassphrase),
+    },
+  }
+}
+
+export function journal(): VectorFile {
+  const before = kept('journal')
+  if (before !== undefined) return before
+  const ring = keyring()
+  const root = createHash('sha256').digest()
+  const salt = fixed('segment salt', 16)
+  const header = { boundaryId: BOUNDARY_ID, salt, firstSeq: 0, nextWriteSet: 1, lastTime: 0, lastCrc: 0, root }
+  const { bytes, crc } = encodeHeader(header)
+  const set = encodeRows([
+    tagRow(ring, { kind: 'policy', id: HEADER.id, scope: '', link: '', revision: 1, body: Buffer.from('{}') }),
+  ])
+  const inputs = [
+    {
+      seq: 0,
+      time: 1_790_000_000_000,
+      record: encodeRecord({ boundaryOperation: 'start', outcome: 'allowed' }),
+      writeSet: undefined,
+    },
+    {
+      seq: 1,
+      time: 1_790_000_000_005,
+      record: encodeRecord({ boundaryOperation: 'putKeyPolicy', keyId: HEADER.id }),
+      writeSet: { number: 1, rows: set },
+    },
+  ]
+  const context = { boundaryId: BOUNDARY_ID, writeSetKey: ring.key('write-set'), seed: crc }
+  const frames: Json[] = []
+  let previous = crc
+  for (const input of inputs) {
+    const buffer = Buffer.alloc(4096)
+    const written = writeFrame(buffer, 0, input, 0, previous, context)
+    const frame = buffer.subarray(0, buffer.readUInt32BE(4))
+    previous = written.crc
+    frames.push({
+      seq: input.seq,
+      time: input.time,
+      batch: 0,
+      record: hex(input.record),
+      writeSet: input.writeSet === undefined ? null : { number: input.writeSet.number, rows: hex(input.writeSet.rows) },
+      frame: hex(frame),
+      leaf: hex(leafOf(input.seq, input.time, frame.subarray(44, 60), input.record)),
+    })
+  }
+  return {
+    boundary,
+    segment: {
+      salt: hex(salt),
+      firstSeq: 0,
+      nextWriteSet: 1,
+      lastTime: 0,
+      lastCrc: 0,
+      root: hex(root),
+      header: hex(bytes),
+    },
+    frames,
+  }
+}
