@@ -10,7 +10,7 @@ import { connectControl } from '../src/boundary/client/control.ts'
 import { serviceFolders } from '../src/config/boundary.ts'
 import { CUSTOMER, PROXY_HOST, REGION, type Sides, startSides, stopSides, TENANT } from '../src/custody/demo/sides.ts'
 import * as owners from '../src/ekm/admin/index.ts'
-import { makeAdministrator } from '../src/kms/admin/index.ts'
+import { makeAdministrator, makeServicePrincipal } from '../src/kms/admin/index.ts'
 
 let folder: string
 let sides: Sides
@@ -74,4 +74,29 @@ test('promise 9: with hold-your-own-key the owner decides — an external key en
   await owner.restore({ key: `${TENANT}/vault` }, { operation: 'restore', principal: 'owner' })
   await kms.decrypt({ CiphertextBlob })
   owner.close()
+})
+
+test('a provider-managed key is made on first use by its service, and its owner can only look at it', async () => {
+  const provider = controlOf(sides.providerData)
+  const made = await makeServicePrincipal(provider, { account: CUSTOMER, service: 'objects' })
+  provider.close()
+  const credentials = {
+    accessKeyId: made.accessKeyId,
+    secretAccessKey: made.secretAccessKey.reveal(bytes => bytes.toString('latin1')),
+  }
+  const service = new KMS({ endpoint: sides.kmsEndpoint, region: REGION, credentials, maxAttempts: 1 })
+  const KeyId = 'alias/aws/objects'
+  const { CiphertextBlob } = await service.generateDataKeyWithoutPlaintext({ KeyId, KeySpec: 'AES_256' })
+  await service.decrypt({ CiphertextBlob })
+  service.destroy()
+  const { KeyMetadata } = await kms.describeKey({ KeyId })
+  assert.equal(KeyMetadata?.KeyManager, 'AWS')
+  const refused = (error: Error): boolean => error.name === 'AccessDeniedException'
+  await assert.rejects(kms.decrypt({ CiphertextBlob }), refused)
+  await assert.rejects(kms.disableKey({ KeyId: KeyMetadata?.KeyId }), refused)
+  await assert.rejects(kms.scheduleKeyDeletion({ KeyId: KeyMetadata?.KeyId }), refused)
+  await assert.rejects(
+    kms.putKeyPolicy({ KeyId: KeyMetadata?.KeyId, Policy: '{"Version":"2012-10-17","Statement":[]}' }),
+    refused,
+  )
 })

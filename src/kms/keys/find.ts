@@ -11,6 +11,7 @@ import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 import { readAttributes } from './attributes.ts'
 import { aliasArn, aliasRowId, keyArn, keyRowId, type NamedKey, type Place, parseKeyId } from './identifiers.ts'
+import { makeProviderManaged } from './provider-managed.ts'
 
 /** The row from memory where it is there; a `get` makes a promise only where it must. */
 async function rowOf(call: Call, kind: RowKind, id: string): Promise<Row | undefined> {
@@ -39,7 +40,11 @@ export function placeOf(call: Call): Place {
 export async function findKey(call: Call, text: string, { aliases }: { aliases: boolean }): Promise<FoundKey> {
   const named = parseKeyId(text, placeOf(call), aliases)
   if (named.kind === 'key') return keyByName(call, named, undefined)
-  const alias = await rowOf(call, 'alias', aliasRowId(named.account, call.region, named.name))
+  const id = aliasRowId(named.account, call.region, named.name)
+  let alias = await rowOf(call, 'alias', id)
+  if (alias === undefined && named.account === call.caller.account && (await makeProviderManaged(call, named.name))) {
+    alias = await rowOf(call, 'alias', id)
+  }
   if (alias === undefined) {
     const arn = aliasArn({ ...placeOf(call), account: named.account }, named.name)
     call.subject = named.name
