@@ -1,6 +1,6 @@
 /**
  * The one binary encoding of the boundary: big-endian integers and length-prefixed byte strings, written and read with bounds checked.
- * Every format in docs/formats.md is made of these.
+ * Every format in docs/formats is made of these.
  */
 import { isUtf8 } from 'node:buffer'
 

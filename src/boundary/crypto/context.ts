@@ -20,29 +20,48 @@ export function encodeContext(pairs: EncryptionContext): Buffer {
   if (pairs.length === 0) return EMPTY
   if (pairs.length > MAX_CONTEXT_BYTES) throw tooLarge()
   let total = 0
-  const encoded = pairs.map(([name, value]) => {
+  for (const [name, value] of pairs) {
     // UTF-8 encoding would turn different lone surrogates into one replacement character, and two contexts into one.
     if (!name.isWellFormed() || !value.isWellFormed())
       throw new BoundaryError('InvalidRequest', 'an encryption context is not well-formed Unicode')
-    const pair = { name: Buffer.from(name), value: Buffer.from(value) }
-    total += pair.name.length + pair.value.length
+    total += Buffer.byteLength(name) + Buffer.byteLength(value)
     if (total > MAX_CONTEXT_BYTES) throw tooLarge()
-    return pair
-  })
-  encoded.sort((a, b) => Buffer.compare(a.name, b.name))
-  const bytes = Buffer.allocUnsafe(2 + encoded.length * 4 + total)
-  let at = bytes.writeUInt16BE(encoded.length)
-  let before: Buffer | undefined
-  for (const { name, value } of encoded) {
-    if (before?.equals(name)) throw new BoundaryError('InvalidRequest', 'an encryption context names a key twice')
+  }
+  const sorted = pairs.length === 1 ? pairs : [...pairs].sort(byNameBytes)
+  const bytes = Buffer.allocUnsafe(2 + sorted.length * 4 + total)
+  let at = bytes.writeUInt16BE(sorted.length)
+  let before: string | undefined
+  for (const [name, value] of sorted) {
+    if (name === before) throw new BoundaryError('InvalidRequest', 'an encryption context names a key twice')
     before = name
-    at = bytes.writeUInt16BE(name.length, at)
-    at += name.copy(bytes, at)
-    at = bytes.writeUInt16BE(value.length, at)
-    at += value.copy(bytes, at)
+    at = putString(bytes, at, name)
+    at = putString(bytes, at, value)
   }
   return bytes
 }
+
+function putString(bytes: Buffer, at: number, text: string): number {
+  const length = bytes.write(text, at + 2)
+  bytes[at] = length >>> 8
+  bytes[at + 1] = length & 0xff
+  return at + 2 + length
+}
+
+/**
+ * The order of the names' UTF-8 bytes, which is that of their code points. UTF-16 sorts otherwise in one case: a surrogate stands below U+E000 to U+FFFF,
+ * though its code point is above them.
+ */
+function byNameBytes([a]: readonly [string, string], [b]: readonly [string, string]): number {
+  const shorter = Math.min(a.length, b.length)
+  for (let at = 0; at < shorter; at++) {
+    const x = a.charCodeAt(at)
+    const y = b.charCodeAt(at)
+    if (x !== y) return rank(x) - rank(y)
+  }
+  return a.length - b.length
+}
+
+const rank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800)
 
 function tooLarge(): BoundaryError {
   return new BoundaryError('InvalidRequest', `an encryption context is larger than ${MAX_CONTEXT_BYTES} bytes`)

@@ -50,6 +50,21 @@ test('promise 6: two encryption contexts never encode alike, and order does not 
   assert.notDeepEqual(encodeContext([['a', 'bc']]), encodeContext([['ab', 'c']]))
 })
 
+test('the pairs of a context stand in the order of their names’ UTF-8 bytes, whatever planes the names are from', () => {
+  const unit = fc.constantFrom('a', 'b', '\u00e9', '\ud7ff', '\ue000', '\uffee', '\u{10000}', '\u{1f511}', '\u{10ffff}')
+  const names = fc.uniqueArray(fc.string({ unit, maxLength: 4 }), { maxLength: 8 })
+  fc.assert(
+    fc.property(names, given => {
+      const sorted = given.map(name => Buffer.from(name)).sort(Buffer.compare)
+      const decoded = decodeContext(encodeContext(given.map(name => [name, ''])))
+      assert.deepEqual(
+        decoded.map(([name]) => Buffer.from(name)),
+        sorted,
+      )
+    }),
+  )
+})
+
 test('promise 11: a context that is too large, repeats a name or is not Unicode is refused', () => {
   const refused = (error: unknown): boolean => error instanceof BoundaryError && error.code === 'InvalidRequest'
   assert.throws(() => encodeContext([['a', 'x'.repeat(8192)]]), refused)

@@ -71,6 +71,7 @@ export class MessageKey {
 
   /** `keyId` as in `MessageHeader` (not the row id); `materialId` 64 hex digits; `material` 32 bytes. */
   constructor(input: { account: string; keyId: string; materialId: string; material: KeyObject }) {
+    if (input.material.symmetricKeySize !== 32) throw new RangeError('the material of a message key is 32 bytes')
     this.keyId = input.keyId
     this.materialId = input.materialId
     this.#material = input.material

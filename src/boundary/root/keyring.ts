@@ -20,6 +20,8 @@ export const PURPOSES = [
 ] as const
 export type Purpose = (typeof PURPOSES)[number]
 
+const ROOT_BYTES = 32
+
 /** Shows itself nowhere. */
 export class Keyring {
   /** 16 bytes. */
@@ -35,6 +37,7 @@ export class Keyring {
     if (roots.size === 0) throw new RangeError('a keyring has at least one generation')
     this.boundaryId = boundaryId
     for (const [generation, root] of roots) {
+      if (root.length !== ROOT_BYTES) throw new RangeError('a sealing root is 32 bytes')
       const key = root.toKeyObject()
       root.wipe()
       const purposes = new Map<Purpose, KeyObject>()

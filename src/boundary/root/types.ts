@@ -49,13 +49,14 @@ export class Secret {
     return this.#bytes.length
   }
 
-  /** Lends the bytes to `use`, which must not keep them. */
+  /** Lends the bytes to `use`, which must not keep them. Throws once the secret was wiped: an empty key would encrypt for everybody. */
   use<T>(use: (bytes: Buffer) => T): T {
+    if (this.#bytes.length === 0) throw new Error('a secret was used after it was wiped')
     return use(this.#bytes)
   }
 
   toKeyObject(): KeyObject {
-    return createSecretKey(this.#bytes)
+    return this.use(bytes => createSecretKey(bytes))
   }
 
   /** Overwrites the bytes; the secret is empty afterwards. */
