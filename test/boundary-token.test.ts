@@ -52,8 +52,8 @@ const create = (running: Running, name: string, tokenObject = '', more: object =
   )
 
 describe('a boundary whose root and keys are in a token', () => {
-  test('keys are made in it, found in it, used, rotated, revoked, and there after a restart', async () => {
-    const running = await run(folder, { config })
+  test('keys are made in it, found in it, used, rotated, revoked, and there after a restart', async t => {
+    const running = await run(t, folder, { config })
     const { use, control } = running
     assert.equal((await use.status()).rootKind, 'pkcs11')
     assert.deepEqual(await use.selfTest(), { ok: true, detail: '' })
@@ -77,15 +77,15 @@ describe('a boundary whose root and keys are in a token', () => {
     await assert.rejects(use.externalDecrypt(rotated, made, aad, {}), fails('KeyRevoked'))
     await running.stop()
 
-    const again = await run(folder, { config })
+    const again = await run(t, folder, { config })
     await assert.rejects(again.use.externalDecrypt(rotated, made, aad, {}), fails('KeyRevoked'))
     await again.control.restore({ tenant: 'acme' }, {})
     assert.deepEqual(await again.use.externalDecrypt(rotated, made, aad, {}), plaintext)
     await again.stop()
   })
 
-  test('the token goes and comes back: revoking works without it, and uses when it is there again', async () => {
-    const running = await run(folder, { config })
+  test('the token goes and comes back: revoking works without it, and uses when it is there again', async t => {
+    const running = await run(t, folder, { config })
     const { use, control } = running
     const key = await create(running, 'lost')
     const made = await use.externalEncrypt(key, plaintext, aad, false, {})

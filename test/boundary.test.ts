@@ -54,7 +54,7 @@ describe('promise 4: acknowledged means durable', () => {
     const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 1e9))
     t.diagnostic(`HOLDFAST_SEED=${seed}`)
     const random = randomOf(seed)
-    const running = await run(folder())
+    const running = await run(t, folder())
     const { use } = running
     /** The newest row of each key that was acknowledged. */
     const acknowledged = new Map<string, KeyRow>()
@@ -68,12 +68,12 @@ describe('promise 4: acknowledged means durable', () => {
         while (working) {
           const free = [...acknowledged.keys()].filter(id => !unknown.has(id))
           const id = free[Math.floor(random() * free.length)]
-          let name = id ?? ''
           try {
             if (id === undefined || random() < 0.15) {
-              name = keyId(++next)
-              unknown.add(name)
-              acknowledged.set(name, await newKey(use, next))
+              const made = keyId(++next)
+              unknown.add(made)
+              acknowledged.set(made, await newKey(use, next))
+              unknown.delete(made)
             } else {
               const row = acknowledged.get(id)
               assert.ok(row)
@@ -91,10 +91,10 @@ describe('promise 4: acknowledged means durable', () => {
                       ? await use.enableKey(id, {})
                       : await use.putKeyPolicy(id, policy, {}),
                 )
+                unknown.delete(id)
               }
             }
             records++
-            unknown.delete(name)
           } catch (error) {
             if (!(error instanceof BoundaryError)) throw error
             if (error.code === 'Unavailable') return
@@ -141,8 +141,8 @@ describe('promise 4: acknowledged means durable', () => {
     await running.stop()
   })
 
-  test('the front end dies and is started anew; the boundary goes on', async () => {
-    const running = await run(folder())
+  test('the front end dies and is started anew; the boundary goes on', async t => {
+    const running = await run(t, folder())
     const before = running.service.pids()
     const key = await newKey(running.use, 1)
     kill(running, 'frontEnd')
@@ -156,8 +156,8 @@ describe('promise 4: acknowledged means durable', () => {
     assert.equal(await running.service.ended, 0)
   })
 
-  test('while the boundary is away every request fails at once, and goes on when it is back', async () => {
-    const running = await run(folder())
+  test('while the boundary is away every request fails at once, and goes on when it is back', async t => {
+    const running = await run(t, folder())
     const key = await newKey(running.use, 1)
     kill(running, 'boundary')
     await until(() => !running.use.connected)
@@ -169,9 +169,9 @@ describe('promise 4: acknowledged means durable', () => {
     await running.stop()
   })
 
-  test('a second boundary on the same folder does not start, and one that was killed leaves no lock', async () => {
+  test('a second boundary on the same folder does not start, and one that was killed leaves no lock', async t => {
     const at = folder()
-    const running = await run(at)
+    const running = await run(t, at)
     const second = startService({
       boundary: configOf(at),
       frontEnd: { entry: path.join(import.meta.dirname, 'boundary', 'front-end.ts'), config: {} },
@@ -190,8 +190,8 @@ describe('promise 4: acknowledged means durable', () => {
 })
 
 describe('promise 2: nothing is used without a record', () => {
-  test('every use, allowed or refused, makes the log one longer before it is answered', async () => {
-    const running = await run(folder())
+  test('every use, allowed or refused, makes the log one longer before it is answered', async t => {
+    const running = await run(t, folder())
     const { use } = running
     const key = await newKey(use, 1)
     const size = async () => (await use.status()).logSize
@@ -220,8 +220,8 @@ describe('promise 2: nothing is used without a record', () => {
 })
 
 describe('promise 12: the database is not trusted', () => {
-  test('a row edited, rolled back or resurrected enables nothing, before and after a restart', async () => {
-    const running = await run(folder())
+  test('a row edited, rolled back or resurrected enables nothing, before and after a restart', async t => {
+    const running = await run(t, folder())
     const { use, control } = running
     const enabled = await newKey(use, 1)
     const message = (await use.encrypt(enabled, Buffer.from('secret'), [], {})).ciphertext
@@ -258,8 +258,8 @@ describe('promise 12: the database is not trusted', () => {
 })
 
 describe('promise 11: bad input costs nothing', () => {
-  test('hostile clients are cut off and the process lives', async () => {
-    const running = await run(folder())
+  test('hostile clients are cut off and the process lives', async t => {
+    const running = await run(t, folder())
     const pid = running.service.pids().boundary
     const random = randomOf(7)
     const file = path.join(running.folder, 'boundary', 'use.sock')
@@ -290,8 +290,8 @@ describe('promise 11: bad input costs nothing', () => {
 })
 
 describe('promise 1: key material never leaves the boundary in the clear', () => {
-  test('neither a sealed row, nor the journal, nor an error holds the material of an imported key', async () => {
-    const running = await run(folder())
+  test('neither a sealed row, nor the journal, nor an error holds the material of an imported key', async t => {
+    const running = await run(t, folder())
     const { use } = running
     const secret = Buffer.from('canary-canary-canary-canary-3210')
     const [row] = await use.putRows(
@@ -340,26 +340,26 @@ describe('the process', () => {
     }
   })
 
-  test('paths longer than a socket address are reached', async () => {
+  test('paths longer than a socket address are reached', async t => {
     const at = path.join(folder(), 'x'.repeat(120))
     fs.mkdirSync(at)
-    const running = await run(at)
+    const running = await run(t, at)
     await newKey(running.use, 1)
     assert.equal((await running.control.status()).keys, 1)
     await running.stop()
   })
 
-  test('an administrator stops it: the service ends with 0', async () => {
-    const running = await run(folder())
+  test('an administrator stops it: the service ends with 0', async t => {
+    const running = await run(t, folder())
     await running.control.stop()
     assert.equal(await running.service.ended, 0)
     running.use.close()
     running.control.close()
   })
 
-  test('files and folder are closed to others, and an open folder is refused', async () => {
+  test('files and folder are closed to others, and an open folder is refused', async t => {
     const at = folder()
-    const running = await run(at)
+    const running = await run(t, at)
     await newKey(running.use, 1)
     await running.stop()
     const top = path.join(at, 'boundary')

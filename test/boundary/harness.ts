@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import type { TestContext } from 'node:test'
 import type { KeyRow } from '../../src/boundary/client/api.ts'
 import { type ControlConnection, connectControl } from '../../src/boundary/client/control.ts'
 import { connectUse, type UseConnection } from '../../src/boundary/client/use.ts'
@@ -42,7 +43,8 @@ export const configOf = (folder: string, more: Partial<BoundaryConfig> = {}): Bo
   ...more,
 })
 
-export async function run(folder: string, options: RunOptions = {}): Promise<Running> {
+/** Stopped after the test, if the test did not. */
+export async function run(t: TestContext, folder: string, options: RunOptions = {}): Promise<Running> {
   const boundary = configOf(folder, options.config)
   const socket = path.join(boundary.folder, 'use.sock')
   const service = startService({
@@ -92,6 +94,7 @@ export async function run(folder: string, options: RunOptions = {}): Promise<Run
       await service.stop()
     },
   }
+  t.after(() => running.stop())
   await running.connected()
   return running
 }

@@ -42,6 +42,7 @@ export class Book {
   readonly #ahead = new Map<string, Ahead>()
   #journal: Journal | undefined
   #lastWriteSet = 0
+  #clockOffset = 0
   /** Told of each write set when it is durable, in order. */
   onWriteSet: OnWriteSet = () => {}
   /** Told of each row at once when it is in force. */
@@ -50,6 +51,8 @@ export class Book {
   attach(journal: Journal): void {
     this.#journal = journal
     this.#lastWriteSet = journal.lastWriteSet
+    const offset = this.pinned('clock', CLOCK_ROW)
+    if (offset !== undefined) this.#clockOffset = decodeOffset(offset)
   }
 
   /** Number of the last write set that `onWriteSet` was told of, or that was there before. */
@@ -161,6 +164,7 @@ export class Book {
     for (const { row, digest } of taken) {
       const ahead: Ahead = { row, digest, revision: row.revision, deleted: row.body === null, durable }
       this.#ahead.set(nameOf(row.kind, row.id), ahead)
+      if (row.kind === 'clock' && row.body !== null) this.#clockOffset = decodeOffset(row.body)
       this.onRow(row)
     }
     return durable
@@ -183,9 +187,8 @@ export class Book {
   }
 
   /** Offset of lifecycle time, in milliseconds. */
-  clockOffset(): number {
-    const body = this.pinned('clock', CLOCK_ROW)
-    return body === undefined ? 0 : decodeOffset(body)
+  get clockOffset(): number {
+    return this.#clockOffset
   }
 
   replay(frame: ReplayedFrame): void {

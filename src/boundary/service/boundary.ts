@@ -6,6 +6,7 @@ import type { InputOf, OperationName, OutputOf } from '../client/protocol/operat
 import type { BoundaryConfig } from '../config.ts'
 import { type Disk, realDisk } from '../journal/disk.ts'
 import { openJournal } from '../journal/journal.ts'
+import { ClockBehind, JournalDamage } from '../journal/types.ts'
 import { BoundaryError } from '../words.ts'
 import { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
@@ -107,7 +108,7 @@ export class Boundary {
       cutBytes: journal.opened.cutBytes,
     })
     for (const reason of journal.opened.snapshotsRefused) log('warn', `a snapshot was passed over: ${reason}`)
-    const clocks: Clocks = { real: now, lifecycle: () => now() + book.clockOffset() }
+    const clocks: Clocks = { real: now, lifecycle: () => now() + book.clockOffset }
     const switches = new Switches()
     for (const id of book.pinnedIds('switch')) switches.take({ id, body: book.pinned('switch', id) ?? null })
     const core: Core = {
@@ -187,7 +188,13 @@ export class Boundary {
       const { config, files } = this.#parts
       const opened = await openByPassphrase(config, files, this.#rootState, given)
       this.#rootState = await readRoot(config, files)
-      await this.open(opened, { source: 'control', writeSet: 0 })
+      try {
+        await this.open(opened, { source: 'control', writeSet: 0 })
+      } catch (error) {
+        if (!(error instanceof JournalDamage || error instanceof ClockBehind)) throw error
+        // It stays locked: the administrator is told what to mend.
+        throw new BoundaryError('InvalidState', error.message)
+      }
     })
     this.#parts.onUnlocked()
   }

@@ -58,25 +58,26 @@ export function answerable(error: unknown): BoundaryError {
   return new BoundaryError('Internal')
 }
 
-/** Lifecycle time stands in a record only where it is not real time. */
-const timeField = (core: Core): RecordFields => {
-  const offset = core.book.clockOffset()
-  return offset === 0 ? {} : { lifecycleTime: core.clocks.lifecycle() }
-}
+/** Fields of a record while an operation gathers them. */
+export type Gathered = { -readonly [F in keyof RecordFields]: RecordFields[F] }
 
-/** The fields that every record of an operation has. */
+/** The fields that every record of an operation has. Lifecycle time stands in a record only where it is not real time. */
 export function baseFields(
   core: Core,
   operation: BoundaryOperation,
   call: Call,
   asserted: EncodedAsserted | undefined,
-): RecordFields {
-  return {
-    ...(asserted === undefined ? {} : { asserted }),
-    boundaryOperation: operation,
-    source: call.source,
-    ...timeField(core),
-  }
+): Gathered {
+  const fields: Gathered = { boundaryOperation: operation, source: call.source }
+  if (asserted !== undefined) fields.asserted = asserted
+  if (core.book.clockOffset !== 0) fields.lifecycleTime = core.clocks.lifecycle()
+  return fields
+}
+
+/** The record of what was done: durable when the promise resolves. */
+export function allowed(core: Core, fields: Gathered): Promise<unknown> {
+  fields.outcome = 'allowed'
+  return core.book.record(fields)
 }
 
 /** Records a refusal and throws it, once the record is durable. */

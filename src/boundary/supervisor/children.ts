@@ -12,8 +12,8 @@ export interface ChildSpec {
   readonly user: { readonly uid: number; readonly gid: number } | undefined
   /** First message that it gets. */
   readonly config: object
-  /** Exit codes after which starting anew is of no use: an operator must change something. */
-  readonly finalCodes: ReadonlySet<number>
+  /** Whether starting anew after this exit code is of no use: an operator must change something. */
+  readonly isFinal: (code: number) => boolean
   readonly onMessage: (message: unknown) => void
   /** It ended and is not started anew. */
   readonly onFinal: (code: number, reason: string) => void
@@ -62,9 +62,9 @@ export class Child {
   }
 
   #ended(code: number, how: string, lived: number): void {
-    const { name, finalCodes, onFinal, log } = this.#spec
+    const { name, isFinal, onFinal, log } = this.#spec
     if (this.#stopping) return
-    if (finalCodes.has(code)) {
+    if (isFinal(code)) {
       this.#stopping = true
       onFinal(code, `${name} ended: ${how}`)
       return

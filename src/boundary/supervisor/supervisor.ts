@@ -81,6 +81,9 @@ export function startService(spec: ServiceSpec): Service {
   if (users !== undefined) giveFolders(spec.boundary, spec.frontEnd.folders ?? [])
   let reason = ''
   let stopped: Promise<void> | undefined
+  let everReady = false
+  /** What says at the very first start that it failed will say so again; later, a start may fail for a reason that passes. */
+  const isFinal = (code: number): boolean => FINAL.has(code) || (!everReady && reason !== '')
 
   const fail = (code: number, why: string): void => {
     const message = reason === '' ? why : reason
@@ -96,11 +99,11 @@ export function startService(spec: ServiceSpec): Service {
     user: users?.boundary,
     config: spec.boundary,
     // Stopped by the administrator over the control socket: the whole service ends.
-    finalCodes: new Set([...FINAL, EXIT_CODES.stopped]),
+    isFinal: code => code === EXIT_CODES.stopped || isFinal(code),
     onMessage: message => {
       const told = message as BoundaryMessage
       if (told.type === 'failed') reason = told.reason
-      else boundary.wentWell()
+      else if (told.type === 'ready') boundary.wentWell()
     },
     onFinal: (code, why) => {
       if (code === EXIT_CODES.stopped) void stop(code)
@@ -115,12 +118,13 @@ export function startService(spec: ServiceSpec): Service {
     env: spec.frontEnd.env ?? process.env,
     user: users?.frontEnd,
     config: spec.frontEnd.config,
-    finalCodes: FINAL,
+    isFinal,
     onMessage: message => {
       const told = message as FrontEndMessage
       if (told.type === 'failed') reason = told.reason
       else if (told.type === 'ready') {
         frontEnd.wentWell()
+        everReady = true
         ready.resolve(told.line)
       }
     },

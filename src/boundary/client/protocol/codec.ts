@@ -2,7 +2,6 @@
  * Codecs of the socket protocol: how one value stands in a frame, written and read with every length bounded before it is trusted.
  * Small ones are combined into structures; the table in operations.ts is made of them, and docs/formats/sockets.md is printed from it.
  */
-import { isUtf8 } from 'node:buffer'
 import { FormatError, type Reader, type Writer } from '../../bytes.ts'
 
 export interface Codec<T> {
@@ -37,10 +36,11 @@ export const text = (max: number): Codec<string> => ({
   name: `string(${max})`,
   write: (w, v) => w.string(v),
   read: r => {
-    const bytes = r.short()
-    if (bytes.length > max) throw new FormatError(`a text of ${bytes.length} bytes where at most ${max} may stand`)
-    if (!isUtf8(bytes)) throw new FormatError('a text that is not UTF-8')
-    return bytes.toString('utf8')
+    const from = r.offset
+    const value = r.string()
+    const length = r.offset - from - 2
+    if (length > max) throw new FormatError(`a text of ${length} bytes where at most ${max} may stand`)
+    return value
   },
 })
 
@@ -125,16 +125,21 @@ export const word = <N extends string>(table: Record<N, number | { readonly code
 export const oneOf = <const N extends string>(...names: readonly N[]): Codec<N> =>
   word(Object.fromEntries(names.map((name, at) => [name, at])) as Record<N, number>)
 
+/** A codec under the name that docs/formats/sockets-encoding.md explains. */
+export const named = <T>(name: string, codec: Codec<T>): Codec<T> => ({ ...codec, name })
+
 export const struct = <T extends object>(fields: { readonly [K in keyof T]-?: Codec<T[K]> }): Codec<T> => {
   const names = Object.keys(fields) as (keyof T & string)[]
+  // Read and written for every request: walked by position, without looking anything up by name.
+  const codecs = names.map(name => fields[name] as Codec<T[keyof T]>)
   return {
-    name: names.map(name => `${name}: ${fields[name].name}`).join(', '),
+    name: names.map((name, at) => `${name}: ${codecs[at]?.name}`).join(', '),
     write: (w, value) => {
-      for (const name of names) fields[name].write(w, value[name])
+      for (let at = 0; at < codecs.length; at++) codecs[at]?.write(w, value[names[at] as keyof T])
     },
     read: r => {
       const value = {} as T
-      for (const name of names) value[name] = fields[name].read(r)
+      for (let at = 0; at < codecs.length; at++) value[names[at] as keyof T] = codecs[at]?.read(r) as T[keyof T]
       return value
     },
   }

@@ -34,6 +34,7 @@ import {
   type Codec,
   fixed,
   list,
+  named,
   nullable,
   oneOf,
   optional,
@@ -58,7 +59,7 @@ export const rowKind: Codec<RowKind> = word(ROW_KINDS)
 
 /** Canonical bytes of a row, as docs/formats/rows.md has them. */
 export const row: Codec<Row> = {
-  name: 'u32 length, row',
+  name: 'row',
   write: (w, v) => w.long(encodeRow(v)),
   read: r => decodeRow(r.long(ROW_BODY + 8192)),
 }
@@ -89,7 +90,7 @@ export interface KeyRef {
 }
 
 export const keyRef: Codec<KeyRef> = {
-  name: 'id: string(512), revision: u64, digest: raw(32), row: bool [row]',
+  name: 'key of a use',
   write: (w, v) => {
     w.string(v.id).u64(v.revision).raw(v.digest)
     bool.write(w, v.row !== undefined)
@@ -105,7 +106,7 @@ export const keyRef: Codec<KeyRef> = {
 
 const pairText = text(0xffff)
 export const context: Codec<EncryptionContext> = {
-  name: `u16 count × (name: string, value: string)`,
+  name: 'encryption context',
   write: (w, pairs) => {
     w.u16(pairs.length)
     for (const [name, value] of pairs) w.string(name).string(value)
@@ -121,7 +122,7 @@ export const context: Codec<EncryptionContext> = {
 
 /** What the front end asserts, in the bytes of the record: the boundary walks them, and copies them without reading. */
 export const asserted: Codec<EncodedAsserted> = {
-  name: `asserted fields of a record: bytes(${ASSERTED_BYTES})`,
+  name: 'asserted fields',
   write: (w, v) => w.long(v),
   read: r => checkAsserted(r.long(ASSERTED_BYTES)),
 }
@@ -132,14 +133,17 @@ export const materialId = text(64)
 
 export const encryptResult: Codec<EncryptResult> = struct<EncryptResult>({ ciphertext: message, materialId })
 
-export const putRow: Codec<PutRow> = struct<PutRow>({
-  kind: rowKind,
-  id: rowId,
-  scope: text(1024),
-  link: text(2048),
-  expected: u64,
-  body: nullable(bytes(ROW_BODY)),
-})
+export const putRow: Codec<PutRow> = named(
+  'row to write',
+  struct<PutRow>({
+    kind: rowKind,
+    id: rowId,
+    scope: text(1024),
+    link: text(2048),
+    expected: u64,
+    body: nullable(bytes(ROW_BODY)),
+  }),
+)
 
 export const createKey: Codec<CreateKey> = struct<CreateKey>({
   id: rowId,
@@ -185,13 +189,16 @@ export const recordEntry: Codec<SentRecord> = struct<SentRecord>({
   count: u64,
 })
 
-export const externalCiphertext: Codec<ExternalCiphertext> = struct<ExternalCiphertext>({
-  iv: bytes(16),
-  ciphertext: message,
-  tag: bytes(16),
-  metadata: bytes(20),
-  integrityValue: optional(fixed(32)),
-})
+export const externalCiphertext: Codec<ExternalCiphertext> = named(
+  'external ciphertext',
+  struct<ExternalCiphertext>({
+    iv: bytes(16),
+    ciphertext: message,
+    tag: bytes(16),
+    metadata: bytes(20),
+    integrityValue: optional(fixed(32)),
+  }),
+)
 
 export const externalKeyInput = struct<{
   id: string

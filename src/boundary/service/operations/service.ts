@@ -42,7 +42,7 @@ export async function advanceClock(core: Core, milliseconds: number, call: Call)
   try {
     if (!core.root.file.dev)
       throw new BoundaryError('NotPermitted', 'the clock moves only in a service made with --dev')
-    const offset = core.book.clockOffset() + milliseconds
+    const offset = core.book.clockOffset + milliseconds
     if (offset > MAX_OFFSET) throw new BoundaryError('InvalidRequest', 'the clock moves at most a hundred years')
     const row = nextRow(core, { kind: 'clock', id: CLOCK_ROW, scope: '', link: '', body: encodeOffset(offset) })
     durable = core.book.commit({ ...fields, outcome: 'allowed', transition: `+${milliseconds} ms` }, [row])

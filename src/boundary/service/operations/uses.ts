@@ -6,11 +6,12 @@ import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
 import { encodeContext } from '../../crypto/context.ts'
 import { decryptMessage, encryptMessage, type MessageKey, parseMessageHeader } from '../../crypto/message.ts'
 import { secretBytes } from '../../crypto/random.ts'
-import type { RecordFields } from '../../record.ts'
 import { BoundaryError } from '../../words.ts'
-import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
+import { allowed, baseFields, type Call, type Core, type Gathered, refuse, spaceForUses } from '../core.ts'
 import { bareKeyId, type OpenKey } from '../keys/open-keys.ts'
 import { USE_STATES } from '../keys/states.ts'
+
+type UseInput = Pick<InputOf<'encrypt'>, 'key' | 'asserted'>
 
 /** Throws what the key's state, dates and the kill switches say against any use of it. */
 export function mayUse(core: Core, key: OpenKey): void {
@@ -46,75 +47,82 @@ function materialOf(key: OpenKey, message: Buffer): MessageKey {
   return messageKey
 }
 
-const ofKey = (key: OpenKey): RecordFields => ({ keyId: key.id, keyRevision: key.revision })
+function usesOf(
+  core: Core,
+  operation: 'encrypt' | 'decrypt' | 'generateDataKey',
+  call: Call,
+  input: UseInput,
+): Gathered {
+  const fields = baseFields(core, operation, call, input.asserted)
+  fields.keyId = input.key.id
+  return fields
+}
 
 export async function encrypt(core: Core, input: InputOf<'encrypt'>, call: Call): Promise<OutputOf<'encrypt'>> {
   spaceForUses(core)
-  let fields: RecordFields = { ...baseFields(core, 'encrypt', call, input.asserted), keyId: input.key.id }
+  const fields = usesOf(core, 'encrypt', call, input)
   let result: EncryptResult
   try {
     const key = core.open.open(input.key)
     const context = encodeContext(input.context)
-    fields = { ...fields, ...ofKey(key), context, size: input.plaintext.length }
+    fields.keyRevision = key.revision
+    fields.context = context
+    fields.size = input.plaintext.length
     forMessages(core, key)
     result = seal(key, input.plaintext, context)
+    input.plaintext.fill(0)
   } catch (error) {
     return refuse(core, fields, error)
   }
-  await core.book.record({ ...fields, outcome: 'allowed', materialId: result.materialId })
+  fields.materialId = result.materialId
+  await allowed(core, fields)
   return result
 }
 
 export async function decrypt(core: Core, input: InputOf<'decrypt'>, call: Call): Promise<OutputOf<'decrypt'>> {
   spaceForUses(core)
-  let fields: RecordFields = { ...baseFields(core, 'decrypt', call, input.asserted), keyId: input.key.id }
+  const fields = usesOf(core, 'decrypt', call, input)
   let result: OutputOf<'decrypt'>
   try {
     const key = core.open.open(input.key)
     const context = encodeContext(input.context)
-    fields = { ...fields, ...ofKey(key), context }
+    fields.keyRevision = key.revision
+    fields.context = context
     forMessages(core, key)
     const messageKey = materialOf(key, input.message)
     result = { plaintext: decryptMessage(messageKey, input.message, context), materialId: messageKey.materialId }
   } catch (error) {
     return refuse(core, fields, error)
   }
-  await core.book.record({
-    ...fields,
-    outcome: 'allowed',
-    materialId: result.materialId,
-    size: result.plaintext.length,
-  })
+  fields.materialId = result.materialId
+  fields.size = result.plaintext.length
+  await allowed(core, fields)
   return result
 }
 
 export async function reEncrypt(core: Core, input: InputOf<'reEncrypt'>, call: Call): Promise<OutputOf<'reEncrypt'>> {
   spaceForUses(core)
-  let fields: RecordFields = {
-    ...baseFields(core, 'reEncrypt', call, input.asserted),
-    keyId: input.source.id,
-    destinationKeyId: input.destination.id,
-  }
+  const fields = baseFields(core, 'reEncrypt', call, input.asserted)
+  fields.keyId = input.source.id
+  fields.destinationKeyId = input.destination.id
   let result: OutputOf<'reEncrypt'>
   try {
     const source = core.open.open(input.source)
     const destination = core.open.open(input.destination)
+    fields.keyRevision = source.revision
+    fields.destinationKeyRevision = destination.revision
     const context = encodeContext(input.sourceContext)
     const destinationContext = encodeContext(input.destinationContext)
-    fields = {
-      ...fields,
-      ...ofKey(source),
-      context,
-      destinationKeyRevision: destination.revision,
-      destinationContext,
-    }
+    fields.context = context
+    fields.destinationContext = destinationContext
     forMessages(core, source)
     forMessages(core, destination)
     const messageKey = materialOf(source, input.message)
     const plaintext = decryptMessage(messageKey, input.message, context)
     try {
       const sealed = seal(destination, plaintext, destinationContext)
-      fields = { ...fields, size: plaintext.length, destinationMaterialId: sealed.materialId }
+      fields.size = plaintext.length
+      fields.destinationMaterialId = sealed.materialId
       result = { ...sealed, sourceMaterialId: messageKey.materialId }
     } finally {
       plaintext.fill(0)
@@ -122,7 +130,8 @@ export async function reEncrypt(core: Core, input: InputOf<'reEncrypt'>, call: C
   } catch (error) {
     return refuse(core, fields, error)
   }
-  await core.book.record({ ...fields, outcome: 'allowed', materialId: result.sourceMaterialId })
+  fields.materialId = result.sourceMaterialId
+  await allowed(core, fields)
   return result
 }
 
@@ -138,16 +147,14 @@ export async function generateDataKey(
   call: Call,
 ): Promise<OutputOf<'generateDataKey'>> {
   spaceForUses(core)
-  let fields: RecordFields = {
-    ...baseFields(core, 'generateDataKey', call, input.asserted),
-    keyId: input.key.id,
-    size: input.bytes,
-  }
+  const fields = usesOf(core, 'generateDataKey', call, input)
+  fields.size = input.bytes
   let result: OutputOf<'generateDataKey'>
   try {
     const key = core.open.open(input.key)
     const context = encodeContext(input.context)
-    fields = { ...fields, ...ofKey(key), context }
+    fields.keyRevision = key.revision
+    fields.context = context
     forMessages(core, key)
     const plaintext = secretBytes(countOf(input.bytes))
     const sealed = seal(key, plaintext, context)
@@ -156,19 +163,21 @@ export async function generateDataKey(
   } catch (error) {
     return refuse(core, fields, error)
   }
-  await core.book.record({ ...fields, outcome: 'allowed', materialId: result.materialId })
+  fields.materialId = result.materialId
+  await allowed(core, fields)
   return result
 }
 
 export async function generateRandom(core: Core, input: InputOf<'generateRandom'>, call: Call): Promise<Buffer> {
   spaceForUses(core)
-  const fields: RecordFields = { ...baseFields(core, 'generateRandom', call, input.asserted), size: input.bytes }
+  const fields = baseFields(core, 'generateRandom', call, input.asserted)
+  fields.size = input.bytes
   let random: Buffer
   try {
     random = secretBytes(countOf(input.bytes))
   } catch (error) {
     return refuse(core, fields, error)
   }
-  await core.book.record({ ...fields, outcome: 'allowed' })
+  await allowed(core, fields)
   return random
 }
