@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
 import net from 'node:net'
 import { after, before, test } from 'node:test'
 import type { KeyRow } from '../client/api.ts'
@@ -6,6 +7,7 @@ import type { ControlConnection } from '../client/control.ts'
 import { connectUse, type UseConnection } from '../client/use.ts'
 import { wrapForImport } from '../crypto/import-token.ts'
 import type { BoundaryError, WriteSet } from '../words.ts'
+import { VERSION } from './boundary.ts'
 import { fails, headerOfRow as header, type InProcess, inProcess, keyId, newKey } from './testing/in-process.ts'
 
 let boundary: InProcess
@@ -278,4 +280,26 @@ test('a front end that does not acknowledge is cut off and holds up no administr
   const row = { kind: 'account', id: 'stuck', scope: '', link: '', expected: 0, body: Buffer.from('1') } as const
   await control.putRows([row], {})
   stuck.close()
+})
+
+test('locked: every request says so, and after the passphrase the front end starts anew', async () => {
+  const states: boolean[] = []
+  const own = await inProcess({
+    config: { root: { kind: 'passphrase' } },
+    onConnected: hello => states.push(hello.locked),
+  })
+  await assert.rejects(own.use.generateRandom(8, {}), fails('Locked'))
+  await assert.rejects(own.use.writeSets(0, 1), fails('Locked'))
+  assert.equal((await own.use.status()).locked, true)
+  await own.control.unlock(Buffer.from('correct horse battery staple'))
+  while (states.at(-1) !== false) await new Promise(resolve => setImmediate(resolve))
+  assert.equal((await own.use.generateRandom(8, {})).length, 8)
+  await assert.rejects(own.control.unlock(Buffer.from('correct horse battery staple')), fails('InvalidState'))
+  await own.stop()
+  own.remove()
+})
+
+test('the version that the status names is the package’s', () => {
+  const file = new URL('../../../package.json', import.meta.url)
+  assert.equal(JSON.parse(fs.readFileSync(file, 'utf8')).version, VERSION)
 })

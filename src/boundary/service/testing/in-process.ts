@@ -7,6 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import type { KeyRow } from '../../client/api.ts'
 import { type ControlConnection, connectControl } from '../../client/control.ts'
+import type { ServerHello } from '../../client/protocol/operations.ts'
 import { connectUse, type UseConnection } from '../../client/use.ts'
 import type { BoundaryConfig } from '../../config.ts'
 import { readKeyHeader } from '../../crypto/sealed.ts'
@@ -35,6 +36,7 @@ export interface InProcessOptions {
   readonly folder?: string
   readonly now?: () => number
   readonly disk?: Disk
+  readonly onConnected?: (hello: ServerHello) => void
 }
 
 export async function inProcess(options: InProcessOptions = {}): Promise<InProcess> {
@@ -65,7 +67,9 @@ export async function inProcess(options: InProcessOptions = {}): Promise<InProce
       sets.push(set)
     },
     onState: state => {
-      if (state.kind === 'connected') connected.resolve()
+      if (state.kind !== 'connected') return
+      options.onConnected?.(state.hello)
+      connected.resolve()
     },
   })
   await connected.promise
