@@ -1,12 +1,18 @@
-/** How callers name keys and aliases, and what AWS answers to each wrong form (aws-kms.md §6). */
+/**
+ * How callers name keys and aliases, and what AWS answers to each wrong form (aws-kms.md §6). A name is taken apart once, here, and compared as an
+ * opaque id from then on.
+ */
 import { KmsError } from '../wire/errors.ts'
 
 export type NamedKey =
   | { readonly kind: 'key'; readonly account: string; readonly keyId: string; readonly fromArn: boolean }
   | { readonly kind: 'alias'; readonly account: string; readonly name: string }
 
-const KEY_ID = /^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|mrk-[0-9a-f]{32})$/
-const ARN = /^arn:([a-z-]{1,32}):kms:([a-z0-9-]{1,32}):(\d{12}):(key|alias)\/(.{1,256})$/
+const KEY_ID = /^(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$/
+const ARN = /^arn:([a-z-]{1,32}):kms:([a-z0-9-]{1,32}):(\d{12}):(?:key\/([A-Za-z0-9-]+)|(alias\/[A-Za-z0-9/_-]+))$/
+const ALIAS = /^alias\/[A-Za-z0-9/_-]{1,250}$/
+/** So much of a name that fits no form is repeated to the caller. */
+const ECHO_CHARS = 256
 
 /** Whose request it is, and where. */
 export interface Place {
@@ -29,31 +35,42 @@ export function keyRowId(region: string, keyId: string): string {
   return `${region}/${keyId}`
 }
 
+/** The bare key id of a key's row. */
+export function keyIdOf(rowId: string): string {
+  return rowId.slice(rowId.indexOf('/') + 1)
+}
+
 /** Row id of an alias. */
 export function aliasRowId(account: string, region: string, name: string): string {
   return `${account}/${region}/${name}`
 }
 
-const invalidKeyId = (text: string): KmsError => new KmsError('NotFoundException', `Invalid keyId '${text}'`)
+/** `alias/…` of an alias's row. */
+export function aliasNameOf(rowId: string): string {
+  return rowId.slice(rowId.indexOf('/', rowId.indexOf('/') + 1) + 1)
+}
 
-/** Reads a KeyId member. `aliases`: whether the operation accepts alias names and ARNs. Throws NotFoundException in AWS's words. */
+const invalidKeyId = (text: string): KmsError =>
+  new KmsError('NotFoundException', `Invalid keyId '${text.slice(0, ECHO_CHARS)}'`)
+const invalidArn = (text: string): KmsError =>
+  new KmsError('InvalidArnException', `Invalid arn ${text.slice(0, ECHO_CHARS)}`)
+
+/** Reads a KeyId member. `aliases`: whether the operation accepts alias names and ARNs. Throws NotFoundException and InvalidArnException. */
 export function parseKeyId(text: string, place: Place, aliases: boolean): NamedKey {
-  const arn = ARN.exec(text)
-  if (arn) {
-    const [, , region = '', account = '', kind, name = ''] = arn
-    if (region !== place.region) throw new KmsError('NotFoundException', `Invalid arn ${region}`)
-    if (kind === 'key') {
-      if (!KEY_ID.test(name)) throw invalidKeyId(name)
-      return { kind: 'key', account, keyId: name.toLowerCase(), fromArn: true }
-    }
-    if (!aliases) throw new KmsError('NotFoundException', `Invalid keyId ${text}`)
-    return { kind: 'alias', account, name: `alias/${name}` }
+  if (KEY_ID.test(text)) return { kind: 'key', account: place.account, keyId: text, fromArn: false }
+  if (text.startsWith('arn:')) return parseArn(text, place, aliases)
+  if (aliases && ALIAS.test(text)) return { kind: 'alias', account: place.account, name: text }
+  throw invalidKeyId(text)
+}
+
+function parseArn(text: string, place: Place, aliases: boolean): NamedKey {
+  const [, partition, region = '', account = '', keyId, name] = ARN.exec(text) ?? []
+  if (partition !== place.partition) throw invalidArn(text)
+  if (region !== place.region) throw new KmsError('NotFoundException', `Invalid arn ${region}`)
+  if (keyId !== undefined) {
+    if (!KEY_ID.test(keyId)) throw invalidKeyId(keyId)
+    return { kind: 'key', account, keyId, fromArn: true }
   }
-  if (text.startsWith('arn:')) throw new KmsError('InvalidArnException', `Invalid arn ${text}`)
-  if (text.startsWith('alias/')) {
-    if (!aliases) throw new KmsError('NotFoundException', `Invalid keyId ${text}`)
-    return { kind: 'alias', account: place.account, name: text }
-  }
-  if (!KEY_ID.test(text)) throw invalidKeyId(text)
-  return { kind: 'key', account: place.account, keyId: text.toLowerCase(), fromArn: false }
+  if (!aliases || name === undefined) throw invalidKeyId(text)
+  return { kind: 'alias', account, name }
 }

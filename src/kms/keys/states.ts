@@ -1,37 +1,55 @@
-/** Key state × operation, as data (aws-kms.md §9.2), for the operations that are built. Checked after authorization, before the boundary decides again. */
+/**
+ * Key state × operation, as data: aws-kms.md §9, for the operations that are built. Checked after authorization, before the boundary decides again.
+ * The tests are generated from the table.
+ */
+import type { KeyHeader, KeyOrigin } from '../../boundary/words.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 
-/** AWS's states; Unavailable is a key whose custom key store is not connected. */
-export type ShownState = 'Enabled' | 'Disabled' | 'PendingDeletion' | 'PendingImport' | 'Unavailable'
+/** AWS's states. `Unavailable` is not stored: it is a key whose custom key store is not connected. */
+export const SHOWN_STATES = ['Enabled', 'Disabled', 'PendingDeletion', 'PendingImport', 'Unavailable'] as const
+export type ShownState = (typeof SHOWN_STATES)[number]
 
-/** A footnote of the table: the refusal, or `ok`. */
-type Cell =
-  | 'ok'
+/** A footnote of the table: a refusal, or one that applies to some keys only. */
+export type Footnote =
   | 'disabled'
-  | 'pending-deletion'
-  | 'pending-import'
+  | 'pendingDeletion'
+  | 'notPendingDeletion'
+  | 'pendingImport'
   | 'unavailable'
-  | 'not-pending-deletion'
-  | 'origin-external'
-  | 'unsupported'
+  /** [7]: keys whose material the provider generated. */
+  | 'generatedOnly'
+  /** [9]: keys whose material is imported. */
+  | 'importedOnly'
+  /** Keys that are in no custom key store. */
+  | 'notInStore'
 
-type Line = Readonly<Record<ShownState, Cell>>
+/** Footnotes of one operation in one state; the first that applies decides, and none means that the operation is allowed. */
+type Line = Readonly<Record<ShownState, readonly Footnote[]>>
 
-const line = (Enabled: Cell, Disabled: Cell, PendingDeletion: Cell, PendingImport: Cell, Unavailable: Cell): Line => ({
-  Enabled,
-  Disabled,
-  PendingDeletion,
-  PendingImport,
-  Unavailable,
-})
+const line = (
+  Enabled: readonly Footnote[],
+  Disabled: readonly Footnote[],
+  PendingDeletion: readonly Footnote[],
+  PendingImport: readonly Footnote[],
+  Unavailable: readonly Footnote[],
+): Line => ({ Enabled, Disabled, PendingDeletion, PendingImport, Unavailable })
 
-const use = line('ok', 'disabled', 'pending-deletion', 'pending-import', 'unavailable')
-const always = line('ok', 'ok', 'ok', 'ok', 'ok')
-const unlessDeleting = line('ok', 'ok', 'pending-deletion', 'ok', 'ok')
-const enabling = line('ok', 'ok', 'pending-deletion', 'pending-import', 'ok')
-const rotating = line('ok', 'disabled', 'pending-deletion', 'origin-external', 'unsupported')
-const importing = line('ok', 'ok', 'pending-deletion', 'ok', 'ok')
+/** The same for every state, before what the states say. */
+const only = (footnote: Footnote, { Enabled, Disabled, PendingDeletion, PendingImport, Unavailable }: Line): Line =>
+  line(
+    [footnote, ...Enabled],
+    [footnote, ...Disabled],
+    [footnote, ...PendingDeletion],
+    [footnote, ...PendingImport],
+    [footnote, ...Unavailable],
+  )
+
+const always = line([], [], [], [], [])
+const use = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], ['unavailable'])
+const unlessDeleting = line([], [], ['pendingDeletion'], [], [])
+const enabling = line([], [], ['pendingDeletion'], ['pendingImport'], [])
+const rotating = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], [])
 
 export const STATE_TABLE: Readonly<Record<string, Line>> = {
   Encrypt: use,
@@ -48,63 +66,72 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   ListKeyRotations: always,
   DeleteAlias: always,
   CreateAlias: unlessDeleting,
+  // Of the new target; the old one may be in any state [10].
   UpdateAlias: unlessDeleting,
   TagResource: unlessDeleting,
   UntagResource: unlessDeleting,
   UpdateKeyDescription: unlessDeleting,
   EnableKey: enabling,
   DisableKey: enabling,
-  EnableKeyRotation: rotating,
-  DisableKeyRotation: rotating,
-  GetKeyRotationStatus: line('ok', 'ok', 'ok', 'origin-external', 'unsupported'),
-  RotateKeyOnDemand: line('ok', 'disabled', 'pending-deletion', 'pending-import', 'unsupported'),
-  GetParametersForImport: importing,
-  ImportKeyMaterial: importing,
-  DeleteImportedKeyMaterial: always,
+  EnableKeyRotation: only('generatedOnly', rotating),
+  DisableKeyRotation: only('generatedOnly', rotating),
+  GetKeyRotationStatus: only('generatedOnly', always),
+  RotateKeyOnDemand: only('notInStore', rotating),
+  GetParametersForImport: only('importedOnly', unlessDeleting),
+  ImportKeyMaterial: only('importedOnly', unlessDeleting),
+  DeleteImportedKeyMaterial: only('importedOnly', always),
   ScheduleKeyDeletion: unlessDeleting,
   CancelKeyDeletion: line(
-    'not-pending-deletion',
-    'not-pending-deletion',
-    'ok',
-    'not-pending-deletion',
-    'not-pending-deletion',
+    ['notPendingDeletion'],
+    ['notPendingDeletion'],
+    [],
+    ['notPendingDeletion'],
+    ['notPendingDeletion'],
   ),
 }
 
-const REFUSALS: Readonly<Record<Exclude<Cell, 'ok'>, (arn: string) => KmsError>> = {
+const wrongOrigin = (arn: string, origin: KeyOrigin): KmsError =>
+  new KmsError('UnsupportedOperationException', `${arn} origin is ${origin} which is not valid for this operation.`)
+const invalidState = (text: string) => (arn: string) => new KmsError('KMSInvalidStateException', `${arn} ${text}`)
+
+/** What a footnote says to a key, in AWS's words (§9.1); undefined where it does not concern the key. */
+export const REFUSALS: Readonly<
+  Record<Footnote, (arn: string, origin: KeyOrigin, operation: string) => KmsError | undefined>
+> = {
   disabled: arn => new KmsError('DisabledException', `${arn} is disabled.`),
-  'pending-deletion': arn =>
-    new KmsError('KMSInvalidStateException', `${arn} is pending deletion (or pending replica deletion).`),
-  'pending-import': arn => new KmsError('KMSInvalidStateException', `${arn} is pending import.`),
-  unavailable: arn => new KmsError('KMSInvalidStateException', `${arn} is unavailable.`),
-  'not-pending-deletion': arn =>
-    new KmsError('KMSInvalidStateException', `${arn} is not pending deletion (or pending replica deletion).`),
-  'origin-external': arn =>
-    new KmsError('UnsupportedOperationException', `${arn} origin is EXTERNAL which is not valid for this operation.`),
-  unsupported: arn =>
-    new KmsError(
-      'UnsupportedOperationException',
-      `${arn} is in a custom key store, which is not valid for this operation.`,
-    ),
+  pendingDeletion: (arn, _, operation) =>
+    invalidState(
+      operation === 'UpdateAlias' ? 'is pending deletion.' : 'is pending deletion (or pending replica deletion).',
+    )(arn),
+  notPendingDeletion: invalidState('is not pending deletion (or pending replica deletion).'),
+  pendingImport: invalidState('is pending import.'),
+  unavailable: invalidState('is unavailable.'),
+  generatedOnly: (arn, origin) => (origin === 'AWS_KMS' ? undefined : wrongOrigin(arn, origin)),
+  importedOnly: (arn, origin) => (origin === 'EXTERNAL' ? undefined : wrongOrigin(arn, origin)),
+  notInStore: (arn, origin) => (origin === 'EXTERNAL_KEY_STORE' ? wrongOrigin(arn, origin) : undefined),
 }
 
-/** What AWS shows as the key's state. */
-export function shownState(call: Call, key: FoundKey): ShownState {
-  const { header } = key
-  if (header.state === 'PendingDeletion') return 'PendingDeletion'
-  if (header.keyStoreId !== '' && !call.services.stores.connected(header.keyStoreId)) return 'Unavailable'
-  if (header.state === 'Enabled' || header.state === 'Disabled' || header.state === 'PendingImport') return header.state
-  throw new KmsError('KMSInternalException', undefined, {
-    cause: new Error(`state ${header.state} of ${key.rowId} is none of the KMS's`),
-  })
+/** What callers see as the key's state. A key that waits for its deletion goes on doing so while its store is away [13]. */
+export function stateShown({ state, keyStoreId }: KeyHeader, connected: (store: string) => boolean): ShownState {
+  if (state === 'PendingDeletion') return state
+  if (keyStoreId !== '' && !connected(keyStoreId)) return 'Unavailable'
+  if (state === 'Enabled' || state === 'Disabled' || state === 'PendingImport') return state
+  throw new KmsError('KMSInternalException', undefined, { cause: new Error(`state ${state} is none of the KMS's`) })
+}
+
+export function shownState({ services }: Call, { header }: FoundKey): ShownState {
+  return stateShown(header, store => services.stores.connected(store))
 }
 
 /** Throws the refusal of the table. An operation that has no line in it is a defect. */
 export function checkState(call: Call, key: FoundKey, operation = call.operation): void {
-  const cell = STATE_TABLE[operation]?.[shownState(call, key)]
-  if (cell === undefined)
+  const footnotes = STATE_TABLE[operation]?.[shownState(call, key)]
+  if (footnotes === undefined)
     throw new KmsError('KMSInternalException', undefined, {
       cause: new Error(`no key states are declared for ${operation}`),
     })
-  if (cell !== 'ok') throw REFUSALS[cell](key.arn)
+  for (const footnote of footnotes) {
+    const refusal = REFUSALS[footnote](key.arn, key.header.origin, operation)
+    if (refusal !== undefined) throw refusal
+  }
 }

@@ -1,10 +1,12 @@
 /** CreateAlias, UpdateAlias, DeleteAlias, ListAliases (aws-kms.md §3.9). An alias grants: it is a row that the boundary tags. */
 import type { Row } from '../../boundary/words.ts'
-import { authorizeAny, authorizeKey, findKey, placeOf } from '../keys/find.ts'
-import { aliasArn, aliasRowId } from '../keys/identifiers.ts'
+import { authorizeAny, authorizeKey } from '../keys/allow.ts'
+import { findKey, placeOf } from '../keys/find.ts'
+import { aliasArn, aliasNameOf, aliasRowId, keyIdOf } from '../keys/identifiers.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
 import { seconds } from './common.ts'
+import { inOrder } from './in-order.ts'
 import { pageOf, readMarker } from './markers.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
@@ -38,6 +40,10 @@ async function existing(call: Call, name: string): Promise<Row> {
   if (row === undefined) throw new KmsError('NotFoundException', `Alias ${aliasArn(placeOf(call), name)} is not found.`)
   return row
 }
+
+/** Aliases of an account and Region change one after the other: a name is taken once, and a key's aliases are counted right. */
+const changing = <T>(call: Call, change: () => Promise<T>): Promise<T> =>
+  inOrder(`aliases ${call.caller.account}/${call.region}`, change)
 
 async function put(call: Call, name: string, target: FoundKey | undefined, now: Row | undefined): Promise<void> {
   const time = call.services.clocks.lifecycle()
@@ -74,14 +80,15 @@ export const CreateAlias: Operation<{ AliasName: string; TargetKeyId: string }, 
     authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
     authorizeKey(call, key, {}, 'new-key')
     checkState(call, key)
-    const now = await call.services.replica.get('alias', rowIdOf(call, AliasName))
-    if (now !== undefined)
-      throw new KmsError(
-        'AlreadyExistsException',
-        `An alias with the name ${aliasArn(placeOf(call), AliasName)} already exists`,
-      )
-    await checkRoom(call, key)
-    await put(call, AliasName, key, now)
+    await changing(call, async () => {
+      if ((await call.services.replica.get('alias', rowIdOf(call, AliasName))) !== undefined)
+        throw new KmsError(
+          'AlreadyExistsException',
+          `An alias with the name ${aliasArn(placeOf(call), AliasName)} already exists`,
+        )
+      await checkRoom(call, key)
+      await put(call, AliasName, key, undefined)
+    })
   },
 }
 
@@ -91,16 +98,16 @@ export const UpdateAlias: Operation<{ AliasName: string; TargetKeyId: string }, 
   async run(call, { AliasName, TargetKeyId }) {
     checkName(AliasName)
     call.subject = AliasName
-    const now = await existing(call, AliasName)
-    const key = await findKey(call, TargetKeyId, { aliases: false })
-    authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
-    const old = await findKey(call, now.link.slice(now.link.indexOf('/') + 1), { aliases: false })
-    authorizeKey(call, old)
-    authorizeKey(call, key, {}, 'new-key')
-    call.keyId = key.rowId
-    checkState(call, key)
-    await checkRoom(call, key)
-    await put(call, AliasName, key, now)
+    await changing(call, async () => {
+      const now = await existing(call, AliasName)
+      authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
+      authorizeKey(call, await findKey(call, keyIdOf(now.link), { aliases: false }))
+      const key = await findKey(call, TargetKeyId, { aliases: false })
+      authorizeKey(call, key, {}, 'new-key')
+      checkState(call, key)
+      if (now.link !== key.rowId) await checkRoom(call, key)
+      await put(call, AliasName, key, now)
+    })
   },
 }
 
@@ -110,10 +117,12 @@ export const DeleteAlias: Operation<{ AliasName: string }, void> = {
   async run(call, { AliasName }) {
     checkName(AliasName)
     call.subject = AliasName
-    const now = await existing(call, AliasName)
-    authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
-    authorizeKey(call, await findKey(call, now.link.slice(now.link.indexOf('/') + 1), { aliases: false }))
-    await put(call, AliasName, undefined, now)
+    await changing(call, async () => {
+      const now = await existing(call, AliasName)
+      authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
+      authorizeKey(call, await findKey(call, keyIdOf(now.link), { aliases: false }))
+      await put(call, AliasName, undefined, now)
+    })
   },
 }
 
@@ -131,12 +140,12 @@ export const ListAliases: Operation<{ KeyId?: string; Limit?: number; Marker?: s
         : await replica.listLinked('alias', target.rowId, page)
     const { page: shown, ...rest } = pageOf(call, rows, Limit, row => row.id)
     const Aliases = shown.map(row => {
-      const AliasName = row.id.split('/').slice(2).join('/')
+      const AliasName = aliasNameOf(row.id)
       const { created, updated } = JSON.parse(row.body?.toString() ?? '{}') as AliasBody
       return {
         AliasName,
         AliasArn: aliasArn(placeOf(call), AliasName),
-        TargetKeyId: row.link.slice(row.link.indexOf('/') + 1),
+        TargetKeyId: keyIdOf(row.link),
         CreationDate: seconds(created),
         LastUpdatedDate: seconds(updated),
       }

@@ -1,16 +1,18 @@
 /** CreateKey (aws-kms.md §3.1): symmetric keys of the provider, for imported material, and of an owner's external key store. */
 import { randomUUID } from 'node:crypto'
-import type { PutRow } from '../../boundary/client/api.ts'
+import type { KeyRow, PutRow } from '../../boundary/client/api.ts'
 import { FactsContext } from '../access/context.ts'
 import { defaultKeyPolicy } from '../access/defaults.ts'
 import { LOCKOUT_MESSAGE, wouldLockOut } from '../access/lockout.ts'
 import { MalformedPolicyError, PolicyTooLargeError } from '../access/types.ts'
 import { checkKeyPolicy } from '../access/validate.ts'
+import { authorizeAny } from '../keys/allow.ts'
 import { writeAttributes } from '../keys/attributes.ts'
-import { authorizeAny, findKeyById, placeOf } from '../keys/find.ts'
+import { findKeyById, headerOf, placeOf } from '../keys/find.ts'
 import { keyArn, keyRowId } from '../keys/identifiers.ts'
 import { keyMetadata } from '../keys/metadata.ts'
 import { KmsError } from '../wire/errors.ts'
+import { inOrder } from './in-order.ts'
 import { checkTags, type TagInput } from './tag-rules.ts'
 import type { Call, Operation } from './types.ts'
 
@@ -44,7 +46,6 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
     const policy = await policyFor(call, input.Policy, keyArn(placeOf(call), keyId), bypass)
     const { account } = call.caller
     const keyStoreId = input.CustomKeyStoreId === undefined ? '' : `${account}/${call.region}/${input.CustomKeyStoreId}`
-    if (origin === 'EXTERNAL_KEY_STORE') await checkExternal(call, keyStoreId, input.XksKeyId ?? '')
     const id = keyRowId(call.region, keyId)
     const scope = `${account}/${call.region}`
     const description = input.Description ?? ''
@@ -57,21 +58,27 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
       body: writeAttributes({ description, tags }),
     }
     call.keyId = id
-    await call.services.boundary.createKey(
-      {
-        id,
-        scope,
-        account,
-        origin,
-        manager: 'CUSTOMER',
-        managerService: '',
-        policy,
-        keyStoreId,
-        xksKeyId: input.XksKeyId ?? '',
-        rows: [attributes],
-      },
-      call.asserted,
-    )
+    const xksKeyId = input.XksKeyId ?? ''
+    const create = async (): Promise<void> => {
+      if (origin === 'EXTERNAL_KEY_STORE') await checkExternal(call, keyStoreId, xksKeyId, keyId)
+      await call.services.boundary.createKey(
+        {
+          id,
+          scope,
+          account,
+          origin,
+          manager: 'CUSTOMER',
+          managerService: '',
+          policy,
+          keyStoreId,
+          xksKeyId,
+          rows: [attributes],
+        },
+        call.asserted,
+      )
+    }
+    // An external key belongs to one key of its store.
+    await (keyStoreId === '' ? create() : inOrder(`keys of ${keyStoreId}`, create))
     const key = await findKeyById(call, keyId)
     if (key === undefined)
       throw new KmsError('KMSInternalException', undefined, { cause: new Error(`${id} was made and is not there`) })
@@ -132,7 +139,7 @@ export async function policyFor(call: Call, text: string | undefined, arn: strin
 }
 
 /** The store is there and connected, the external key is usable, and no other key of this store has it. */
-async function checkExternal(call: Call, keyStoreId: string, xksKeyId: string): Promise<void> {
+async function checkExternal(call: Call, keyStoreId: string, xksKeyId: string, keyId: string): Promise<void> {
   const { replica, stores } = call.services
   const store = keyStoreId.slice(keyStoreId.lastIndexOf('/') + 1)
   if ((await replica.get('keystore', keyStoreId)) === undefined) {
@@ -140,13 +147,27 @@ async function checkExternal(call: Call, keyStoreId: string, xksKeyId: string): 
   }
   if (!stores.connected(keyStoreId))
     throw new KmsError('CustomKeyStoreInvalidStateException', `Custom key store ${store} is not connected.`)
-  const arn = keyArn(placeOf(call), '')
   await stores.checkKey(keyStoreId, xksKeyId, {
     principalArn: call.caller.arn,
-    keyArn: arn,
+    keyArn: keyArn(placeOf(call), keyId),
     operation: 'CreateKey',
     requestId: call.requestId,
     viaService: '',
   })
-  call.outcomePending = true
+  if (await inUse(call, keyStoreId, xksKeyId))
+    throw new KmsError(
+      'XksKeyAlreadyInUseException',
+      `The external key ${xksKeyId} is already associated with another KMS key in this external key store.`,
+    )
+}
+
+/** Whether a key of the store, in whatever state, has this external key. */
+async function inUse(call: Call, keyStoreId: string, xksKeyId: string): Promise<boolean> {
+  const limit = 1000
+  for (let after = ''; ; ) {
+    const rows = await call.services.replica.listLinked('key', keyStoreId, { after, limit })
+    if (rows.some(row => headerOf(row as KeyRow).xksKeyId === xksKeyId)) return true
+    if (rows.length < limit) return false
+    after = rows.at(-1)?.id ?? ''
+  }
 }

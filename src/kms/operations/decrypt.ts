@@ -1,7 +1,8 @@
 /** Decrypt and ReEncrypt (aws-kms.md §3.2, §7): the key stands in the ciphertext, and a KeyId that is given must be that key. */
 import { blobKind, parseEnvelope } from '../../boundary/crypto/envelope.ts'
 import { parseMessageHeader } from '../../boundary/crypto/message.ts'
-import { authorizeKey, findKey, findKeyById } from '../keys/find.ts'
+import { authorizeKey } from '../keys/allow.ts'
+import { findKey, findKeyById } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
 import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
@@ -20,6 +21,7 @@ interface DecryptInput {
   readonly GrantTokens?: readonly string[]
   readonly Recipient?: unknown
   readonly DryRun?: boolean
+  readonly DryRunModifiers?: readonly string[]
 }
 
 interface DecryptOutput {
@@ -34,19 +36,15 @@ export const Decrypt: Operation<DecryptInput, DecryptOutput> = {
   async run(call, input) {
     refuseGrantTokens(input.GrantTokens)
     refuseRecipient(input.Recipient)
-    if (input.CiphertextBlob === undefined) {
-      throw new KmsError(
-        'ValidationException',
-        "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null",
-      )
-    }
-    checkAlgorithm(input.EncryptionAlgorithm)
-    const key = await keyOfBlob(call, input.CiphertextBlob, input.KeyId)
-    allowedOrHidden(call, key, input.EncryptionContext, 'key', input.KeyId !== undefined)
+    const blob = blobOf(input, input.KeyId)
+    const key = await keyOfBlob(call, blob, input.KeyId)
+    allowedOrHidden(call, key, input.EncryptionContext, 'key', input.KeyId)
     checkState(call, key)
-    refuseDryRun(input.DryRun)
+    checkAlgorithm(input.EncryptionAlgorithm)
     const context = pairsOf(input.EncryptionContext)
-    const message = await unwrapByOwner(call, key, input.CiphertextBlob, context)
+    if (blob !== undefined) checkKind(blob, key)
+    refuseDryRun(input.DryRun)
+    const message = await unwrapByOwner(call, key, given(blob), context)
     const { plaintext, materialId } = await call.services.boundary.decrypt(key.row, message, context, call.asserted)
     return { KeyId: key.arn, Plaintext: plaintext, KeyMaterialId: materialId }
   },
@@ -64,6 +62,7 @@ interface ReEncryptInput {
   readonly DestinationEncryptionAlgorithm?: string
   readonly GrantTokens?: readonly string[]
   readonly DryRun?: boolean
+  readonly DryRunModifiers?: readonly string[]
 }
 
 interface ReEncryptOutput {
@@ -79,19 +78,12 @@ export const ReEncrypt: Operation<ReEncryptInput, ReEncryptOutput> = {
   recordedBy: 'boundary',
   async run(call, input) {
     refuseGrantTokens(input.GrantTokens)
-    if (input.CiphertextBlob === undefined) {
-      throw new KmsError(
-        'ValidationException',
-        "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null",
-      )
-    }
-    checkAlgorithm(input.SourceEncryptionAlgorithm)
-    checkAlgorithm(input.DestinationEncryptionAlgorithm)
-    const source = await keyOfBlob(call, input.CiphertextBlob, input.SourceKeyId)
+    const blob = blobOf(input, input.SourceKeyId)
+    const source = await keyOfBlob(call, blob, input.SourceKeyId)
     const destination = await findKey(call, input.DestinationKeyId, { aliases: true })
     call.keyId = source.rowId
     const reEncryptOnSameKey = source.rowId === destination.rowId
-    allowedOrHidden(call, source, input.SourceEncryptionContext, 'source-key', input.SourceKeyId !== undefined, {
+    allowedOrHidden(call, source, input.SourceEncryptionContext, 'source-key', input.SourceKeyId, {
       reEncryptOnSameKey,
     })
     authorizeKey(
@@ -102,10 +94,13 @@ export const ReEncrypt: Operation<ReEncryptInput, ReEncryptOutput> = {
     )
     checkState(call, source)
     checkState(call, destination)
-    refuseDryRun(input.DryRun)
+    checkAlgorithm(input.SourceEncryptionAlgorithm)
+    checkAlgorithm(input.DestinationEncryptionAlgorithm)
     const from = pairsOf(input.SourceEncryptionContext)
     const to = pairsOf(input.DestinationEncryptionContext)
-    const message = await unwrapByOwner(call, source, input.CiphertextBlob, from)
+    if (blob !== undefined) checkKind(blob, source)
+    refuseDryRun(input.DryRun)
+    const message = await unwrapByOwner(call, source, given(blob), from)
     const done = await call.services.boundary.reEncrypt(source.row, message, from, destination.row, to, call.asserted)
     return {
       CiphertextBlob: await wrapForOwner(call, destination, done.ciphertext, done.materialId, to),
@@ -133,34 +128,69 @@ function checkAlgorithm(algorithm: string | undefined): void {
   }
 }
 
-/** The key that a blob names. A caller who also names one must name that one. */
-async function keyOfBlob(call: Call, blob: Buffer, keyId: string | undefined): Promise<FoundKey> {
+/** The ciphertext; a dry run may leave it out where it says so and names the key (IGNORE_CIPHERTEXT). */
+function blobOf(
+  input: Pick<DecryptInput, 'CiphertextBlob' | 'DryRun' | 'DryRunModifiers'>,
+  named: string | undefined,
+): Buffer | undefined {
+  const ignored = input.DryRunModifiers?.includes('IGNORE_CIPHERTEXT') ?? false
+  if (ignored && input.DryRun !== true)
+    throw new KmsError('ValidationException', 'DryRunModifiers can be given with DryRun only')
+  if (ignored && named === undefined)
+    throw new KmsError('ValidationException', 'IGNORE_CIPHERTEXT needs the key to be named')
+  return ignored ? undefined : given(input.CiphertextBlob)
+}
+
+function given(blob: Buffer | undefined): Buffer {
+  if (blob !== undefined) return blob
+  throw new KmsError(
+    'ValidationException',
+    "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null",
+  )
+}
+
+/** A message of a key in an external store has an envelope, and no other has one. */
+function checkKind(blob: Buffer, key: FoundKey): void {
+  const wanted = key.header.keyStoreId === '' ? 'message' : 'envelope'
+  if (blobKind(blob) !== wanted) throw new KmsError('InvalidCiphertextException')
+}
+
+/** The id of the key that a blob names. */
+function keyIdOfBlob(blob: Buffer): string {
   const kind = blobKind(blob)
   if (kind === undefined) throw new KmsError('InvalidCiphertextException')
-  const named = kind === 'envelope' ? parseEnvelope(blob) : parseMessageHeader(blob)
-  const given = keyId === undefined ? undefined : await findKey(call, keyId, { aliases: true })
-  if (given !== undefined && given.keyId !== named.keyId) throw new KmsError('IncorrectKeyException', NOT_THAT_KEY)
-  const key = given ?? (await findKeyById(call, named.keyId))
+  return (kind === 'envelope' ? parseEnvelope(blob) : parseMessageHeader(blob)).keyId
+}
+
+/** The key of a blob. A caller who also names one must name that one; its bare id is enough, also for a key of another account. */
+async function keyOfBlob(call: Call, blob: Buffer | undefined, named: string | undefined): Promise<FoundKey> {
+  if (blob === undefined) return findKey(call, named ?? '', { aliases: true })
+  const keyId = keyIdOfBlob(blob)
+  let key: FoundKey | undefined
+  if (named === undefined || named === keyId) key = await findKeyById(call, keyId)
+  else {
+    key = await findKey(call, named, { aliases: true })
+    if (key.keyId !== keyId) throw new KmsError('IncorrectKeyException', NOT_THAT_KEY)
+  }
   if (key === undefined) throw new KmsError('AccessDeniedException', NO_SUCH_KEY)
-  // A message of a key in an external store has an envelope, and no other has one.
-  if ((key.header.keyStoreId !== '') !== (kind === 'envelope')) throw new KmsError('InvalidCiphertextException')
   call.keyId = key.rowId
   return key
 }
 
-/** To a caller who did not name the key, a forbidden one is no different from one that does not exist (aws-kms.md §7). */
+/** To a caller who did not name the key and its account, a forbidden one is no different from one that does not exist (aws-kms.md §7). */
 function allowedOrHidden(
   call: Call,
   key: FoundKey,
   encryptionContext: ContextMap | undefined,
   on: 'key' | 'source-key',
-  named: boolean,
+  named: string | undefined,
   extra: { reEncryptOnSameKey?: boolean } = {},
 ): void {
   try {
     authorizeKey(call, key, { encryptionContext, encryptionAlgorithm: ALGORITHM, ...extra }, on)
   } catch (error) {
-    if (!named && error instanceof KmsError && error.code === 'AccessDeniedException')
+    const seen = named !== undefined && (named.startsWith('arn:') || key.account === call.caller.account)
+    if (!seen && error instanceof KmsError && error.code === 'AccessDeniedException')
       throw new KmsError('AccessDeniedException', NO_SUCH_KEY)
     throw error
   }

@@ -1,5 +1,6 @@
 /** Encrypt, GenerateDataKey and GenerateDataKeyWithoutPlaintext (aws-kms.md §3.2, §3.5): they differ in who chooses the plaintext and who gets it. */
-import { authorizeKey, findKey } from '../keys/find.ts'
+import { authorizeKey } from '../keys/allow.ts'
+import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
 import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
@@ -33,8 +34,8 @@ export const Encrypt: Operation<EncryptInput, Protected> = {
         `Algorithm ${algorithm} is incompatible with key spec ${key.header.spec}.`,
       )
     }
-    refuseDryRun(input.DryRun)
     const context = pairsOf(input.EncryptionContext)
+    refuseDryRun(input.DryRun)
     const { ciphertext, materialId } = await call.services.boundary.encrypt(
       key.row,
       input.Plaintext,
@@ -71,8 +72,8 @@ function dataKey(name: string, wantPlaintext: boolean): Operation<DataKeyInput, 
       refuseRecipient(input.Recipient)
       const bytes = lengthOf(input)
       const key = await usableKey(call, input)
-      refuseDryRun(input.DryRun)
       const context = pairsOf(input.EncryptionContext)
+      refuseDryRun(input.DryRun)
       const made = await call.services.boundary.generateDataKey(key.row, bytes, wantPlaintext, context, call.asserted)
       const CiphertextBlob = await wrapForOwner(call, key, made.ciphertext, made.materialId, context)
       return { CiphertextBlob, KeyId: key.arn, Plaintext: made.plaintext, KeyMaterialId: made.materialId }

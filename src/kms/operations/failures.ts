@@ -1,9 +1,13 @@
 /** What the boundary refused, in AWS's words: one table from its error codes to the KMS's errors. */
 import type { BoundaryError, BoundaryErrorCode } from '../../boundary/words.ts'
+import { keyArn, keyIdOf } from '../keys/identifiers.ts'
 import { KmsError } from '../wire/errors.ts'
+import { isRecorded } from './recorded.ts'
 import type { Call } from './types.ts'
 
 type ToKmsError = (error: BoundaryError, arn: string) => KmsError
+
+const TOO_FAST = 'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.'
 
 const internal: ToKmsError = error => new KmsError('KMSInternalException', undefined, { cause: error })
 const pendingDeletion: ToKmsError = (_, arn) =>
@@ -30,7 +34,11 @@ const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
   InvalidKeyUsage: (_, arn) =>
     new KmsError('InvalidKeyUsageException', `${arn} key usage is not valid for this operation.`),
   InvalidCiphertext: () => new KmsError('InvalidCiphertextException'),
-  LimitExceeded: error => new KmsError('LimitExceededException', error.detail || 'A limit was exceeded.'),
+  // Of the boundary it is a limit of the API; of this process, a moment's load.
+  LimitExceeded: error =>
+    isRecorded(error)
+      ? new KmsError('LimitExceededException', error.detail || 'A limit was exceeded.')
+      : new KmsError('ThrottlingException', TOO_FAST),
   Conflict: () => new KmsError('ConflictException', 'The resource was changed at the same time. Try again.'),
   AlreadyExists: () => new KmsError('AlreadyExistsException', 'The resource exists already.'),
   InvalidRequest: internal,
@@ -48,7 +56,8 @@ const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
 
 /** `arn` of the key that the call is about, as far as it is known by then. */
 export function kmsErrorOf(error: BoundaryError, call: Call): KmsError {
-  const keyId = call.keyId.slice(call.keyId.indexOf('/') + 1)
-  const arn = `arn:${call.services.settings.partition}:kms:${call.region}:${call.caller.account}:key/${keyId}`
-  return TABLE[error.code](error, arn)
+  const { replica, settings } = call.services
+  const scope = replica.peek('key', call.keyId)?.scope ?? `${call.caller.account}/${call.region}`
+  const place = { partition: settings.partition, region: call.region, account: scope.slice(0, scope.indexOf('/')) }
+  return TABLE[error.code](error, keyArn(place, keyIdOf(call.keyId)))
 }

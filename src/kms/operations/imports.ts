@@ -1,25 +1,15 @@
 /** GetParametersForImport, ImportKeyMaterial, DeleteImportedKeyMaterial (aws-kms.md §3.6). */
 import type { WrappingAlgorithm } from '../../boundary/client/api.ts'
-import type { ExpirationModel } from '../../boundary/words.ts'
+import { BoundaryError, type ExpirationModel } from '../../boundary/words.ts'
 import { KmsError } from '../wire/errors.ts'
 import { seconds } from './common.ts'
 import { managed } from './lifecycle.ts'
-import type { Call, FoundKey, Operation } from './types.ts'
+import type { FoundKey, Operation } from './types.ts'
 
 const BUILT: ReadonlySet<string> = new Set<WrappingAlgorithm>(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'])
 const MODULI: Readonly<Record<string, 2048 | 3072 | 4096>> = { RSA_2048: 2048, RSA_3072: 3072, RSA_4096: 4096 }
 const MAX_VALIDITY_MS = 365 * 86_400_000
-
-async function importable(call: Call, keyId: string, extra: Parameters<typeof managed>[2] = {}): Promise<FoundKey> {
-  const key = await managed(call, keyId, extra)
-  if (key.header.origin !== 'EXTERNAL') {
-    throw new KmsError(
-      'UnsupportedOperationException',
-      `${key.arn} origin is ${key.header.origin} which is not valid for this operation.`,
-    )
-  }
-  return key
-}
+const VALID_TO = 'The validTo date must be in the future, and at most 365 days from now'
 
 interface ParametersInput {
   readonly KeyId: string
@@ -31,7 +21,7 @@ export const GetParametersForImport: Operation<ParametersInput, object> = {
   name: 'GetParametersForImport',
   recordedBy: 'boundary',
   async run(call, { KeyId, WrappingAlgorithm, WrappingKeySpec }) {
-    const key = await importable(call, KeyId, {
+    const key = await managed(call, KeyId, {
       wrappingAlgorithm: WrappingAlgorithm,
       wrappingKeySpec: WrappingKeySpec,
     })
@@ -69,13 +59,36 @@ interface ImportInput {
   readonly KeyMaterialId?: string
 }
 
+/** What the boundary says of an import, where AWS has words of its own for it. */
+async function inWordsOfImport<T>(key: FoundKey, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use()
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error
+    const [, given, pending] = /^pending rotation (\w+) (\w+)$/.exec(error.detail) ?? []
+    if (error.code === 'InvalidState' && pending !== undefined)
+      throw new KmsError(
+        'KMSInvalidStateException',
+        `New key material (id: ${given}) cannot be imported into KMS key ${key.arn}, because another key material (id: ${pending}) is pending rotation.`,
+        { cause: error },
+      )
+    // The date has passed on the way: the boundary has the clock that counts.
+    if (error.code === 'InvalidRequest') throw new KmsError('ValidationException', VALID_TO, { cause: error })
+    if (error.code === 'IncorrectKeyMaterial')
+      throw new KmsError('IncorrectKeyMaterialException', `The key material is refused: ${error.detail}.`, {
+        cause: error,
+      })
+    throw error
+  }
+}
+
 export const ImportKeyMaterial: Operation<ImportInput, object> = {
   name: 'ImportKeyMaterial',
   recordedBy: 'boundary',
   async run(call, input) {
     const expirationModel = input.ExpirationModel ?? 'KEY_MATERIAL_EXPIRES'
     const expires = expirationModel === 'KEY_MATERIAL_EXPIRES'
-    const key = await importable(call, input.KeyId, {
+    const key = await managed(call, input.KeyId, {
       expirationModel,
       ...(input.ValidTo === undefined ? {} : { validTo: input.ValidTo }),
     })
@@ -93,23 +106,25 @@ export const ImportKeyMaterial: Operation<ImportInput, object> = {
     }
     const now = call.services.clocks.lifecycle()
     if (input.ValidTo !== undefined && (input.ValidTo <= now || input.ValidTo > now + MAX_VALIDITY_MS)) {
-      throw new KmsError('ValidationException', 'The validTo date must be in the future, and at most 365 days from now')
+      throw new KmsError('ValidationException', VALID_TO)
     }
     if (input.ImportType === 'NEW_KEY_MATERIAL' && input.KeyMaterialId !== undefined) {
       throw new KmsError('ValidationException', 'KeyMaterialId cannot be given with ImportType NEW_KEY_MATERIAL')
     }
-    const { materialId } = await call.services.boundary.importKeyMaterial(
-      key.rowId,
-      {
-        token: input.ImportToken,
-        wrapped: input.EncryptedKeyMaterial,
-        expirationModel,
-        validTo: input.ValidTo ?? 0,
-        importType: input.ImportType ?? '',
-        description: input.KeyMaterialDescription ?? '',
-        materialId: input.KeyMaterialId ?? '',
-      },
-      call.asserted,
+    const { materialId } = await inWordsOfImport(key, () =>
+      call.services.boundary.importKeyMaterial(
+        key.rowId,
+        {
+          token: input.ImportToken,
+          wrapped: input.EncryptedKeyMaterial,
+          expirationModel,
+          validTo: input.ValidTo ?? 0,
+          importType: input.ImportType ?? '',
+          description: input.KeyMaterialDescription ?? '',
+          materialId: input.KeyMaterialId ?? '',
+        },
+        call.asserted,
+      ),
     )
     return { KeyId: key.arn, KeyMaterialId: materialId }
   },
@@ -119,7 +134,7 @@ export const DeleteImportedKeyMaterial: Operation<{ KeyId: string; KeyMaterialId
   name: 'DeleteImportedKeyMaterial',
   recordedBy: 'boundary',
   async run(call, { KeyId, KeyMaterialId = '' }) {
-    const key = await importable(call, KeyId)
+    const key = await managed(call, KeyId)
     const { materialId } = await call.services.boundary.deleteImportedKeyMaterial(
       key.rowId,
       KeyMaterialId,

@@ -1,10 +1,13 @@
 /** DescribeKey, ListKeys and UpdateKeyDescription (aws-kms.md §3.1). */
+
+import { authorizeAny, authorizeKey } from '../keys/allow.ts'
 import { readAttributes, writeAttributes } from '../keys/attributes.ts'
-import { authorizeAny, authorizeKey, findKey, placeOf } from '../keys/find.ts'
-import { keyArn } from '../keys/identifiers.ts'
+import { findKey, placeOf } from '../keys/find.ts'
+import { keyArn, keyIdOf } from '../keys/identifiers.ts'
 import { keyMetadata } from '../keys/metadata.ts'
 import { checkState } from '../keys/states.ts'
 import { refuseGrantTokens } from './common.ts'
+import { inOrder } from './in-order.ts'
 import { pageOf, readMarker } from './markers.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
@@ -37,7 +40,7 @@ export const ListKeys: Operation<ListInput, object> = {
     const rows = await call.services.replica.list('key', scope, { after: readMarker(call, Marker), limit: Limit + 1 })
     const { page, ...rest } = pageOf(call, rows, Limit, row => row.id)
     const Keys = page.map(row => {
-      const KeyId = row.id.slice(row.id.indexOf('/') + 1)
+      const KeyId = keyIdOf(row.id)
       return { KeyId, KeyArn: keyArn(placeOf(call), KeyId) }
     })
     return { Keys, ...rest }
@@ -50,13 +53,15 @@ export async function changeAttributes(
   key: FoundKey,
   change: (now: ReturnType<typeof readAttributes>) => ReturnType<typeof readAttributes>,
 ): Promise<void> {
-  const row = await call.services.replica.get('attributes', key.rowId)
-  const body = writeAttributes(change(readAttributes(row)))
-  const scope = `${key.account}/${key.region}`
-  await call.services.boundary.putRows(
-    [{ kind: 'attributes', id: key.rowId, scope, link: '', expected: row?.revision ?? 0, body }],
-    { ...call.asserted, subject: key.rowId },
-  )
+  await inOrder(`attributes ${key.rowId}`, async () => {
+    const row = await call.services.replica.get('attributes', key.rowId)
+    const body = writeAttributes(change(readAttributes(row)))
+    const scope = `${key.account}/${key.region}`
+    await call.services.boundary.putRows(
+      [{ kind: 'attributes', id: key.rowId, scope, link: '', expected: row?.revision ?? 0, body }],
+      { ...call.asserted, subject: key.rowId },
+    )
+  })
 }
 
 export const UpdateKeyDescription: Operation<{ KeyId: string; Description: string }, void> = {

@@ -1,8 +1,10 @@
 /** PutKeyPolicy, GetKeyPolicy, ListKeyPolicies (aws-kms.md §3.9). */
-import { authorizeKey, findKey } from '../keys/find.ts'
+import { authorizeKey } from '../keys/allow.ts'
+import { findKey } from '../keys/find.ts'
 import { KmsError } from '../wire/errors.ts'
 import { policyFor } from './create-key.ts'
 import { managed } from './lifecycle.ts'
+import { readMarker } from './markers.ts'
 import type { Operation } from './types.ts'
 
 interface PutInput {
@@ -40,10 +42,11 @@ export const GetKeyPolicy: Operation<{ KeyId: string; PolicyName?: string }, obj
   },
 }
 
-export const ListKeyPolicies: Operation<{ KeyId: string }, object> = {
+export const ListKeyPolicies: Operation<{ KeyId: string; Marker?: string }, object> = {
   name: 'ListKeyPolicies',
   recordedBy: 'runner',
-  async run(call, { KeyId }) {
+  async run(call, { KeyId, Marker }) {
+    readMarker(call, Marker)
     const key = await findKey(call, KeyId, { aliases: false })
     authorizeKey(call, key)
     return { PolicyNames: ['default'], Truncated: false }

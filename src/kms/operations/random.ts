@@ -1,5 +1,5 @@
 /** GenerateRandom (aws-kms.md §3.2). */
-import { authorizeAny } from '../keys/find.ts'
+import { authorizeAny } from '../keys/allow.ts'
 import { KmsError } from '../wire/errors.ts'
 import { refuseRecipient } from './common.ts'
 import type { Operation } from './types.ts'

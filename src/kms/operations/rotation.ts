@@ -1,6 +1,7 @@
 /** The rotation operations (aws-kms.md §3.7). */
 import { BoundaryError } from '../../boundary/words.ts'
-import { authorizeKey, findKey } from '../keys/find.ts'
+import { authorizeKey } from '../keys/allow.ts'
+import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
 import { seconds } from './common.ts'
@@ -57,6 +58,7 @@ export const RotateKeyOnDemand: Operation<{ KeyId: string }, object> = {
         throw new KmsError(
           'LimitExceededException',
           `The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: ${key.arn}`,
+          { cause: error },
         )
       }
       throw error

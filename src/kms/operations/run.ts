@@ -2,15 +2,18 @@
  * Runs one operation of an authenticated caller: validate, run, repeat once after a stale row, and see to it that the request has its record before it is
  * answered (promise 2). The one place that knows how an error becomes a reply.
  */
-import { BoundaryError } from '../../boundary/words.ts'
+import { BoundaryError, type Outcome } from '../../boundary/words.ts'
 import type { Reply } from '../../http/types.ts'
 import { assertEveryOperationDeclared } from '../access/permissions.ts'
 import type { RequestFacts } from '../access/types.ts'
+import { AliasesWanted } from '../keys/allow.ts'
 import { parseBody } from '../wire/body.ts'
 import { errorReply, KmsError } from '../wire/errors.ts'
 import { OPERATION_INPUTS } from '../wire/model/model.ts'
+import { cut } from '../wire/text.ts'
 import { compileValidator, type Validator } from '../wire/validate.ts'
 import { kmsErrorOf } from './failures.ts'
+import { isRecorded } from './recorded.ts'
 import type { AnyOperation, Call, Operation, Services } from './types.ts'
 
 /** What the wire knows of a request when its signature has been verified. */
@@ -51,13 +54,14 @@ export class Runner {
     }
   }
 
+  /** Never rejects. */
   async answer(request: Authenticated): Promise<Reply> {
     const call = this.#callOf(request)
     try {
       const served = this.#served.get(request.operation)
       if (served === undefined) throw notServed(request.operation)
       const input = served.validate(parseBody(request.body))
-      const output = await this.#twice(served.operation, call, input)
+      const output = await this.#run(served.operation, call, input)
       if (served.operation.recordedBy === 'runner' || call.outcomePending) await this.#record(call, 'allowed', '')
       return reply(request.requestId, 200, bodyOf(served.operation, output))
     } catch (error) {
@@ -88,36 +92,38 @@ export class Runner {
       keyId: '',
       subject: '',
       outcomePending: false,
+      aliases: undefined,
     }
   }
 
-  /** A stale row says that what was authorized is not what is: everything is decided again, once. */
-  async #twice(operation: Operation<unknown, unknown>, call: Call, input: unknown): Promise<unknown> {
+  /**
+   * A stale row says that what was authorized is not what is: everything is decided again, once. So it is when a policy asks for what was not in
+   * memory.
+   */
+  async #run(operation: Operation<unknown, unknown>, call: Call, input: unknown): Promise<unknown> {
     try {
       return await operation.run(call, input)
     } catch (error) {
+      if (error instanceof AliasesWanted) {
+        await error.load(call)
+        return this.#run(operation, call, input)
+      }
       if (!(error instanceof BoundaryError) || error.code !== 'StaleKey') throw error
       const { replica } = this.#services
-      const stale = call.keyId === '' ? undefined : replica.peek('key', call.keyId)
-      if (stale) replica.refresh(stale, error.row)
+      for (const id of [error.row?.id, call.keyId]) {
+        const stale = id === undefined || id === '' ? undefined : replica.peek('key', id)
+        if (stale) replica.refresh(stale, error.row)
+      }
       return operation.run(call, input)
     }
   }
 
   async #refuse(call: Call, cause: unknown): Promise<Reply> {
-    let error: KmsError
-    let recorded = false
-    if (cause instanceof KmsError) error = cause
-    else if (cause instanceof BoundaryError) {
-      error = kmsErrorOf(cause, call)
-      // What the boundary refused in a use or a transition, it has recorded.
-      recorded = !call.outcomePending && cause.code !== 'Unavailable' && cause.code !== 'Locked'
-    } else error = new KmsError('KMSInternalException', undefined, { cause })
+    let error = inOurWords(cause, call)
     if (error.code === 'KMSInternalException' && error.cause !== undefined) this.#onDefect(error.cause, call.requestId)
-    const outcome = error.code === 'AccessDeniedException' ? 'denied' : 'failed'
-    if (!recorded) {
+    if (!isRecorded(cause) || call.outcomePending) {
       try {
-        await this.#record(call, outcome, error.code)
+        await this.#record(call, error.code === 'AccessDeniedException' ? 'denied' : 'failed', error.code)
       } catch {
         // Without a record there is no answer but that nothing can be answered.
         error = new KmsError('KMSInternalException')
@@ -127,10 +133,16 @@ export class Runner {
     return reply(call.requestId, status, body)
   }
 
-  #record(call: Call, outcome: 'allowed' | 'denied' | 'failed', error: string): Promise<void> {
+  #record(call: Call, outcome: Outcome, error: string): Promise<void> {
     const asserted = call.subject === '' ? call.asserted : { ...call.asserted, subject: cut(call.subject, 512) }
     return this.#services.boundary.record({ outcome, error, keyId: call.keyId, asserted, count: 0 })
   }
+}
+
+function inOurWords(cause: unknown, call: Call): KmsError {
+  if (cause instanceof KmsError) return cause
+  if (cause instanceof BoundaryError) return kmsErrorOf(cause, call)
+  return new KmsError('KMSInternalException', undefined, { cause })
 }
 
 /** An operation of the API that is not built is not unknown (never 404 or 500). */
@@ -147,13 +159,4 @@ function bodyOf(operation: Operation<unknown, unknown>, output: unknown): string
 
 export function reply(requestId: string, status: number, body: string): Reply {
   return { status, headers: { 'content-type': CONTENT_TYPE, 'x-amzn-requestid': requestId }, body }
-}
-
-/** At most `bytes` of UTF-8, without half a character at the end. */
-function cut(text: string, bytes: number): string {
-  if (text.length * 3 <= bytes || Buffer.byteLength(text) <= bytes) return text
-  return Buffer.from(text)
-    .subarray(0, bytes)
-    .toString()
-    .replace(/\ufffd+$/, '')
 }

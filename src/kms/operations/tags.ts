@@ -1,5 +1,6 @@
 /** TagResource, UntagResource, ListResourceTags (aws-kms.md §3.9). */
-import { authorizeKey, findKey } from '../keys/find.ts'
+import { authorizeKey } from '../keys/allow.ts'
+import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { changeAttributes } from './keys.ts'
 import { pageOf, readMarker } from './markers.ts'

@@ -6,7 +6,7 @@
  * once after a stale row, and sees to it that each request ends in exactly one record before it is answered.
  */
 import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../../boundary/client/api.ts'
-import type { Asserted, KeyHeader } from '../../boundary/words.ts'
+import type { Asserted } from '../../boundary/words.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Principals } from '../access/principals.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
@@ -49,14 +49,15 @@ export interface Call {
   subject: string
   /** True once something was done whose outcome the boundary's own record does not tell, for example a call to an owner's proxy. */
   outcomePending: boolean
+  /** Aliases of keys, by row id, as far as policies have asked for them. The runner's. */
+  aliases: ReadonlyMap<string, readonly string[]> | undefined
 }
 
 /** A key as operations see it: the row, what it says, and what goes with it. Made by `keys/find.ts`. */
-export interface FoundKey extends KeyFacts {
+export interface FoundKey extends Pick<KeyFacts, 'header' | 'tags'> {
   /** `<region>/<key-id>`. */
   readonly rowId: string
   readonly row: KeyRow
-  readonly header: KeyHeader
   /** The bare key id: a UUID. */
   readonly keyId: string
   readonly arn: string

@@ -1,5 +1,5 @@
 /** ConnectCustomKeyStore and DisconnectCustomKeyStore. Connecting goes on after the answer; DescribeCustomKeyStores tells how it went. aws-kms.md §3.11. */
-import { authorizeAny } from '../../keys/find.ts'
+import { authorizeAny } from '../../keys/allow.ts'
 import type { Operation } from '../types.ts'
 import { rowIdOf } from './shared.ts'
 

@@ -1,6 +1,6 @@
 /** CreateCustomKeyStore: of type EXTERNAL_KEY_STORE, after its proxy has answered that it is well. aws-kms.md §3.11. */
 import { randomBytes } from 'node:crypto'
-import { authorizeAny } from '../../keys/find.ts'
+import { authorizeAny } from '../../keys/allow.ts'
 import { KmsError } from '../../wire/errors.ts'
 import type { Operation } from '../types.ts'
 import { checkParameters, credentialOf, type ProxyInput, scopeOf } from './shared.ts'

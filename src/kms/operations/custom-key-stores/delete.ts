@@ -1,5 +1,5 @@
 /** DeleteCustomKeyStore: of a store that is disconnected and holds no key; nothing happens at the owner's side. aws-kms.md §3.11. */
-import { authorizeAny } from '../../keys/find.ts'
+import { authorizeAny } from '../../keys/allow.ts'
 import type { Operation } from '../types.ts'
 import { rowIdOf } from './shared.ts'
 

@@ -1,5 +1,5 @@
 /** DescribeCustomKeyStores: all of the account in this Region in pages, or one by id or name. aws-kms.md §3.11, §10. */
-import { authorizeAny } from '../../keys/find.ts'
+import { authorizeAny } from '../../keys/allow.ts'
 import type { KeyStore } from '../../stores/rows.ts'
 import { KmsError } from '../../wire/errors.ts'
 import { seconds } from '../common.ts'

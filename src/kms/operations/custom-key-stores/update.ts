@@ -1,5 +1,5 @@
 /** UpdateCustomKeyStore: a name, or what concerns the proxy, which must then answer that it is well. aws-kms.md §3.11. */
-import { authorizeAny } from '../../keys/find.ts'
+import { authorizeAny } from '../../keys/allow.ts'
 import { KmsError } from '../../wire/errors.ts'
 import type { Operation } from '../types.ts'
 import { checkParameters, credentialOf, type ProxyInput, rowIdOf } from './shared.ts'

@@ -1,0 +1,103 @@
+/** Whether the caller may: the operation's permissions (one table) asked on the key, the alias or `*`, with what is known of the request. */
+import { authorize, denialMessage } from '../access/authorize.ts'
+import { FactsContext } from '../access/context.ts'
+import { type AccessTarget, accessOf } from '../access/permissions.ts'
+import type { AccessQuestion, KeyFacts, RequestFacts } from '../access/types.ts'
+import type { Call, FoundKey } from '../operations/types.ts'
+import { KmsError } from '../wire/errors.ts'
+import { aliasNameOf } from './identifiers.ts'
+
+/** More aliases than a key may have. */
+const MAX_ALIASES = 1000
+
+/**
+ * A policy asks for the aliases of a key (`kms:ResourceAliases`), which are not in memory. The runner calls `load` and runs the operation again; no
+ * operation does anything before it has authorized.
+ */
+export class AliasesWanted extends Error {
+  readonly #rowId: string
+
+  constructor(rowId: string) {
+    super('the aliases of a key are wanted')
+    this.#rowId = rowId
+  }
+
+  async load(call: Call): Promise<void> {
+    const rows = await call.services.replica.listLinked('alias', this.#rowId, { after: '', limit: MAX_ALIASES })
+    const names = rows.map(row => aliasNameOf(row.id))
+    call.aliases = new Map([...(call.aliases ?? []), [this.#rowId, names]])
+  }
+}
+
+class Facts implements KeyFacts {
+  readonly header: FoundKey['header']
+  readonly tags: FoundKey['tags']
+  readonly #call: Call
+  readonly #rowId: string
+
+  constructor(call: Call, key: FoundKey) {
+    this.header = key.header
+    this.tags = key.tags
+    this.#call = call
+    this.#rowId = key.rowId
+  }
+
+  aliases(): readonly string[] {
+    const names = this.#call.aliases?.get(this.#rowId)
+    if (names === undefined) throw new AliasesWanted(this.#rowId)
+    return names
+  }
+}
+
+/** Throws AccessDeniedException unless the caller has the operation's permission on the key. `extra`: what only the operation knows. */
+export function authorizeKey(
+  call: Call,
+  key: FoundKey,
+  extra: Partial<RequestFacts> = {},
+  on: AccessTarget & ('key' | 'source-key' | 'destination-key' | 'new-key') = 'key',
+): void {
+  const { permissions, crossAccount } = accessOf(call.operation)
+  const facts = { ...call.facts, key: new Facts(call, key), requestAlias: key.requestAlias, ...extra }
+  for (const { permission, on: target } of permissions) {
+    if (target === on) allow(call, permission, key.arn, key.account, crossAccount, key.policy, facts)
+  }
+}
+
+/** The same for what has no key: `*`, or an alias. */
+export function authorizeAny(
+  call: Call,
+  extra: Partial<RequestFacts> = {},
+  resource = '*',
+  account = call.caller.account,
+): void {
+  const { permissions, crossAccount } = accessOf(call.operation)
+  const target: AccessTarget = resource === '*' ? 'any' : 'alias'
+  const tagged = extra.requestTags !== undefined && extra.requestTags.size > 0
+  for (const { permission, on, when } of permissions) {
+    if (on !== target || (when === 'tags' && !tagged)) continue
+    allow(call, permission, resource, account, crossAccount, undefined, { ...call.facts, ...extra })
+  }
+}
+
+function allow(
+  call: Call,
+  permission: string,
+  resource: string,
+  resourceAccount: string,
+  crossAccount: boolean,
+  keyPolicy: AccessQuestion['keyPolicy'],
+  facts: RequestFacts,
+): void {
+  const question: AccessQuestion = {
+    caller: call.caller,
+    permission,
+    resource,
+    resourceAccount,
+    crossAccount,
+    keyPolicy,
+    context: new FactsContext(facts),
+    grants: undefined,
+  }
+  const verdict = authorize(question)
+  if (verdict !== 'allowed') throw new KmsError('AccessDeniedException', denialMessage(verdict, question))
+}
