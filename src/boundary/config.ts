@@ -27,7 +27,7 @@ export type RootConfig =
     }
 
 export interface BoundaryLimits {
-  /** Sealed keys held open, newest use first. Default 20,000. */
+  /** Sealed keys held open at once, about 1.5 KiB of memory each. Default 100,000. */
   readonly openKeys?: number
   /** Below this many bytes of free space uses are refused. Default 64 MiB. */
   readonly floorBytes?: number

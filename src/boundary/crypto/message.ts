@@ -75,12 +75,14 @@ export class MessageKey {
     this.keyId = input.keyId
     this.materialId = input.materialId
     this.#material = input.material
-    this.prefix = Buffer.concat([
-      Buffer.from([MESSAGE_VERSION]),
-      keyIdBytes(input.keyId),
-      materialIdBytes(input.materialId),
-    ])
-    this.#bound = boundData(MESSAGE_VERSION, input, 'message')
+    const parts = [Buffer.from([MESSAGE_VERSION]), keyIdBytes(input.keyId), materialIdBytes(input.materialId)]
+    const bound = boundData(MESSAGE_VERSION, input, 'message')
+    // In memory of its own: a small Buffer would hold on to the whole slab of Node's pool that it was cut from, for each of many keys.
+    const own = Buffer.allocUnsafeSlow(NONCE_AT + bound.length)
+    own.set(Buffer.concat(parts))
+    own.set(bound, NONCE_AT)
+    this.prefix = own.subarray(0, NONCE_AT)
+    this.#bound = own.subarray(NONCE_AT)
   }
 
   /** SHA-256 of the additional data: 32 bytes. */

@@ -31,6 +31,13 @@ const FORM = 1
 
 const nameOf = (kind: RowKind, id: string): string => `${kind} ${id}`
 
+/** A copy that holds on to nothing else: `Buffer.from` would cut it from a slab of Node's pool and keep all of that. */
+function ownBytes(bytes: Buffer): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(own)
+  return own
+}
+
 export type OnWriteSet = (number: number, rows: Buffer) => void
 
 export class Book {
@@ -177,7 +184,7 @@ export class Book {
     const name = nameOf(row.kind, row.id)
     if (PINNED.has(row.kind)) {
       if (row.body === null) this.#pinned.delete(name)
-      else this.#pinned.set(name, Buffer.from(row.body))
+      else this.#pinned.set(name, ownBytes(row.body))
     }
     if (row.kind === 'key') {
       const due = row.body === null ? 0 : dueAt(readKeyHeader(row.body))
@@ -215,7 +222,7 @@ export class Book {
     const index = RowsIndex.read(reader)
     if (index === undefined) return false
     const pinned = new Map<string, Buffer>()
-    for (let left = reader.u32(); left > 0; left--) pinned.set(reader.string(), Buffer.from(reader.short()))
+    for (let left = reader.u32(); left > 0; left--) pinned.set(reader.string(), ownBytes(reader.short()))
     const due = new Map<string, number>()
     for (let left = reader.u32(); left > 0; left--) due.set(reader.string(), reader.u64())
     reader.end()

@@ -6,52 +6,88 @@ import type { KeyObject } from 'node:crypto'
 import type { KeyRef } from '../../client/protocol/shapes.ts'
 import { MessageKey } from '../../crypto/message.ts'
 import { rowDigest } from '../../crypto/rows.ts'
-import { openKey } from '../../crypto/sealed.ts'
+import { type OpenedKey, openKey } from '../../crypto/sealed.ts'
 import type { Keyring } from '../../root/keyring.ts'
-import { BoundaryError, type KeyHeader, type MaterialInfo } from '../../words.ts'
+import { BoundaryError, type KeySpec, type KeyState } from '../../words.ts'
 import type { Book } from '../book.ts'
 import { expiresAt } from './due.ts'
 
-export const DEFAULT_OPEN_KEYS = 20_000
+/** About 1.5 KiB each. */
+export const DEFAULT_OPEN_KEYS = 100_000
 
 /** The key's id as messages name it: the row id without its Region. */
 export const bareKeyId = (id: string): string => id.slice(id.indexOf('/') + 1)
 
+/** One material of an open key: `key` where it is sealed, `object` where it is in the token. */
+interface OpenMaterial {
+  readonly id: string
+  readonly key: KeyObject | undefined
+  readonly object: string
+  message: MessageKey | undefined
+}
+
+/** What uses need of a key, and nothing else: there can be a hundred thousand of these. */
 export class OpenKey {
   readonly id: string
   readonly revision: number
-  readonly digest: Buffer
-  readonly header: KeyHeader
-  /** Materials inside the sealed key, by id. */
-  readonly materials: ReadonlyMap<string, KeyObject>
-  readonly current: MaterialInfo | undefined
+  /** Latin-1: a small Buffer would hold on to the whole slab of Node's pool that it was cut from. */
+  readonly #digest: string
+  readonly account: string
+  readonly state: KeyState
+  readonly spec: KeySpec
+  readonly mayEncrypt: boolean
+  readonly mayDecrypt: boolean
+  /** The current material's place in the list, or -1. */
+  readonly #current: number
+  readonly #materials: readonly OpenMaterial[]
   /** Lifecycle time from which uses are refused because material has expired; 0 for never. */
   readonly expiresAt: number
   /** Used since the last round of eviction. */
   used = true
-  readonly #messageKeys = new Map<string, MessageKey>()
 
-  constructor(ref: KeyRef, header: KeyHeader, materials: ReadonlyMap<string, KeyObject>) {
+  constructor(ref: Pick<KeyRef, 'id' | 'revision' | 'digest'>, { header, materials }: OpenedKey) {
     this.id = ref.id
     this.revision = ref.revision
-    // The bytes of a reference lie in a chunk of the socket: what is kept is copied.
-    this.digest = Buffer.from(ref.digest)
-    this.header = header
-    this.materials = materials
-    this.current = header.materials.find(material => material.state === 'CURRENT')
+    this.#digest = ref.digest.toString('latin1')
+    this.account = header.account
+    this.state = header.state
+    this.spec = header.spec
+    this.mayEncrypt = header.mayEncrypt
+    this.mayDecrypt = header.mayDecrypt
+    this.#current = header.materials.findIndex(material => material.state === 'CURRENT')
+    this.#materials = header.materials.map(({ id, description }) => ({
+      id,
+      key: materials.get(id),
+      object: header.backing === 'TOKEN' ? description : '',
+      message: undefined,
+    }))
     this.expiresAt = expiresAt(header)
   }
 
-  /** The material prepared for messages, or undefined where the key has no such material. */
-  messageKey(materialId: string): MessageKey | undefined {
-    let prepared = this.#messageKeys.get(materialId)
-    if (prepared !== undefined) return prepared
-    const material = this.materials.get(materialId)
-    if (material === undefined) return undefined
-    const { account } = this.header
-    prepared = new MessageKey({ account, keyId: bareKeyId(this.id), materialId, material })
-    this.#messageKeys.set(materialId, prepared)
-    return prepared
+  /** Whether a reference is to exactly this. */
+  is(ref: Pick<KeyRef, 'revision' | 'digest'>): boolean {
+    return this.revision === ref.revision && this.#digest === ref.digest.toString('latin1')
+  }
+
+  get current(): OpenMaterial | undefined {
+    return this.#materials[this.#current]
+  }
+
+  material(id: string): OpenMaterial | undefined {
+    const current = this.current
+    return current?.id === id ? current : this.#materials.find(material => material.id === id)
+  }
+
+  /** A material prepared for messages, or undefined where the key does not have it in the clear. */
+  messageKey(material: OpenMaterial | undefined): MessageKey | undefined {
+    if (material?.key === undefined) return undefined
+    material.message ??= new MessageKey({
+      account: this.account,
+      keyId: bareKeyId(this.id),
+      materialId: material.id,
+      material: material.key,
+    })
+    return material.message
   }
 }
 
@@ -83,7 +119,7 @@ export class OpenKeys {
   open(ref: KeyRef): OpenKey {
     const open = this.#keys.get(ref.id)
     if (open !== undefined) {
-      if (open.revision !== ref.revision || !open.digest.equals(ref.digest)) throw new Stale(ref.id)
+      if (!open.is(ref)) throw new Stale(ref.id)
       open.used = true
       return open
     }
@@ -94,8 +130,7 @@ export class OpenKeys {
     if (ref.row.body === null || !rowDigest(ref.row).equals(current.digest)) {
       throw new BoundaryError('InvalidRequest', 'the sealed key sent along is not the one named')
     }
-    const { header, materials } = openKey(this.#keyring, Buffer.from(ref.row.body))
-    const opened = new OpenKey(ref, header, materials)
+    const opened = new OpenKey(ref, openKey(this.#keyring, ref.row.body))
     this.#evict()
     this.#keys.set(ref.id, opened)
     return opened

@@ -8,7 +8,7 @@ import { decryptExternal, encryptExternal, readExternalMetadata } from '../../cr
 import { secretBytes } from '../../crypto/random.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
 import type { RecordFields } from '../../record.ts'
-import { BoundaryError, type KeyHeader } from '../../words.ts'
+import { BoundaryError } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 import { BLOCK, counterId, encodeCounter } from '../keys/counters.ts'
 import { type OpenKey, Stale } from '../keys/open-keys.ts'
@@ -130,7 +130,7 @@ export async function rotateExternalKey(
 
 function forOwner(core: Core, key: OpenKey): void {
   mayUse(core, key)
-  if (key.header.spec !== 'EXTERNAL_AES_256') throw new BoundaryError('InvalidKeyUsage')
+  if (key.spec !== 'EXTERNAL_AES_256') throw new BoundaryError('InvalidKeyUsage')
 }
 
 /** After waiting for a token or a block: what was revoked meanwhile is not handed out, although the use began before. */
@@ -157,17 +157,17 @@ export async function externalEncrypt(
   try {
     const key = core.open.open(input.key)
     forOwner(core, key)
-    if (!key.header.mayEncrypt) throw new BoundaryError('InvalidKeyUsage')
+    if (!key.mayEncrypt) throw new BoundaryError('InvalidKeyUsage')
     const version = key.current
     if (version === undefined) throw new BoundaryError('Internal')
     const number = Number.parseInt(version.id, 16)
     fields = { ...fields, keyRevision: key.revision, materialId: version.id }
     const counted = core.counters.take(counterId(key.id, number))
     if (!(counted === true || (await counted))) throw new BoundaryError('LimitExceeded', 'rotate this key')
-    const material = key.materials.get(version.id)
+    const material = version.key
     result =
       material === undefined
-        ? await tokenEncrypt(core, version.description, number, input)
+        ? await tokenEncrypt(core, version.object, number, input)
         : encryptExternal(material, number, input.plaintext, input.aad, input.integrity)
     if (counted !== true || material === undefined) stillAllowed(core, key)
   } catch (error) {
@@ -178,9 +178,9 @@ export async function externalEncrypt(
 }
 
 /** The version that a ciphertext names; without metadata the first, which is all that there is before a rotation. */
-function versionOf(header: KeyHeader, metadata: Buffer) {
+function versionOf(key: OpenKey, metadata: Buffer) {
   const id = versionId(readExternalMetadata(metadata) ?? 1)
-  const version = header.materials.find(each => each.id === id)
+  const version = key.material(id)
   if (version === undefined) throw new BoundaryError('InvalidCiphertext')
   return version
 }
@@ -196,14 +196,14 @@ export async function externalDecrypt(core: Core, input: InputOf<'externalDecryp
   try {
     const key = core.open.open(input.key)
     forOwner(core, key)
-    if (!key.header.mayDecrypt) throw new BoundaryError('InvalidKeyUsage')
+    if (!key.mayDecrypt) throw new BoundaryError('InvalidKeyUsage')
     fields = { ...fields, keyRevision: key.revision }
-    const version = versionOf(key.header, input.ciphertext.metadata)
+    const version = versionOf(key, input.ciphertext.metadata)
     fields = { ...fields, materialId: version.id }
-    const material = key.materials.get(version.id)
+    const material = version.key
     plaintext =
       material === undefined
-        ? await tokenDecrypt(core, version.description, input)
+        ? await tokenDecrypt(core, version.object, input)
         : decryptExternal(material, input.ciphertext, input.aad)
     if (material === undefined) stillAllowed(core, key)
   } catch (error) {

@@ -15,34 +15,32 @@ type UseInput = Pick<InputOf<'encrypt'>, 'key' | 'asserted'>
 
 /** Throws what the key's state, dates and the kill switches say against any use of it. */
 export function mayUse(core: Core, key: OpenKey): void {
-  const { header } = key
-  const refusal = USE_STATES[header.state]
+  const refusal = USE_STATES[key.state]
   if (refusal !== undefined) throw new BoundaryError(refusal)
-  if (core.switches.stops(header.account)) throw new BoundaryError('KeyRevoked')
+  if (core.switches.stops(key.account)) throw new BoundaryError('KeyRevoked')
   if (key.expiresAt !== 0 && key.expiresAt <= core.clocks.lifecycle()) throw new BoundaryError('KeyPendingImport')
 }
 
 function forMessages(core: Core, key: OpenKey): void {
   mayUse(core, key)
-  if (key.header.spec !== 'SYMMETRIC_DEFAULT' || key.header.usage !== 'ENCRYPT_DECRYPT') {
+  if (key.spec !== 'SYMMETRIC_DEFAULT') {
     throw new BoundaryError('InvalidKeyUsage')
   }
 }
 
 /** Encrypts under the current material. */
 function seal(key: OpenKey, plaintext: Buffer, context: Buffer): EncryptResult {
-  if (!key.header.mayEncrypt) throw new BoundaryError('InvalidKeyUsage')
-  const materialId = key.current?.id ?? ''
-  const messageKey = key.messageKey(materialId)
+  if (!key.mayEncrypt) throw new BoundaryError('InvalidKeyUsage')
+  const messageKey = key.messageKey(key.current)
   if (messageKey === undefined) throw new BoundaryError('KeyPendingImport')
-  return { ciphertext: encryptMessage(messageKey, plaintext, context), materialId }
+  return { ciphertext: encryptMessage(messageKey, plaintext, context), materialId: messageKey.materialId }
 }
 
 /** The material that a message names, which must be of this key. */
 function materialOf(key: OpenKey, message: Buffer): MessageKey {
-  if (!key.header.mayDecrypt) throw new BoundaryError('InvalidKeyUsage')
+  if (!key.mayDecrypt) throw new BoundaryError('InvalidKeyUsage')
   const head = parseMessageHeader(message)
-  const messageKey = head.keyId === bareKeyId(key.id) ? key.messageKey(head.materialId) : undefined
+  const messageKey = head.keyId === bareKeyId(key.id) ? key.messageKey(key.material(head.materialId)) : undefined
   if (messageKey === undefined) throw new BoundaryError('InvalidCiphertext')
   return messageKey
 }
