@@ -6,6 +6,8 @@ import pkg from '../../package.json' with { type: 'json' }
 const COMMANDS: Readonly<Record<string, (program: Command) => Promise<void>>> = {
   kms: async program => (await import('./kms.ts')).registerKms(program),
   ekm: async program => (await import('./ekm.ts')).registerEkm(program),
+  unlock: async program => (await import('./unlock.ts')).registerUnlock(program),
+  dev: async program => (await import('./dev.ts')).registerDev(program),
   'check-config': async program => (await import('./check-config.ts')).registerCheckConfig(program),
 }
 

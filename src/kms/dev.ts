@@ -4,21 +4,21 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { extname, join, resolve } from 'node:path'
 import { connectControl } from '../boundary/client/control.ts'
 import { type Service, startService } from '../boundary/supervisor/supervisor.ts'
 import { boundarySettings, serviceFolders } from '../config/boundary.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
-import { makeAdministrator } from './admin/index.ts'
+import { type GivenCredential, makeAdministrator, type NewCredential } from './admin/index.ts'
 
 export interface DevOptions {
   /** 0 takes a free port. */
   readonly port: number
   readonly account: string
   readonly regions: readonly string[]
-  /** A temporary folder, removed at the end, unless given. */
+  /** Kept after the end; undefined: a temporary folder, which is removed. */
   readonly data: string | undefined
-  readonly credential: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined
+  readonly credential: GivenCredential | undefined
 }
 
 /** What is printed when the service is ready: one line of JSON. */
@@ -28,6 +28,9 @@ export interface DevLine {
   readonly regions: readonly string[]
   readonly accessKeyId: string
   readonly secretAccessKey: string
+  /** URL of the operator's listener. */
+  readonly operations: string
+  readonly data: string
   readonly pid: number
 }
 
@@ -59,43 +62,67 @@ export function defaultConfig(input: {
 
 /** Starts front end and boundary of a service. */
 export function startKmsService(config: KmsConfig, dev: boolean): Service {
-  const folders = serviceFolders(config.data)
   return startService({
     boundary: boundarySettings('kms', config, dev),
-    frontEnd: { entry: join(import.meta.dirname, 'main.ts'), config, folders: [folders.frontEnd] },
+    frontEnd: {
+      entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
+      config,
+      folders: [serviceFolders(config.data).frontEnd],
+    },
   })
 }
 
-export async function startKmsDev(options: DevOptions): Promise<DevService> {
-  const data = options.data ?? mkdtempSync(join(tmpdir(), 'holdfast-kms-'))
-  const { port, account, regions } = options
-  const service = startKmsService(defaultConfig({ data, port, account, regions }), true)
+/** `onStart` gets the service before it is ready, so that a signal in between stops it. */
+export async function startKmsDev(
+  options: DevOptions,
+  onStart: (service: Service) => void = () => {},
+): Promise<DevService> {
+  const { port, account, regions, credential } = options
+  const data = options.data === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kms-')) : resolve(options.data)
+  const remove = (): void => {
+    if (options.data === undefined) rmSync(data, { recursive: true, force: true })
+  }
+  let service: Service
+  try {
+    service = startKmsService(defaultConfig({ data, port, account, regions }), true)
+  } catch (error) {
+    remove()
+    throw error
+  }
+  onStart(service)
   const stop = async (): Promise<void> => {
     await service.stop()
-    if (options.data === undefined) rmSync(data, { recursive: true, force: true })
+    remove()
   }
   try {
     const ready = await service.ready
-    const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
-    const { credential } = options
-    const given = credential && {
-      accessKeyId: credential.accessKeyId,
-      secretAccessKey: Buffer.from(credential.secretAccessKey),
-    }
-    const made = await makeAdministrator(control, { account, user: 'developer', given }).finally(() => control.close())
-    const { accessKeyId } = made
-    const secretAccessKey = made.secretAccessKey.reveal(bytes => bytes.toString('latin1'))
-    const line = {
-      endpoint: String(ready['endpoint']),
+    const made = await administrator(data, account, credential)
+    const line: DevLine = {
+      endpoint: String(ready.endpoint),
       accountId: account,
       regions,
-      accessKeyId,
-      secretAccessKey,
+      accessKeyId: made.accessKeyId,
+      secretAccessKey: made.secretAccessKey.reveal(bytes => bytes.toString('latin1')),
+      operations: String(ready.operations),
+      data,
       pid: process.pid,
     }
     return { line, service, data, stop }
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+async function administrator(
+  data: string,
+  account: string,
+  given: GivenCredential | undefined,
+): Promise<NewCredential> {
+  const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
+  try {
+    return await makeAdministrator(control, { account, user: 'developer', given })
+  } finally {
+    control.close()
   }
 }

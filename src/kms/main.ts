@@ -1,26 +1,38 @@
 /** The provider's front end as a process: its configuration is the supervisor's first message, `ready` its answer, SIGTERM its end. */
+import { EXIT_CODES } from '../boundary/config.ts'
+import { placeOf, stderrLog } from '../boundary/service/log.ts'
 import type { FrontEndMessage } from '../boundary/supervisor/supervisor.ts'
 import type { KmsConfig } from '../config/kms.ts'
 import { startKms } from './service.ts'
 
-const tell = (message: FrontEndMessage): void => {
-  process.send?.(message)
+const tell = (message: FrontEndMessage, then: () => void = () => {}): void => {
+  if (process.send === undefined) then()
+  else process.send(message, () => then())
 }
 
 process.once('message', async (config: KmsConfig) => {
   try {
     const service = await startKms(config)
-    const stop = async (): Promise<void> => {
-      await service.close()
-      process.exit(0)
+    let stopping = false
+    const stop = (): void => {
+      if (stopping) return
+      stopping = true
+      service.close().then(
+        () => process.exit(EXIT_CODES.stopped),
+        error => {
+          stderrLog('kms')('error', 'stopping failed', placeOf(error))
+          process.exit(EXIT_CODES.internal)
+        },
+      )
     }
-    process.once('SIGTERM', stop)
-    process.once('disconnect', stop)
-    // Ctrl-C reaches the whole process group; the supervisor decides the order of stopping.
-    process.on('SIGINT', () => {})
-    tell({ type: 'ready', line: { endpoint: service.url, regions: config.regions, pid: process.pid } })
+    process.on('SIGTERM', stop)
+    process.on('disconnect', stop)
+    tell({ type: 'ready', line: { endpoint: service.url, operations: service.operationsUrl, regions: config.regions } })
   } catch (error) {
-    tell({ type: 'failed', reason: error instanceof Error ? error.message : String(error) })
-    process.exit(1)
+    // A port that is taken, a certificate or a store that cannot be read: starting anew would not mend it.
+    const reason = error instanceof Error ? error.message : String(error)
+    tell({ type: 'failed', reason }, () => process.exit(EXIT_CODES.refused))
   }
 })
+// Ctrl-C reaches the whole process group; the supervisor decides the order of stopping.
+process.on('SIGINT', () => {})

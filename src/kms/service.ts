@@ -1,124 +1,199 @@
-/** The provider's front end, put together: boundary, replica, access, stores, listener. */
+/**
+ * The provider's front end, put together: boundary, replica, access, stores, the API's listener and the operator's. It holds no key and no root;
+ * without its boundary it answers 5xx at once and goes on when that is back.
+ */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { connectUse } from '../boundary/client/use.ts'
-import { stderrLog } from '../boundary/service/log.ts'
+import { connectUse, type UseConnection } from '../boundary/client/use.ts'
+import { decodeOffset } from '../boundary/service/clock.ts'
+import { type Log, placeOf } from '../boundary/service/log.ts'
+import type { WriteSet } from '../boundary/words.ts'
 import { serviceFolders } from '../config/boundary.ts'
 import type { KmsConfig } from '../config/kms.ts'
 import { startListener } from '../http/listener.ts'
 import { Strangers } from '../http/strangers.ts'
+import type { Listener, ListenerTls } from '../http/types.ts'
 import { openReplica, type Replica } from '../store/replica.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
+import type { Store } from '../store/types.ts'
 import { Principals } from './access/principals.ts'
+import { operationsHandler, Requests } from './health.ts'
+import { operatorLog } from './log.ts'
+import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
-import type { Services } from './operations/types.ts'
+import type { Clocks, Services } from './operations/types.ts'
 import { openKeyStores } from './stores/manage.ts'
 import { listenerError, makeHandler } from './wire/handler.ts'
 
 export interface KmsService {
   readonly url: string
+  /** Of the operator's listener. */
+  readonly operationsUrl: string
   /** Finishes what is in flight, within the deadline. */
   close(): Promise<void>
 }
 
 const CLOSE_DEADLINE_MS = 10_000
+/** The provider's services that have keys of their own, `alias/aws/<name>`. */
+const PROVIDER_SERVICES = ['objects'] as const
 
-/** Resolves when requests are answered; waits for the boundary as long as it takes. */
+/** Resolves when requests are answered; with a boundary that is locked or away they are answered 5xx. */
 export async function startKms(config: KmsConfig): Promise<KmsService> {
-  const log = stderrLog('kms')
+  const log = operatorLog(config.logging.level)
   const folders = serviceFolders(config.data)
   mkdirSync(folders.frontEnd, { recursive: true, mode: 0o700 })
   const store = await openSqliteStore({ file: join(folders.frontEnd, 'store.db') })
-  let lifecycleOffset = 0
-  const ready = Promise.withResolvers<Replica>()
+  try {
+    const link = await connect(config, store, join(folders.boundary, 'use.sock'), log)
+    return await serve(config, store, link, log)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+interface Link {
+  readonly boundary: UseConnection
+  readonly replica: Replica
+  readonly clocks: Clocks
+}
+
+/** Connects to the boundary, and stays connected. Resolves when it was heard of for the first time. */
+async function connect(config: KmsConfig, store: Store, socket: string, log: Log): Promise<Link> {
+  const opened = Promise.withResolvers<Replica>()
+  const heard = Promise.withResolvers<void>()
+  /** By how much lifecycle time is ahead; other than 0 only in a service made with --dev. */
+  let offset = 0
   const boundary = connectUse({
-    socket: join(folders.boundary, 'use.sock'),
-    onWriteSet: async set => (await ready.promise).onWriteSet(set),
+    socket,
+    onWriteSet: async set => {
+      offset = movedClock(set) ?? offset
+      await (await opened.promise).onWriteSet(set)
+    },
     onState: async state => {
-      const replica = await ready.promise
+      const replica = await opened.promise
       if (state.kind === 'disconnected') {
         replica.suspend()
         log('warn', 'the boundary does not answer', { reason: state.reason })
-        return
-      }
-      if (state.hello.locked) {
+      } else if (state.hello.locked) {
         log('warn', 'the boundary is locked: run holdfast unlock')
-        return
+      } else {
+        await replica.catchUp()
+        const row = await replica.get('clock', 'offset')
+        offset = row?.body == null ? 0 : decodeOffset(row.body)
+        log('info', 'the boundary answers')
       }
-      await replica.catchUp()
-      lifecycleOffset = (await boundary.status()).lifecycleNow - Date.now()
+      heard.resolve()
     },
   })
-  const replica = await openReplica({ store, boundary })
-  ready.resolve(replica)
+  const { bytes, secrets } = config.cache
+  const replica = await openReplica({ store, boundary, limits: { bytes, secrets } })
+  opened.resolve(replica)
+  await heard.promise
+  return { boundary, replica, clocks: { lifecycle: () => Date.now() + offset, real: Date.now } }
+}
+
+function movedClock({ rows }: WriteSet): number | undefined {
+  for (const { kind, body } of rows) if (kind === 'clock' && body !== null) return decodeOffset(body)
+  return undefined
+}
+
+async function serve(config: KmsConfig, store: Store, link: Link, log: Log): Promise<KmsService> {
+  const { boundary, replica, clocks } = link
+  const requests = new Requests()
+  const onDefect = (error: unknown, requestId = ''): void =>
+    log('error', 'a request failed for a reason of ours', {
+      ...(requestId === '' ? {} : { requestId }),
+      ...causeOf(error),
+    })
   const principals = new Principals(replica)
+  const recording = markingErrors(boundary)
   const stores = openKeyStores({
     replica,
-    boundary,
+    boundary: recording,
     hosts: config.xks.hosts,
     onFailure: (id, failure) => log('warn', 'an external key store failed', { store: id, failure: failure.message }),
   })
   const services: Services = {
-    boundary,
+    boundary: recording,
     replica,
     principals,
     stores,
-    clocks: { lifecycle: () => Date.now() + lifecycleOffset, real: Date.now },
-    settings: { partition: 'aws', regions: config.regions, services: ['objects'] },
+    clocks,
+    settings: { partition: 'aws', regions: config.regions, services: PROVIDER_SERVICES },
   }
-  const runner = new Runner(services, OPERATIONS, (error, requestId) =>
-    log('error', 'a request failed for a reason of ours', {
-      requestId,
-      error: error instanceof Error ? error.message : typeof error,
-    }),
-  )
+  const runner = new Runner(services, OPERATIONS, {
+    onDefect,
+    onAnswer: (operation, error) => requests.answered(operation, error),
+  })
   const strangers = new Strangers(entry => boundary.record(entry), 'kms')
-  strangers.start()
-  const listener = await startListener({
+  const onStranger = (reason: string, address: string): void => {
+    requests.stranger(reason)
+    strangers.count(reason, address)
+  }
+  const { tls, host, port } = config.listen
+  const api = await startListener({
     name: 'kms',
-    host: config.listen.host,
-    port: config.listen.port,
-    ...(config.listen.tls === undefined
-      ? {}
-      : {
-          tls: {
-            profile: 'aws-api' as const,
-            certificateFile: config.listen.tls.certificateFile,
-            keyFile: config.listen.tls.keyFile,
-            ...(config.listen.tls.clients === undefined ? {} : { clients: config.listen.tls.clients }),
-          },
-        }),
+    host,
+    port,
+    ...(tls === undefined ? {} : { tls: listenerTls(tls) }),
+    limits: config.limits,
     handler: makeHandler({
       runner,
       principals,
       regions: new Set(config.regions),
-      secure: config.listen.tls !== undefined,
-      record: (operation, requestId, caller) =>
-        boundary.record({
-          outcome: 'allowed',
-          error: '',
-          keyId: '',
-          asserted: { operation, requestId, account: caller.account, principal: caller.arn },
-          count: 0,
-        }),
-      onStranger: (reason, address) => strangers.count(reason, address),
+      secure: tls !== undefined,
+      onStranger,
+      onDefect,
     }),
     errors: listenerError,
-    onUnauthenticated: (reason, address) => strangers.count(reason, address),
-    onDefect: error =>
-      log('error', 'a request failed for a reason of ours', {
-        error: error instanceof Error ? error.message : typeof error,
-      }),
+    onUnauthenticated: onStranger,
+    onDefect,
+    onReload: error =>
+      error === undefined
+        ? log('info', 'certificates were read again')
+        : log('error', 'certificates could not be read again; the old ones stay in use', placeOf(error)),
   })
+  let operations: Listener
+  try {
+    operations = await startListener({
+      name: 'operations',
+      ...config.operations,
+      ...operationsHandler({
+        boundary,
+        replica,
+        requests,
+        inFlight: () => api.inFlight,
+        connections: () => api.connections,
+      }),
+    })
+  } catch (error) {
+    await api.close({ deadlineMs: 0 })
+    throw error
+  }
+  strangers.start()
   return {
-    url: listener.url,
+    url: api.url,
+    operationsUrl: operations.url,
     close: async () => {
-      await listener.close({ deadlineMs: CLOSE_DEADLINE_MS })
+      const cut = await api.close({ deadlineMs: CLOSE_DEADLINE_MS })
+      if (cut > 0) log('warn', 'requests were cut at the deadline', { cut })
       await strangers.stop()
+      await operations.close({ deadlineMs: 0 })
       stores.close()
       boundary.close()
       await store.close()
     },
   }
+}
+
+/** What the boundary's errors say is for the operator; of what nobody foresaw only the place, since its text may hold what it was about. */
+function causeOf(error: unknown): Record<string, string> {
+  if (error instanceof Error && error.name === 'BoundaryError') return { error: error.message }
+  return placeOf(error)
+}
+
+function listenerTls({ certificateFile, keyFile, clients }: NonNullable<KmsConfig['listen']['tls']>): ListenerTls {
+  return { profile: 'aws-api', certificateFile, keyFile, ...(clients === undefined ? {} : { clients }) }
 }

@@ -25,6 +25,14 @@ export interface Authenticated {
   readonly facts: RequestFacts
 }
 
+/** Who is told of what happens; neither may throw. */
+export interface Watch {
+  /** For the operator's log: something failed that no caller can cause. */
+  onDefect(error: unknown, requestId: string): void
+  /** For the metrics. Both words come from tables; `error` is empty where it succeeded. */
+  onAnswer(operation: string, error: string): void
+}
+
 interface Served {
   readonly operation: Operation<unknown, unknown>
   readonly validate: Validator
@@ -35,17 +43,13 @@ const CONTENT_TYPE = 'application/x-amz-json-1.1'
 export class Runner {
   readonly #services: Services
   readonly #served = new Map<string, Served>()
-  readonly #onDefect: (error: unknown, requestId: string) => void
+  readonly #watch: Watch
 
   /** Throws where an operation declares no permission (promise 5) or is not in the API's model. */
-  constructor(
-    services: Services,
-    operations: readonly AnyOperation[],
-    onDefect: (error: unknown, requestId: string) => void,
-  ) {
+  constructor(services: Services, operations: readonly AnyOperation[], watch: Watch) {
     assertEveryOperationDeclared(operations.map(({ name }) => name))
     this.#services = services
-    this.#onDefect = onDefect
+    this.#watch = watch
     for (const operation of operations) {
       this.#served.set(operation.name, {
         operation: operation as Operation<unknown, unknown>,
@@ -63,9 +67,21 @@ export class Runner {
       const input = served.validate(parseBody(request.body))
       const output = await this.#run(served.operation, call, input)
       if (served.operation.recordedBy === 'runner' || call.outcomePending) await this.#record(call, 'allowed', '')
+      this.#watch.onAnswer(call.operation, '')
       return reply(request.requestId, 200, bodyOf(served.operation, output))
     } catch (error) {
       return this.#refuse(call, error)
+    }
+  }
+
+  /** The record of a request that another protocol answers (STS). False where it could not be written: then there is no answer. */
+  async recordForeign(request: Authenticated, error: string): Promise<boolean> {
+    this.#watch.onAnswer(request.operation, error)
+    try {
+      await this.#record(this.#callOf(request), error === '' ? 'allowed' : 'failed', error)
+      return true
+    } catch {
+      return false
     }
   }
 
@@ -120,7 +136,8 @@ export class Runner {
 
   async #refuse(call: Call, cause: unknown): Promise<Reply> {
     let error = inOurWords(cause, call)
-    if (error.code === 'KMSInternalException' && error.cause !== undefined) this.#onDefect(error.cause, call.requestId)
+    if (error.code === 'KMSInternalException' && error.cause !== undefined)
+      this.#watch.onDefect(error.cause, call.requestId)
     if (!isRecorded(cause) || call.outcomePending) {
       try {
         await this.#record(call, error.code === 'AccessDeniedException' ? 'denied' : 'failed', error.code)
@@ -129,6 +146,7 @@ export class Runner {
         error = new KmsError('KMSInternalException')
       }
     }
+    this.#watch.onAnswer(OPERATION_INPUTS.has(call.operation) ? call.operation : 'unknown', error.code)
     const { status, body } = errorReply(error)
     return reply(call.requestId, status, body)
   }
