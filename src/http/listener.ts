@@ -2,14 +2,15 @@
  * A listener over node:http or node:https. Everything that a stranger can send is bounded before a protocol sees it: size, number and time of
  * headers and body, connections, requests in flight. Head and body of a reply leave in one write.
  */
-import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
-import { isIP } from 'node:net'
+import { type AddressInfo, isIP, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { isLoopback } from '../config/loopback.ts'
+import { singleValues, splitTarget } from './headers.ts'
 import { peerOf } from './peer.ts'
-import { TLS_PROFILES } from './tls-profiles.ts'
+import { answerAndClose } from './refusal.ts'
+import { readContext, type TlsContext, watchContext } from './tls-context.ts'
 import {
   DEFAULT_LIMITS,
   type Headers,
@@ -18,48 +19,32 @@ import {
   type Listener,
   type ListenerLimits,
   type ListenerOptions,
-  type ListenerTls,
   type Peer,
   type Reply,
 } from './types.ts'
 
-/** Fields that security depends on: sent twice, a request is refused, so that nobody reads another one than was verified. */
-const SINGLE_HEADERS: ReadonlySet<string> = new Set([
-  'authorization',
-  'content-length',
-  'content-type',
-  'host',
-  'transfer-encoding',
-  'x-amz-content-sha256',
-  'x-amz-date',
-  'x-amz-security-token',
-  'x-amz-target',
-])
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
-
 /** Resolves when it listens. Rejects where the host is not loopback and there is no TLS, or a certificate cannot be read. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  if (options.tls === undefined && !LOOPBACK.has(options.host)) {
-    throw new Error(
-      `${options.name} listens on ${options.host} without TLS: configure listen.tls, or listen on 127.0.0.1`,
-    )
-  }
+  if (options.tls === undefined && !isLoopback(options.host)) throw notLoopback(options)
   const running = new RunningListener(options, { ...DEFAULT_LIMITS, ...options.limits })
   await running.listen()
   return running
 }
 
-/** Certificates as node:https wants them; throws where a file cannot be read. */
-function secureContext(tls: ListenerTls): ServerOptions & Record<string, unknown> {
-  const profile = TLS_PROFILES[tls.profile]
-  return {
-    ...profile,
-    cert: readFileSync(tls.certificateFile),
-    key: readFileSync(tls.keyFile),
-    ...(tls.clients === undefined
-      ? {}
-      : { ca: readFileSync(tls.clients.caFile), requestCert: true, rejectUnauthorized: true }),
-  }
+function notLoopback({ name, host }: ListenerOptions): Error {
+  return new Error(`${name} listens on ${host} without TLS: configure listen.tls, or listen on 127.0.0.1`)
+}
+
+/** What is known of a connection. */
+interface Connection {
+  readonly address: string
+  /** Requests of it that are read or handled; more than one where the client pipelines. */
+  active: number
+  /** Lets go of the last of them, where it is not wholly read yet. */
+  reading: (() => void) | undefined
+  refused: boolean
+  /** The client roots that it was admitted under. */
+  readonly roots: string
 }
 
 class RunningListener implements Listener {
@@ -67,7 +52,13 @@ class RunningListener implements Listener {
   readonly #options: ListenerOptions
   readonly #limits: ListenerLimits
   readonly #server: Server | TlsServer
+  /** Of TCP; under TLS these are not the ones that requests come from. */
   readonly #sockets = new Set<Socket>()
+  /** By endpoint of the client, until the handshake is done. */
+  readonly #handshakes = new Map<string, Socket>()
+  readonly #connections = new WeakMap<Socket, Connection>()
+  #context: TlsContext | undefined
+  #unwatch: () => void = () => {}
   #inFlight = 0
   #closing = false
   #drained: (() => void) | undefined
@@ -76,34 +67,51 @@ class RunningListener implements Listener {
     this.name = options.name
     this.#options = options
     this.#limits = limits
+    this.#context = options.tls && readContext(options.tls)
     const settings: ServerOptions = {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersMs,
       requestTimeout: limits.requestMs,
       keepAliveTimeout: limits.idleMs,
-      connectionsCheckingInterval: 1000,
+      connectionsCheckingInterval: Math.max(20, Math.min(1000, limits.headersMs / 4, limits.requestMs / 4)),
       noDelay: true,
       insecureHTTPParser: false,
+      // Checked below, so that the answer has the protocol's form.
+      requireHostHeader: false,
+      // A client that offers another protocol is answered in this one.
+      shouldUpgradeCallback: () => false,
     }
     const handle = (request: IncomingMessage, response: ServerResponse): void => this.#receive(request, response)
     this.#server =
-      options.tls === undefined
+      this.#context === undefined
         ? createServer(settings, handle)
-        : createTlsServer({ ...settings, ...secureContext(options.tls) }, handle)
-    this.#server.maxHeadersCount = limits.headerCount
+        : createTlsServer({ ...settings, handshakeTimeout: limits.headersMs, ...this.#context.options }, handle)
+    // Node would leave out the headers beyond a count, and go on: they are bounded in bytes, and counted in `singleValues`.
+    this.#server.maxHeadersCount = 0
     this.#server.maxConnections = limits.connections
-    this.#server.on('connection', socket => {
-      this.#sockets.add(socket)
-      socket.once('close', () => this.#sockets.delete(socket))
-    })
-    this.#server.on('drop', dropped => options.onUnauthenticated?.('TooManyConnections', dropped?.remoteAddress ?? ''))
-    this.#server.on('tlsClientError', (_error, socket) =>
-      options.onUnauthenticated?.('TlsHandshake', socket.remoteAddress ?? ''),
-    )
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#clientError(error, socket as Socket))
+    this.#watchConnections(this.#server)
     this.#server.on('checkContinue', handle)
-    this.#server.on('checkExpectation', (_request, response) => this.#refuse(response, 'BadRequest', ''))
-    this.#server.on('upgrade', (_request, socket) => socket.destroy())
+    this.#server.on('checkExpectation', request => this.#refuseRequest(request, 'BadRequest'))
+    this.#server.on('clientError', (error, socket) => this.#clientError(error, socket as Socket))
+  }
+
+  #watchConnections(server: Server | TlsServer): void {
+    const count = this.#options.onUnauthenticated ?? (() => {})
+    server.on('connection', socket => {
+      const name = endpoint(socket)
+      this.#sockets.add(socket)
+      if (this.#options.tls) this.#handshakes.set(name, socket)
+      socket.once('close', () => {
+        this.#sockets.delete(socket)
+        if (this.#handshakes.get(name) === socket) this.#handshakes.delete(name)
+      })
+    })
+    server.on('drop', dropped => count('TooManyConnections', plainAddress(dropped?.remoteAddress)))
+    server.on('tlsClientError', (_error, socket) => count('TlsHandshake', plainAddress(socket.remoteAddress)))
+    server.on('secureConnection', socket => {
+      this.#handshakes.delete(endpoint(socket))
+      if (this.#peer(socket) === 'refused') this.#dropPeer(socket)
+    })
   }
 
   async listen(): Promise<void> {
@@ -111,6 +119,12 @@ class RunningListener implements Listener {
       this.#server.once('error', reject)
       this.#server.listen(this.#options.port, this.#options.host, resolve)
     })
+    if (this.#options.tls !== undefined) {
+      this.#unwatch = watchContext(this.#options.tls, () => void this.reload().catch(() => {}))
+    } else if (!isLoopback((this.#server.address() as AddressInfo).address)) {
+      this.#server.close()
+      throw notLoopback(this.#options)
+    }
   }
 
   get port(): number {
@@ -132,24 +146,36 @@ class RunningListener implements Listener {
 
   async reload(): Promise<void> {
     const { tls, onReload } = this.#options
-    if (tls === undefined) return
+    if (tls === undefined || this.#closing) return
     try {
-      const context = secureContext(tls)
-      ;(this.#server as TlsServer).setSecureContext(context as never)
+      const context = readContext(tls)
+      ;(this.#server as TlsServer).setSecureContext(context.options)
+      if (context.clientRoots !== this.#context?.clientRoots) {
+        // Whoever was admitted under the old roots comes again; so does whoever is at the door.
+        this.#server.closeIdleConnections()
+        for (const socket of this.#handshakes.values()) socket.destroy()
+      }
+      this.#context = context
       onReload?.(undefined)
     } catch (error) {
-      onReload?.(error as Error)
+      const failure = error instanceof Error ? error : new Error(String(error))
+      onReload?.(failure)
+      throw failure
     }
   }
 
   async close({ deadlineMs }: { readonly deadlineMs: number }): Promise<number> {
     this.#closing = true
+    this.#unwatch()
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     this.#server.closeIdleConnections()
     if (this.#inFlight > 0) {
-      const timer = Promise.withResolvers<void>()
-      const deadline = setTimeout(timer.resolve, deadlineMs)
-      await Promise.race([new Promise<void>(resolve => (this.#drained = resolve)), timer.promise])
+      const drained = new Promise<void>(resolve => {
+        this.#drained = resolve
+      })
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const deadline = setTimeout(resolve, deadlineMs)
+      await Promise.race([drained, promise])
       clearTimeout(deadline)
     }
     const cut = this.#inFlight
@@ -159,128 +185,169 @@ class RunningListener implements Listener {
     return cut
   }
 
-  #clientError(error: NodeJS.ErrnoException, socket: Socket): void {
-    const kind: HttpErrorKind =
-      error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? 'Timeout'
-        : error.code === 'HPE_HEADER_OVERFLOW'
-          ? 'TooLarge'
-          : 'BadRequest'
-    this.#options.onUnauthenticated?.(kind, socket.remoteAddress ?? '')
-    if (!socket.writable || error.code === 'ECONNRESET') {
-      socket.destroy()
-      return
+  #connectionOf(socket: Socket): Connection {
+    let connection = this.#connections.get(socket)
+    if (connection === undefined) {
+      const roots = this.#context?.clientRoots ?? ''
+      connection = { address: plainAddress(socket.remoteAddress), active: 0, reading: undefined, refused: false, roots }
+      this.#connections.set(socket, connection)
     }
-    const { status, headers, body } = this.#options.errors(kind)
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-    const length = Buffer.byteLength(body)
-    socket.end(
-      `HTTP/1.1 ${status} Refused\r\n${lines.join('')}content-length: ${length}\r\nconnection: close\r\n\r\n${body.toString()}`,
-    )
+    return connection
   }
 
-  #refuse(response: ServerResponse, kind: HttpErrorKind, address: string): void {
-    this.#options.onUnauthenticated?.(kind, address)
-    response.shouldKeepAlive = false
-    this.#send(response, this.#options.errors(kind))
+  #clientError(error: NodeJS.ErrnoException, socket: Socket): void {
+    const { code = '' } = error
+    if (code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refuse(socket, 'Timeout')
+    else if (code === 'HPE_HEADER_OVERFLOW' || code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW')
+      this.#refuse(socket, 'TooLarge')
+    else if (code.startsWith('HPE_') && code !== 'HPE_INVALID_EOF_STATE') this.#refuse(socket, 'BadRequest')
+    else socket.destroy()
+  }
+
+  /** Answers a request that is not wholly read, and ends its connection. Counts it. */
+  #refuse(socket: Socket, kind: HttpErrorKind): void {
+    const connection = this.#connectionOf(socket)
+    if (connection.refused) return
+    connection.refused = true
+    this.#options.onUnauthenticated?.(kind, connection.address)
+    connection.reading?.()
+    // An answer must not get in front of those to earlier requests of the connection, nor behind the head of one.
+    if (!socket.writable || connection.active > 0) socket.destroy()
+    else answerAndClose(socket, this.#options.errors(kind))
+  }
+
+  #refuseRequest(request: IncomingMessage, kind: HttpErrorKind): void {
+    this.#refuse(request.socket, kind)
+    request.resume()
   }
 
   #send(response: ServerResponse, { status, headers, body }: Reply): void {
     if (response.destroyed || response.writableEnded) return
     if (this.#closing) response.shouldKeepAlive = false
-    response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
+    const lines: string[] = ['Content-Length', String(Buffer.byteLength(body))]
+    for (const name in headers) lines.push(name, headers[name] ?? '')
+    response.writeHead(status, lines)
     response.end(body)
   }
 
   #receive(request: IncomingMessage, response: ServerResponse): void {
-    const address = request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? ''
-    const headers = singleValues(request.rawHeaders)
-    if (
-      headers === undefined ||
-      (headers['content-length'] !== undefined && headers['transfer-encoding'] !== undefined)
-    ) {
-      this.#refuse(response, 'BadRequest', address)
-      return
-    }
-    const peer = this.#peer(request.socket)
+    const { socket } = request
+    const connection = this.#connectionOf(socket)
+    if (connection.refused) return
+    const peer = this.#peer(socket)
     if (peer === 'refused') {
-      this.#options.onUnauthenticated?.('ClientCertificate', address)
-      request.socket.destroy()
+      this.#dropPeer(socket)
       return
     }
-    const declared = Number(headers['content-length'] ?? 0)
-    if (declared > this.#limits.bodyBytes) {
-      this.#refuse(response, 'TooLarge', address)
+    const headers = singleValues(request.rawHeaders, this.#limits.headerCount)
+    const target = splitTarget(request.url ?? '')
+    if (headers?.host === undefined || target === undefined) {
+      this.#refuseRequest(request, 'BadRequest')
+      return
+    }
+    if (Number(headers['content-length'] ?? 0) > this.#limits.bodyBytes) {
+      this.#refuseRequest(request, 'TooLarge')
       return
     }
     if (this.#closing || this.#inFlight >= this.#limits.inFlight) {
-      this.#refuse(response, this.#closing ? 'Unavailable' : 'Overloaded', address)
+      this.#turnAway(request, response, headers)
       return
     }
     if (headers.expect !== undefined) response.writeContinue()
     this.#inFlight++
-    response.once('close', () => {
-      this.#inFlight--
-      if (this.#inFlight === 0) this.#drained?.()
-    })
+    connection.active++
+    let held = true
+    const release = () => {
+      if (!held) return
+      held = false
+      connection.active--
+      if (--this.#inFlight === 0) this.#drained?.()
+    }
+    connection.reading = release
+    response.once('close', release)
+    const { method = '', rawHeaders } = request
+    const { address: remoteAddress } = connection
     const receivedAt = Date.now()
-    const chunks: Buffer[] = []
-    let size = 0
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      if (size <= this.#limits.bodyBytes) chunks.push(chunk)
-      else if (!response.writableEnded) this.#refuse(response, 'TooLarge', address)
-    })
-    request.on('end', () => {
-      if (size > this.#limits.bodyBytes) return
-      const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)
-      const url = request.url ?? '/'
-      const mark = url.indexOf('?')
-      this.#handle(response, {
-        method: request.method ?? '',
-        rawPath: mark < 0 ? url : url.slice(0, mark),
-        query: mark < 0 ? '' : url.slice(mark + 1),
-        headers,
-        rawHeaders: request.rawHeaders,
-        body,
-        remoteAddress: address,
-        peer,
-        receivedAt,
-      })
+    this.#readBody(request, connection, body => {
+      this.#handle(response, { method, ...target, headers, rawHeaders, body, remoteAddress, peer, receivedAt })
     })
   }
 
-  #handle(response: ServerResponse, request: HttpRequest): void {
-    const failed = (error: unknown): void => {
-      this.#options.onDefect?.(error)
-      this.#send(response, this.#options.errors('Internal'))
+  /** A body without a declared length is bounded while it comes. */
+  #readBody(request: IncomingMessage, connection: Connection, whole: (body: Buffer) => void): void {
+    let first: Buffer | undefined
+    let more: Buffer[] | undefined
+    let size = 0
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > this.#limits.bodyBytes) {
+        more = undefined
+        first = undefined
+        this.#refuse(request.socket, 'TooLarge')
+      } else if (first === undefined) first = chunk
+      else if (more === undefined) more = [first, chunk]
+      else more.push(chunk)
+    })
+    request.on('end', () => {
+      connection.reading = undefined
+      if (connection.refused || size > this.#limits.bodyBytes) return
+      whole(more === undefined ? (first ?? NO_BODY) : Buffer.concat(more, size))
+    })
+  }
+
+  /** Overload is answered without ending the connection, where the body is short enough to be read away: a new connection would cost more. */
+  #turnAway(request: IncomingMessage, response: ServerResponse, headers: Headers): void {
+    const kind = this.#closing ? 'Unavailable' : 'Overloaded'
+    if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) {
+      this.#refuseRequest(request, kind)
+      return
     }
+    this.#options.onUnauthenticated?.(kind, this.#connectionOf(request.socket).address)
+    request.resume()
+    this.#send(response, this.#options.errors(kind))
+  }
+
+  #handle(response: ServerResponse, request: HttpRequest): void {
     try {
       const answer = this.#options.handler(request)
-      if (answer instanceof Promise) answer.then(reply => this.#send(response, reply), failed)
-      else this.#send(response, answer)
+      if (answer instanceof Promise) {
+        answer.then(reply => this.#send(response, reply)).catch(error => this.#failed(response, error))
+      } else this.#send(response, answer)
     } catch (error) {
-      failed(error)
+      this.#failed(response, error)
     }
+  }
+
+  #failed(response: ServerResponse, error: unknown): void {
+    this.#options.onDefect?.(error)
+    if (response.headersSent) response.destroy()
+    else this.#send(response, this.#options.errors('Internal'))
   }
 
   /** Checked again on every request: a connection outlives certificates and configuration. */
   #peer(socket: Socket): Peer | undefined | 'refused' {
     const clients = this.#options.tls?.clients
     if (clients === undefined) return undefined
+    if (this.#connectionOf(socket).roots !== this.#context?.clientRoots) return 'refused'
     return peerOf(socket as TLSSocket, clients.subjects) ?? 'refused'
+  }
+
+  #dropPeer(socket: Socket): void {
+    const connection = this.#connectionOf(socket)
+    if (connection.refused) return
+    connection.refused = true
+    this.#options.onUnauthenticated?.('ClientCertificate', connection.address)
+    socket.destroy()
   }
 }
 
-/** Header fields by lower-case name; undefined where one that security depends on stands there twice. */
-function singleValues(raw: readonly string[]): Headers | undefined {
-  const headers: Record<string, string | undefined> = Object.create(null)
-  for (let index = 0; index < raw.length; index += 2) {
-    const name = (raw[index] as string).toLowerCase()
-    const value = raw[index + 1] as string
-    const known = headers[name]
-    if (known !== undefined && SINGLE_HEADERS.has(name)) return undefined
-    headers[name] = known === undefined ? value : `${known},${value}`
-  }
-  return headers
+const NO_BODY = Buffer.alloc(0)
+
+function endpoint({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
+}
+
+/** IPv4-mapped IPv6 addresses as IPv4. */
+function plainAddress(address: string | undefined): string {
+  return address === undefined ? '' : address.startsWith('::ffff:') ? address.slice(7) : address
 }
