@@ -36,7 +36,8 @@ class UnwrapKeyring extends KeyringNode {
     const first = keys[0]
     if (first === undefined) throw new RouteFailure('NoDataKey', 'The file names no encrypted data key.')
     const dataKey = await this.#unwrap(Buffer.from(first.encryptedDataKey), { ...material.encryptionContext })
-    return material.setUnencryptedDataKey(dataKey, {
+    // The SDK takes only bytes that share their memory with nothing else.
+    return material.setUnencryptedDataKey(new Uint8Array(dataKey), {
       keyNamespace: 'custody',
       keyName: 'compel',
       flags: KeyringTraceFlag.WRAPPING_KEY_DECRYPTED_DATA_KEY,

@@ -4,6 +4,7 @@
  */
 import type { EncryptionContext } from '../../boundary/client/api.ts'
 import { BoundaryError } from '../../boundary/words.ts'
+import { XksFailure } from '../../kms/stores/failures.ts'
 import type { Attempt } from '../evidence/types.ts'
 import type { FilePlan } from '../plan.ts'
 
@@ -64,9 +65,10 @@ export async function tried(action: () => Promise<unknown>): Promise<Attempt> {
   }
 }
 
-/** Name and text of an error; the boundary's by their codes. */
+/** Name and text of an error; the boundary's by their codes, and the owner's proxy's by the names that it answered. */
 export function described(error: unknown): { name: string; message: string } {
   if (error instanceof BoundaryError) return { name: error.code, message: error.detail }
+  if (error instanceof XksFailure) return { name: error.failure, message: error.detail }
   if (!(error instanceof Error)) return { name: 'Error', message: '' }
   const { code } = error as NodeJS.ErrnoException
   return { name: error.name === 'Error' && code !== undefined ? code : error.name, message: error.message }
