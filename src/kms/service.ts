@@ -35,6 +35,8 @@ export interface KmsService {
 }
 
 const CLOSE_DEADLINE_MS = 10_000
+/** How long the start waits for the boundary; without it requests are answered 5xx. */
+const FIRST_ANSWER_MS = 5000
 /** The provider's services that have keys of their own, `alias/aws/<name>`. */
 const PROVIDER_SERVICES = ['objects'] as const
 
@@ -59,12 +61,13 @@ interface Link {
   readonly clocks: Clocks
 }
 
-/** Connects to the boundary, and stays connected. Resolves when it was heard of for the first time. */
+/** Connects to the boundary, and stays connected. Resolves when it has answered, or after a while without it. */
 async function connect(config: KmsConfig, store: Store, socket: string, log: Log): Promise<Link> {
   const opened = Promise.withResolvers<Replica>()
   const heard = Promise.withResolvers<void>()
   /** By how much lifecycle time is ahead; other than 0 only in a service made with --dev. */
   let offset = 0
+  let answered = false
   const boundary = connectUse({
     socket,
     onWriteSet: async set => {
@@ -75,8 +78,12 @@ async function connect(config: KmsConfig, store: Store, socket: string, log: Log
       const replica = await opened.promise
       if (state.kind === 'disconnected') {
         replica.suspend()
-        log('warn', 'the boundary does not answer', { reason: state.reason })
-      } else if (state.hello.locked) {
+        // Both processes start at the same time, and this one may be first.
+        if (answered) log('warn', 'the boundary does not answer', { reason: state.reason })
+        return
+      }
+      answered = true
+      if (state.hello.locked) {
         log('warn', 'the boundary is locked: run holdfast unlock')
       } else {
         await replica.catchUp()
@@ -90,7 +97,9 @@ async function connect(config: KmsConfig, store: Store, socket: string, log: Log
   const { bytes, secrets } = config.cache
   const replica = await openReplica({ store, boundary, limits: { bytes, secrets } })
   opened.resolve(replica)
+  const patience = setTimeout(heard.resolve, FIRST_ANSWER_MS)
   await heard.promise
+  clearTimeout(patience)
   return { boundary, replica, clocks: { lifecycle: () => Date.now() + offset, real: Date.now } }
 }
 
