@@ -1,8 +1,8 @@
 /** The provider's front end as a process: its configuration is the supervisor's first message, `ready` its answer, SIGTERM its end. */
 import { EXIT_CODES } from '../boundary/config.ts'
-import { placeOf, stderrLog } from '../boundary/service/log.ts'
 import type { FrontEndMessage } from '../boundary/supervisor/supervisor.ts'
 import type { KmsConfig } from '../config/kms.ts'
+import { openLog, placeOf } from '../http/logging.ts'
 import { startKms } from './service.ts'
 
 const tell = (message: FrontEndMessage, then: () => void = () => {}): void => {
@@ -20,7 +20,7 @@ process.once('message', async (config: KmsConfig) => {
       service.close().then(
         () => process.exit(EXIT_CODES.stopped),
         error => {
-          stderrLog('kms')('error', 'stopping failed', placeOf(error))
+          openLog({ name: 'kms', level: 'error' })('error', 'stopping failed', placeOf(error))
           process.exit(EXIT_CODES.internal)
         },
       )

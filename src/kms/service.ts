@@ -6,19 +6,19 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectUse, type UseConnection } from '../boundary/client/use.ts'
 import { decodeOffset } from '../boundary/service/clock.ts'
-import { type Log, placeOf } from '../boundary/service/log.ts'
-import type { WriteSet } from '../boundary/words.ts'
+import { BoundaryError, type WriteSet } from '../boundary/words.ts'
 import { serviceFolders } from '../config/boundary.ts'
 import type { KmsConfig } from '../config/kms.ts'
 import { startListener } from '../http/listener.ts'
+import { type Log, type LogFields, openLog, placeOf } from '../http/logging.ts'
+import { Metrics, startOperations } from '../http/metrics.ts'
 import { Strangers } from '../http/strangers.ts'
 import type { Listener, ListenerTls } from '../http/types.ts'
 import { openReplica, type Replica } from '../store/replica.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { Principals } from './access/principals.ts'
-import { operationsHandler, Requests } from './health.ts'
-import { operatorLog } from './log.ts'
+import { healthOf } from './health.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
@@ -42,7 +42,7 @@ const PROVIDER_SERVICES = ['objects'] as const
 
 /** Resolves when requests are answered; with a boundary that is locked or away they are answered 5xx. */
 export async function startKms(config: KmsConfig): Promise<KmsService> {
-  const log = operatorLog(config.logging.level)
+  const log = openLog({ name: 'kms', level: config.logging.level })
   const folders = serviceFolders(config.data)
   mkdirSync(folders.frontEnd, { recursive: true, mode: 0o700 })
   const store = await openSqliteStore({ file: join(folders.frontEnd, 'store.db') })
@@ -110,7 +110,7 @@ function movedClock({ rows }: WriteSet): number | undefined {
 
 async function serve(config: KmsConfig, store: Store, link: Link, log: Log): Promise<KmsService> {
   const { boundary, replica, clocks } = link
-  const requests = new Requests()
+  const metrics = new Metrics('kms')
   const onDefect = (error: unknown, requestId = ''): void =>
     log('error', 'a request failed for a reason of ours', {
       ...(requestId === '' ? {} : { requestId }),
@@ -134,11 +134,11 @@ async function serve(config: KmsConfig, store: Store, link: Link, log: Log): Pro
   }
   const runner = new Runner(services, OPERATIONS, {
     onDefect,
-    onAnswer: (operation, error) => requests.answered(operation, error),
+    onAnswer: (operation, outcome, seconds) => metrics.requests.observe(operation, outcome, seconds),
   })
   const strangers = new Strangers(entry => boundary.record(entry), 'kms')
   const onStranger = (reason: string, address: string): void => {
-    requests.stranger(reason)
+    metrics.refused('kms', reason)
     strangers.count(reason, address)
   }
   const { tls, host, port } = config.listen
@@ -164,18 +164,17 @@ async function serve(config: KmsConfig, store: Store, link: Link, log: Log): Pro
         ? log('info', 'certificates were read again')
         : log('error', 'certificates could not be read again; the old ones stay in use', placeOf(error)),
   })
+  metrics.watch(api)
+  metrics.gauge('cached_rows', 'Verified rows in memory', () => replica.cached.rows)
+  metrics.gauge('cached_bytes', 'Memory of verified rows', () => replica.cached.bytes)
+  metrics.gauge('write_set', 'Number of the last write set in the store', () => replica.appliedUpTo)
   let operations: Listener
   try {
-    operations = await startListener({
-      name: 'operations',
+    operations = await startOperations({
       ...config.operations,
-      ...operationsHandler({
-        boundary,
-        replica,
-        requests,
-        inFlight: () => api.inFlight,
-        connections: () => api.connections,
-      }),
+      metrics,
+      health: () => healthOf(boundary, replica),
+      onDefect,
     })
   } catch (error) {
     await api.close({ deadlineMs: 0 })
@@ -198,8 +197,8 @@ async function serve(config: KmsConfig, store: Store, link: Link, log: Log): Pro
 }
 
 /** What the boundary's errors say is for the operator; of what nobody foresaw only the place, since its text may hold what it was about. */
-function causeOf(error: unknown): Record<string, string> {
-  if (error instanceof Error && error.name === 'BoundaryError') return { error: error.message }
+function causeOf(error: unknown): LogFields {
+  if (error instanceof BoundaryError) return { error: error.name, reason: error.message }
   return placeOf(error)
 }
 

@@ -29,8 +29,8 @@ export interface Authenticated {
 export interface Watch {
   /** For the operator's log: something failed that no caller can cause. */
   onDefect(error: unknown, requestId: string): void
-  /** For the metrics. Both words come from tables; `error` is empty where it succeeded. */
-  onAnswer(operation: string, error: string): void
+  /** For the metrics. The words come from tables: the operation's name or `unknown`, and `ok` or the error's name. */
+  onAnswer(operation: string, outcome: string, seconds: number): void
 }
 
 interface Served {
@@ -67,7 +67,7 @@ export class Runner {
       const input = served.validate(parseBody(request.body))
       const output = await this.#run(served.operation, call, input)
       if (served.operation.recordedBy === 'runner' || call.outcomePending) await this.#record(call, 'allowed', '')
-      this.#watch.onAnswer(call.operation, '')
+      this.#answered(request, 'ok')
       return reply(request.requestId, 200, bodyOf(served.operation, output))
     } catch (error) {
       return this.#refuse(call, error)
@@ -76,13 +76,18 @@ export class Runner {
 
   /** The record of a request that another protocol answers (STS). False where it could not be written: then there is no answer. */
   async recordForeign(request: Authenticated, error: string): Promise<boolean> {
-    this.#watch.onAnswer(request.operation, error)
+    this.#answered(request, error === '' ? 'ok' : error)
     try {
       await this.#record(this.#callOf(request), error === '' ? 'allowed' : 'failed', error)
       return true
     } catch {
       return false
     }
+  }
+
+  #answered({ operation, facts }: Pick<Authenticated, 'operation' | 'facts'>, outcome: string): void {
+    const name = OPERATION_INPUTS.has(operation) || operation === 'GetCallerIdentity' ? operation : 'unknown'
+    this.#watch.onAnswer(name, outcome, (this.#services.clocks.real() - facts.now) / 1000)
   }
 
   #callOf({ operation, requestId, accessKeyId, facts }: Authenticated): Call {
@@ -146,7 +151,7 @@ export class Runner {
         error = new KmsError('KMSInternalException')
       }
     }
-    this.#watch.onAnswer(OPERATION_INPUTS.has(call.operation) ? call.operation : 'unknown', error.code)
+    this.#answered(call, error.code)
     const { status, body } = errorReply(error)
     return reply(call.requestId, status, body)
   }
