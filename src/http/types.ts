@@ -62,8 +62,9 @@ export type Handler = (request: HttpRequest) => Reply | Promise<Reply>
 export interface ListenerLimits {
   /** Declared or counted; above it the answer is `TooLarge` and the connection closes. */
   readonly bodyBytes: number
-  /** All header lines and the request line together; above it 431. */
+  /** All header lines and the request line together; above it the answer is `TooLarge`. */
   readonly headerBytes: number
+  /** Above it the answer is `BadRequest`; none is ever passed over. */
   readonly headerCount: number
   /** From the first byte of a request (or the connection's start) to the end of its headers. */
   readonly headersMs: number

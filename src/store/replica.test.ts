@@ -388,6 +388,29 @@ describe('lookups', () => {
     }
   })
 
+  it('equal policies lie in memory once, and each row still has its own', async () => {
+    const { replica, boundary } = await start({ bytes: 2 * 1024 * 1024 })
+    const policy = (i: number) => ({
+      kind: 'policy' as const,
+      id: `${i}`,
+      body: (i % 3 === 0 ? 'a' : 'b').repeat(4000),
+    })
+    for (let page = 0; page < 10; page++) {
+      await replica.onWriteSet(boundary.write(...Array.from({ length: 200 }, (_, i) => policy(page * 200 + i))))
+    }
+    for (let i = 0; i < 2000; i++) await replica.get('policy', `${i}`)
+    assert.equal(replica.cached.rows, 2000, 'two thousand rows of 4000 bytes in two megabytes')
+    for (let i = 0; i < 2000; i++) {
+      const row = replica.peek('policy', `${i}`)
+      assert.equal(text(row), policy(i).body)
+      assert.deepEqual(row?.tag, boundary.current.get(`policy ${i}`)?.tag)
+    }
+    for (let i = 0; i < 2000; i += 3)
+      await replica.onWriteSet(boundary.write({ kind: 'policy', id: `${i}`, body: `own ${i}` }))
+    assert.equal(text(replica.peek('policy', '1')), policy(1).body)
+    assert.equal(text(replica.peek('policy', '3')), 'own 3')
+  })
+
   it('a row that its holder keeps stays whole after it was evicted', async () => {
     const { replica, boundary } = await start({ bytes: 300 * 1024 })
     const make = (i: number) => ({ kind: 'key' as const, id: `${i}`, body: `${i}`.padEnd(1000, '.') })

@@ -1,12 +1,31 @@
 /**
  * The bounded cache of rows that the boundary has vouched for, least recently used out first, and of ids that are known not to exist.
  */
+import { hash } from 'node:crypto'
 import type { Row, RowKind } from '../../boundary/words.ts'
 import { type Held, NO_SLAB, type Slab, Slabs } from './slabs.ts'
 
 /** What a cached row costs beside its bytes, its id included: the object, its place in the map. Measured. */
-const OVERHEAD = 300
+const OVERHEAD = 240
+const SHARED_OVERHEAD = 200
+/** Most keys of an account have the policy that it gives to new ones: equal bodies of these kinds lie in memory once. */
+const SHARED_KINDS: ReadonlySet<RowKind> = new Set(['policy'])
 const MAX_SCOPES = 10_000
+
+/** A body that several rows have. */
+class SharedBody implements Held {
+  readonly digest: string
+  readonly size: number
+  slab: Slab = NO_SLAB
+  offset = 0
+  alive = false
+  rows = 0
+
+  constructor(digest: string, size: number) {
+    this.digest = digest
+    this.size = size
+  }
+}
 
 /** A row whose bytes lie in a slab. One object for as long as the row does not change. `body` and `tag` are accessors: spreading it loses them. */
 class CachedRow implements Held {
@@ -15,24 +34,28 @@ class CachedRow implements Held {
   readonly scope: string
   readonly link: string
   readonly revision: number
-  /** Of body and tag together. */
+  /** Of body and tag together; of the tag alone where the body is shared. */
   readonly size: number
+  readonly shared: SharedBody | undefined
   slab: Slab = NO_SLAB
   offset = 0
   alive = false
   newer: CachedRow | undefined = undefined
   older: CachedRow | undefined = undefined
 
-  constructor(row: Row, body: Buffer, scope: string) {
+  constructor(row: Row, body: Buffer, scope: string, shared: SharedBody | undefined) {
     this.kind = row.kind
     this.id = row.id
     this.scope = scope
     this.link = row.link
     this.revision = row.revision
-    this.size = body.length + row.tag.length
+    this.size = (shared === undefined ? body.length : 0) + row.tag.length
+    this.shared = shared
   }
 
   get body(): Buffer {
+    const { shared } = this
+    if (shared !== undefined) return shared.slab.buffer.subarray(shared.offset, shared.offset + shared.size)
     return this.slab.buffer.subarray(this.offset, this.offset + this.size - 32)
   }
 
@@ -49,6 +72,7 @@ export class RowCache {
   /** With the revision of the tombstone, or 0. */
   readonly #absent = new Map<RowKind, Map<string, number>>()
   readonly #scopes = new Map<string, string>()
+  readonly #shared = new Map<string, SharedBody>()
   #newest: CachedRow | undefined
   #oldest: CachedRow | undefined
   #count = 0
@@ -64,7 +88,7 @@ export class RowCache {
 
   /** Memory in use, overhead included. */
   get bytes(): number {
-    return this.#slabs.bytes + this.#count * OVERHEAD
+    return this.#slabs.bytes + this.#count * OVERHEAD + this.#shared.size * SHARED_OVERHEAD
   }
 
   /** The row; null where it is known that there is none; undefined where nothing is known. */
@@ -91,8 +115,9 @@ export class RowCache {
       return null
     }
     this.drop(kind, id)
-    const cached = new CachedRow(row, body, this.#scope(row.scope))
-    this.#slabs.put(cached, [body, row.tag])
+    const shared = SHARED_KINDS.has(kind) ? this.#share(body) : undefined
+    const cached = new CachedRow(row, body, this.#scope(row.scope), shared)
+    this.#slabs.put(cached, shared === undefined ? [body, row.tag] : [row.tag])
     let rows = this.#rows.get(kind)
     if (rows === undefined) {
       rows = new Map()
@@ -128,7 +153,24 @@ export class RowCache {
     rows.delete(id)
     this.#unlink(row)
     this.#slabs.free(row)
+    if (row.shared !== undefined && --row.shared.rows === 0) {
+      this.#shared.delete(row.shared.digest)
+      this.#slabs.free(row.shared)
+    }
     this.#count--
+  }
+
+  /** The one copy of a body. SHA-256 stands for it: two bodies with one digest nobody can make. */
+  #share(body: Buffer): SharedBody {
+    const digest = hash('sha256', body, 'base64')
+    let shared = this.#shared.get(digest)
+    if (shared === undefined) {
+      shared = new SharedBody(digest, body.length)
+      this.#slabs.put(shared, [body])
+      this.#shared.set(digest, shared)
+    }
+    shared.rows++
+    return shared
   }
 
   /** Many rows have few scopes: one string for each. */

@@ -57,6 +57,9 @@ export async function openSqliteStore({ file, readOnly = false }: SqliteOptions)
   }
 }
 
+/** Without a bound V8 gives a thread room for garbage that it never needs. */
+const RESOURCES = { maxYoungGenerationSizeMb: 4 }
+
 interface Call {
   readonly sets: readonly WriteSet[]
   readonly resolve: () => void
@@ -87,7 +90,12 @@ class WritingThread {
   static async start(file: string): Promise<WritingThread> {
     // Beside this file, whether it runs as TypeScript or as the JavaScript that is published.
     const entry = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url)
-    const worker = new Worker(entry, { workerData: file, name: 'holdfast-store', execArgv: [] })
+    const worker = new Worker(entry, {
+      workerData: file,
+      name: 'holdfast-store',
+      execArgv: [],
+      resourceLimits: RESOURCES,
+    })
     const [first] = (await once(worker, 'message').catch((error: Error) => {
       throw new StoreError('Failed', error.message)
     })) as [FromWorker]
