@@ -4,7 +4,7 @@
 import { createHmac } from 'node:crypto'
 import { BoundaryError, type Row, type RowKind, type WriteSet } from '../boundary/words.ts'
 import { StoreError } from './errors.ts'
-import type { ReplicaBoundary } from './replica.ts'
+import { type CacheLimits, openReplica, type ReplicaBoundary } from './replica.ts'
 import { checkPage, checkRow } from './rows.ts'
 import type { Page, Store } from './types.ts'
 
@@ -151,4 +151,16 @@ function encode({ kind, id, scope, link, revision, body, tag }: Row): string {
 export function tagged(row: Omit<Row, 'tag'>): Row {
   const text = encode({ ...row, tag: Buffer.alloc(0) })
   return { ...row, tag: createHmac('sha256', 'the boundary alone knows this').update(text).digest() }
+}
+
+/** A replica that is caught up, and everything around it. `before` runs before it first asks. */
+export async function startReplica(limits: Partial<CacheLimits> = {}, before?: (boundary: TestBoundary) => void) {
+  const store = new MemoryStore()
+  const boundary = new TestBoundary()
+  before?.(boundary)
+  const replica = await openReplica({ store, boundary, limits })
+  await replica.catchUp()
+  /** A transition, as far as the front end sees it. */
+  const write = async (...changes: Parameters<TestBoundary['write']>) => replica.onWriteSet(boundary.write(...changes))
+  return { store, boundary, replica, write }
 }
