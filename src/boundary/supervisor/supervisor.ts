@@ -82,6 +82,14 @@ export function startService(spec: ServiceSpec): Service {
   let reason = ''
   let stopped: Promise<void> | undefined
   let everReady = false
+  let boundaryReady = false
+  let line: Readonly<Record<string, unknown>> | undefined
+  /** They start side by side, and either can be the later one. */
+  const bothReady = (): void => {
+    if (!boundaryReady || line === undefined) return
+    everReady = true
+    ready.resolve(line)
+  }
   /** What says at the very first start that it failed will say so again; later, a start may fail for a reason that passes. */
   const isFinal = (code: number): boolean => FINAL.has(code) || (!everReady && reason !== '')
 
@@ -103,7 +111,11 @@ export function startService(spec: ServiceSpec): Service {
     onMessage: message => {
       const told = message as BoundaryMessage
       if (told.type === 'failed') reason = told.reason
-      else if (told.type === 'ready') boundary.wentWell()
+      else if (told.type === 'ready') {
+        boundary.wentWell()
+        boundaryReady = true
+        bothReady()
+      }
     },
     onFinal: (code, why) => {
       if (code === EXIT_CODES.stopped) void stop(code)
@@ -124,8 +136,8 @@ export function startService(spec: ServiceSpec): Service {
       if (told.type === 'failed') reason = told.reason
       else if (told.type === 'ready') {
         frontEnd.wentWell()
-        everReady = true
-        ready.resolve(told.line)
+        line = told.line
+        bothReady()
       }
     },
     onFinal: fail,
