@@ -3,6 +3,7 @@
  * those of a caller with given identity policies.
  */
 import { randomUUID } from 'node:crypto'
+import { connectUse } from '../boundary/client/use.ts'
 import { inProcess } from '../boundary/service/testing/in-process.ts'
 import { openReplica } from '../store/replica.ts'
 import { MemoryStore } from '../store/testing.ts'
@@ -55,20 +56,23 @@ const ADMINISTRATOR = user('administrator')
 
 export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<TestKms> {
   const boundary = await inProcess()
-  const replica = await openReplica({ store: new MemoryStore(), boundary: boundary.use })
-  await replica.catchUp()
-  // The in-process boundary collects write sets; here the replica takes each as it comes.
-  const take = boundary.sets.push.bind(boundary.sets)
-  let handled = Promise.resolve()
-  boundary.sets.push = (...sets) => {
-    for (const set of sets) handled = handled.then(() => replica.onWriteSet(set))
-    return take(...sets)
-  }
+  const caughtUp = Promise.withResolvers<void>()
+  const use = connectUse({
+    socket: boundary.running.useSocket,
+    onWriteSet: set => replica.onWriteSet(set),
+    onState: async state => {
+      if (state.kind !== 'connected') return
+      await replica.catchUp()
+      caughtUp.resolve()
+    },
+  })
+  const replica = await openReplica({ store: new MemoryStore(), boundary: use })
+  await caughtUp.promise
   const connected = new Set<string>()
   const defects: unknown[] = []
   let offset = 0
   const services: Services = {
-    boundary: markingErrors(boundary.use),
+    boundary: markingErrors(use),
     replica,
     principals: new Principals(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
@@ -84,7 +88,6 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
       body: Buffer.from(JSON.stringify(input)),
       facts: { caller, region, sourceIp: '192.0.2.1', secureTransport: true, userAgent: 'test', now: Date.now() },
     })
-    await handled
     const text = body.toString()
     return { status, body: text === '' ? {} : JSON.parse(text) }
   }
@@ -98,12 +101,12 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
       if (answer.status !== 200) throw new Error(`${operation}: ${JSON.stringify(answer.body)}`)
       return answer.body
     },
-    records: async () => (await boundary.use.status()).logSize,
+    records: async () => (await use.status()).logSize,
     advance: async milliseconds => {
       offset = (await boundary.control.advanceClock(milliseconds)).lifecycleNow - Date.now()
-      await handled
     },
     stop: async () => {
+      use.close()
       await boundary.stop()
       boundary.remove()
     },
