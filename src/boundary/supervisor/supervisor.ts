@@ -83,6 +83,7 @@ export function startService(spec: ServiceSpec): Service {
   let stopped: Promise<void> | undefined
   let everReady = false
   let boundaryReady = false
+  let frontEndFailure: (() => void) | undefined
   let line: Readonly<Record<string, unknown>> | undefined
   /** They start side by side, and either can be the later one. */
   const bothReady = (): void => {
@@ -114,6 +115,7 @@ export function startService(spec: ServiceSpec): Service {
       else if (told.type === 'ready') {
         boundary.wentWell()
         boundaryReady = true
+        frontEndFailure?.()
         bothReady()
       }
     },
@@ -133,14 +135,18 @@ export function startService(spec: ServiceSpec): Service {
     isFinal,
     onMessage: message => {
       const told = message as FrontEndMessage
-      if (told.type === 'failed') reason = told.reason
+      if (told.type === 'failed') reason ||= told.reason
       else if (told.type === 'ready') {
         frontEnd.wentWell()
         line = told.line
         bothReady()
       }
     },
-    onFinal: fail,
+    onFinal: (code, why) => {
+      // Where both fail for one cause (a folder that is in use), the boundary's word on it is the one that says what to do.
+      if (boundaryReady) fail(code, why)
+      else frontEndFailure = () => fail(code, why)
+    },
     log,
   })
 
