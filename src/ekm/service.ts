@@ -5,14 +5,13 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { connectUse, type UseConnection } from '../boundary/client/use.ts'
 import { type Log, placeOf, stderrLog } from '../boundary/service/log.ts'
 import { serviceFolders } from '../config/boundary.ts'
 import type { EkmConfig } from '../config/ekm.ts'
 import { startListener } from '../http/listener.ts'
 import { Strangers } from '../http/strangers.ts'
 import type { Listener, ListenerTls } from '../http/types.ts'
-import { openReplica, type Replica } from '../store/replica.ts'
+import { type Link, openLink } from '../store/link.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { ownTenantOnly } from './access/policy.ts'
@@ -48,43 +47,27 @@ export async function startEkm(config: EkmConfig): Promise<EkmService> {
   }
 }
 
-interface Link {
-  readonly boundary: UseConnection
-  readonly replica: Replica
+interface Linked extends Link {
   readonly health: HealthMonitor
 }
 
-/** Connects to the boundary, and stays connected. Resolves when it was heard of for the first time. */
-async function connect(config: EkmConfig, store: Store, socket: string, log: Log): Promise<Link> {
-  const opened = Promise.withResolvers<{ replica: Replica; health: HealthMonitor }>()
-  const heard = Promise.withResolvers<void>()
-  const boundary = connectUse({
+async function connect(config: EkmConfig, store: Store, socket: string, log: Log): Promise<Linked> {
+  const { bytes, secrets } = config.cache
+  let health: HealthMonitor | undefined
+  const link = await openLink({
+    store,
     socket,
-    onWriteSet: async set => (await opened.promise).replica.onWriteSet(set),
-    onState: async state => {
-      const { replica, health } = await opened.promise
-      if (state.kind === 'disconnected') {
-        replica.suspend()
-        log('warn', 'the boundary does not answer', { reason: state.reason })
-      } else if (state.hello.locked) {
-        log('warn', 'the boundary is locked: run holdfast unlock')
-      } else {
-        await replica.catchUp()
-        log('info', 'the boundary answers')
-      }
-      heard.resolve()
+    limits: { bytes, secrets },
+    log,
+    onChange: ({ boundary }) => {
+      health ??= new HealthMonitor(boundary)
       void health.check()
     },
   })
-  const { bytes, secrets } = config.cache
-  const replica = await openReplica({ store, boundary, limits: { bytes, secrets } })
-  const health = new HealthMonitor(boundary)
-  opened.resolve({ replica, health })
-  await heard.promise
-  return { boundary, replica, health }
+  return { ...link, health: health ?? new HealthMonitor(link.boundary) }
 }
 
-async function listen(config: EkmConfig, store: Store, link: Link, log: Log): Promise<EkmService> {
+async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): Promise<EkmService> {
   const { boundary, replica, health } = link
   const onDefect = (error: unknown): void => log('error', 'a request failed for a reason of ours', placeOf(error))
   const strangers = new Strangers(entry => boundary.record(entry), XKS_PROTOCOL)

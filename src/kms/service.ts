@@ -4,7 +4,6 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { connectUse, type UseConnection } from '../boundary/client/use.ts'
 import { decodeOffset } from '../boundary/service/clock.ts'
 import { BoundaryError, type WriteSet } from '../boundary/words.ts'
 import { serviceFolders } from '../config/boundary.ts'
@@ -14,7 +13,7 @@ import { type Log, type LogFields, openLog, placeOf } from '../http/logging.ts'
 import { Metrics, startOperations } from '../http/metrics.ts'
 import { Strangers } from '../http/strangers.ts'
 import type { Listener, ListenerTls } from '../http/types.ts'
-import { openReplica, type Replica } from '../store/replica.ts'
+import { type Link, openLink } from '../store/link.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { Principals } from './access/principals.ts'
@@ -35,8 +34,6 @@ export interface KmsService {
 }
 
 const CLOSE_DEADLINE_MS = 10_000
-/** How long the start waits for the boundary; without it requests are answered 5xx. */
-const FIRST_ANSWER_MS = 5000
 /** The provider's services that have keys of their own, `alias/aws/<name>`. */
 const PROVIDER_SERVICES = ['objects'] as const
 
@@ -55,52 +52,29 @@ export async function startKms(config: KmsConfig): Promise<KmsService> {
   }
 }
 
-interface Link {
-  readonly boundary: UseConnection
-  readonly replica: Replica
+interface Linked extends Link {
   readonly clocks: Clocks
 }
 
-/** Connects to the boundary, and stays connected. Resolves when it has answered, or after a while without it. */
-async function connect(config: KmsConfig, store: Store, socket: string, log: Log): Promise<Link> {
-  const opened = Promise.withResolvers<Replica>()
-  const heard = Promise.withResolvers<void>()
-  /** By how much lifecycle time is ahead; other than 0 only in a service made with --dev. */
+/** Connects to the boundary, and follows lifecycle time, which is ahead of real time only in a service made with --dev. */
+async function connect(config: KmsConfig, store: Store, socket: string, log: Log): Promise<Linked> {
+  const { bytes, secrets } = config.cache
   let offset = 0
-  let answered = false
-  const boundary = connectUse({
+  const link = await openLink({
+    store,
     socket,
-    onWriteSet: async set => {
+    limits: { bytes, secrets },
+    log,
+    onWriteSet: set => {
       offset = movedClock(set) ?? offset
-      await (await opened.promise).onWriteSet(set)
     },
-    onState: async state => {
-      const replica = await opened.promise
-      if (state.kind === 'disconnected') {
-        replica.suspend()
-        // Both processes start at the same time, and this one may be first.
-        if (answered) log('warn', 'the boundary does not answer', { reason: state.reason })
-        return
-      }
-      answered = true
-      if (state.hello.locked) {
-        log('warn', 'the boundary is locked: run holdfast unlock')
-      } else {
-        await replica.catchUp()
-        const row = await replica.get('clock', 'offset')
-        offset = row?.body == null ? 0 : decodeOffset(row.body)
-        log('info', 'the boundary answers')
-      }
-      heard.resolve()
+    onChange: async ({ replica }) => {
+      if (!replica.ready) return
+      const row = await replica.get('clock', 'offset')
+      offset = row?.body == null ? 0 : decodeOffset(row.body)
     },
   })
-  const { bytes, secrets } = config.cache
-  const replica = await openReplica({ store, boundary, limits: { bytes, secrets } })
-  opened.resolve(replica)
-  const patience = setTimeout(heard.resolve, FIRST_ANSWER_MS)
-  await heard.promise
-  clearTimeout(patience)
-  return { boundary, replica, clocks: { lifecycle: () => Date.now() + offset, real: Date.now } }
+  return { ...link, clocks: { lifecycle: () => Date.now() + offset, real: Date.now } }
 }
 
 function movedClock({ rows }: WriteSet): number | undefined {
@@ -108,7 +82,7 @@ function movedClock({ rows }: WriteSet): number | undefined {
   return undefined
 }
 
-async function serve(config: KmsConfig, store: Store, link: Link, log: Log): Promise<KmsService> {
+async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): Promise<KmsService> {
   const { boundary, replica, clocks } = link
   const metrics = new Metrics('kms')
   const onDefect = (error: unknown, requestId = ''): void =>
