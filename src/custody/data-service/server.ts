@@ -107,7 +107,7 @@ export async function startDataService(config: DataServiceConfig): Promise<DataS
     // The header's context is authenticated, so an object moved under another name is refused here.
     decrypt.on('MessageHeader', (header: { encryptionContext: Record<string, string> }) => {
       const context = header.encryptionContext
-      if (context['bucket'] !== bucket.name || context['object'] !== path) {
+      if (context.bucket !== bucket.name || context.object !== path) {
         decrypt.destroy(new Refusal(403, 'WrongObject', 'This file was encrypted as another object.'))
       }
     })

@@ -7,8 +7,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Service } from '../../boundary/supervisor/supervisor.ts'
 import { ekmConfig } from '../../config/ekm.ts'
-import { makeAuthority } from '../../ekm/certificates.ts'
 import { startEkmService } from '../../ekm/dev.ts'
+import { makeAuthority } from '../../http/certificates.ts'
 import { defaultConfig, startKmsService } from '../../kms/dev.ts'
 
 export const REGION = 'us-east-1'
@@ -33,6 +33,7 @@ export interface Sides {
   readonly providerData: string
   readonly kmsEndpoint: string
   readonly proxyPort: number
+  readonly dataServicePort: number
   readonly certificates: Certificates
 }
 
@@ -40,6 +41,7 @@ export interface Sides {
 interface Ports {
   readonly kms: number
   readonly ekm: number
+  readonly dataService: number
 }
 
 export async function startSides(folder: string): Promise<Sides> {
@@ -49,6 +51,7 @@ export async function startSides(folder: string): Promise<Sides> {
   const ports = await kept<Ports>(join(folder, 'ports.json'), async () => ({
     kms: await freePort(),
     ekm: await freePort(),
+    dataService: await freePort(),
   }))
   const certificates = await makeCertificates(join(folder, 'certificates'))
   const owner = startEkmService(
@@ -93,6 +96,7 @@ export async function startSides(folder: string): Promise<Sides> {
       providerData,
       kmsEndpoint: String(line.endpoint),
       proxyPort: ports.ekm,
+      dataServicePort: ports.dataService,
       certificates,
     }
   } catch (error) {
