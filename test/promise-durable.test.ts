@@ -127,7 +127,7 @@ class Worker {
     const kms = this.#kms
     const ledger = this.#ledger
     const chance = random()
-    if (this.#keys.length === 0 || chance < 0.12) return this.#create('AWS_KMS')
+    if (this.#keys.length === 0 || chance < 0.12) return void (await this.#create('AWS_KMS'))
     if (chance < 0.15) return this.#import()
     const key = pick(random, this.#keys)
     const KeyId = key.id
@@ -264,7 +264,10 @@ async function compare(kms: KMS, ledger: Ledger, all: boolean, where: string): P
       return
     }
     for (const field of ['state', 'policy', 'description'] as const) {
-      const right = [key[field], ...doubts.filter(each => each.key === id && each.field === field).map(d => d.value)]
+      const right: (string | undefined)[] = [
+        key[field],
+        ...doubts.filter(each => each.key === id && each.field === field).map(d => d.value),
+      ]
       assert.ok(right.includes(found[field]), `${where}: ${field} is ${found[field]}, acknowledged was ${key[field]}`)
       key[field] = found[field]
     }

@@ -2,10 +2,8 @@
 import { createHash } from 'node:crypto'
 import type { TestContext } from 'node:test'
 
-export interface Random {
-  /** From 0 to 1, 1 not included. */
-  (): number
-}
+/** From 0 to 1, 1 not included. */
+export type Random = () => number
 
 /** Prints the seed with the test. Each `salt` has choices of its own under the same seed. */
 export function seededRandom(t: TestContext, salt = ''): Random & { readonly seed: number } {
