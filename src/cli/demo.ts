@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import pkg from '../../package.json' with { type: 'json' }
 import { type Demo, runDemo, type Say } from '../custody/demo/demo.ts'
 import { CUSTOMER, REGION } from '../custody/demo/sides.ts'
+import { notRestored } from '../custody/report/answers.ts'
 import { renderTerminal } from '../custody/report/terminal.ts'
 
 interface Options {
@@ -72,9 +73,13 @@ async function demo(options: Options): Promise<number> {
   const colour = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
   const width = Math.min(120, Math.max(72, process.stdout.columns ?? 100))
   process.stdout.write(`${renderTerminal(run.evidence, { width, colour })}\n`)
-  process.stdout.write(`  evidence   ${run.evidenceFile}\n  report     ${run.reportFile}\n`)
+  process.stdout.write(
+    `  evidence   ${run.evidenceFile}\n  report     ${run.reportFile}\n  log        ${run.logFile}\n`,
+  )
   process.stderr.write(`\n  ${seconds(started)} from start to report\n`)
-  const code = run.complete ? 0 : 1
+  const left = notRestored(run.evidence)
+  for (const line of left) process.stderr.write(`  NOT RESTORED   ${line}\n`)
+  const code = run.complete && left.length === 0 ? 0 : 1
   if (options.once !== true && !interrupted.signal.aborted) {
     process.stdout.write(tryNext(run, options.dir))
     await new Promise<void>(stop => {

@@ -64,8 +64,9 @@ export interface DevService {
 }
 
 /** Starts front end and boundary of a service. */
-export function startEkmService(config: EkmConfig, dev: boolean): Service {
+export function startEkmService(config: EkmConfig, dev: boolean, stderr?: number): Service {
   return startService({
+    ...(stderr === undefined ? {} : { stderr }),
     boundary: boundarySettings('ekm', config, dev),
     frontEnd: {
       entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),

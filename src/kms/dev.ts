@@ -61,8 +61,9 @@ export function defaultConfig(input: {
 }
 
 /** Starts front end and boundary of a service. */
-export function startKmsService(config: KmsConfig, dev: boolean): Service {
+export function startKmsService(config: KmsConfig, dev: boolean, stderr?: number): Service {
   return startService({
+    ...(stderr === undefined ? {} : { stderr }),
     boundary: boundarySettings('kms', config, dev),
     frontEnd: {
       entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),

@@ -29,7 +29,8 @@ export function connectControl(options: { readonly socket: string }): ControlCon
     rotateExternalKey: async (id, asserted) => ask('rotateExternalKey', { id, asserted: asAsserted(asserted) }),
     revoke: async (target, asserted) => ask('revoke', { target, asserted: asAsserted(asserted) }),
     restore: async (target, asserted) => ask('restore', { target, asserted: asAsserted(asserted) }),
-    wrapForImport: async (input, asserted) => ask('wrapForImport', { ...input, asserted: asAsserted(asserted) }),
+    wrapForImport: async (input, asserted) =>
+      ask('wrapForImport', { ...input, from: input.from, asserted: asAsserted(asserted) }),
     advanceClock: async milliseconds => ({ lifecycleNow: await ask('advanceClock', milliseconds) }),
     stop: () => ask('stop', undefined),
   }

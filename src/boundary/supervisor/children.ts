@@ -18,6 +18,8 @@ export interface ChildSpec {
   /** It ended and is not started anew. */
   readonly onFinal: (code: number, reason: string) => void
   readonly log: Log
+  /** File descriptor for its log lines; 2 unless given. */
+  readonly stderr: number
 }
 
 const FIRST_DELAY = 100
@@ -43,10 +45,10 @@ export class Child {
   }
 
   start(): void {
-    const { name, entry, nodeFlags, env, user, config, log } = this.#spec
+    const { name, entry, nodeFlags, env, user, config, log, stderr } = this.#spec
     const startedAt = performance.now()
     const child = spawn(process.execPath, [...nodeFlags, entry], {
-      stdio: ['ignore', 2, 2, 'ipc'],
+      stdio: ['ignore', stderr, stderr, 'ipc'],
       env,
       ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
     })

@@ -27,6 +27,8 @@ export interface ServiceSpec {
   readonly boundary: BoundaryConfig
   readonly frontEnd: FrontEndSpec
   readonly log?: Log
+  /** File descriptor for the log lines of both processes and of the supervisor; 2 unless given. */
+  readonly stderr?: number
   /** Milliseconds for the front end to finish what is in flight, and for the boundary after it. Default 15,000 each. */
   readonly stopDeadlineMs?: number
 }
@@ -72,7 +74,8 @@ function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
 }
 
 export function startService(spec: ServiceSpec): Service {
-  const log = spec.log ?? stderrLog('supervisor')
+  const stderr = spec.stderr ?? 2
+  const log = spec.log ?? stderrLog('supervisor', stderr)
   const deadline = spec.stopDeadlineMs ?? 15_000
   const ready = Promise.withResolvers<Readonly<Record<string, unknown>>>()
   const ended = Promise.withResolvers<number>()
@@ -124,6 +127,7 @@ export function startService(spec: ServiceSpec): Service {
       else fail(code, why)
     },
     log,
+    stderr,
   })
   const frontEnd = new Child({
     name: 'front end',
@@ -148,6 +152,7 @@ export function startService(spec: ServiceSpec): Service {
       else frontEndFailure = () => fail(code, why)
     },
     log,
+    stderr,
   })
 
   const stop = (code: number): Promise<void> => {

@@ -254,8 +254,13 @@ test('data keys that were kept open what was read, and nothing else; a cut line 
   const edk = createHash('sha256').update(file.encryptedDataKey).digest('hex')
   const dataKey = dataKeys.get(edk)?.toString('base64')
   const kept = join(plan.dataService.folder, 'kept-data-keys.jsonl')
-  writeFileSync(kept, `${JSON.stringify({ bucket: 'files', edk, dataKey })}\n{"bucket":"files","edk":"${edk.slice(9)}`)
-  const evidence = await attempt([keptDataKeys(plan.dataService)])
+  writeFileSync(
+    kept,
+    `${JSON.stringify({ at: 1000, bucket: 'files', edk, dataKey })}\n{"bucket":"files","edk":"${edk.slice(9)}`,
+  )
+  // Kept at the instant of the revocation or later: given by attempts like this one, not from before.
+  assert.deepEqual(errors(await attempt([keptDataKeys(plan.dataService, 1000)])), ['NotKept', 'NotKept'])
+  const evidence = await attempt([keptDataKeys(plan.dataService, 1001)])
   assert.deepEqual(errors(evidence), ['ok', 'NotKept'])
   assert.equal(evidence.files[0]?.openedBy, KEPT)
   assert.ok(!JSON.stringify(evidence).includes(String(dataKey)))
@@ -279,7 +284,7 @@ test('a wrong data key, and the right one for another plaintext, prove nothing',
 
 test('routes go from the quietest to the loudest, kept data keys last; without a provider its routes are left out', async () => {
   const names = async (of: CustodyPlan, which = model): Promise<string[]> =>
-    (await routesOf(of, which)).map(route => route.route)
+    (await routesOf(of, which, 0)).map(route => route.route)
   assert.deepEqual(await names(plan), ['root-now', 'root-backup', 'data-service', 'override', KEPT])
   const { provider: _, ...outside } = plan
   assert.deepEqual(await names(outside), ['data-service', KEPT])

@@ -18,15 +18,17 @@ export interface CompelOptions {
   readonly signal: AbortSignal
   /** One line of progress. */
   readonly progress: (model: string, what: string) => void
+  /** When the owner first acted, milliseconds since 1970: data keys that were kept before it are "already read". */
+  readonly revokedAt: number
   /** Files that are tried at once; 4 unless given. */
   readonly concurrency?: number
 }
 
 /** The routes that the plan gives the provider for one model, in the order in which they are tried. */
-export async function routesOf(plan: CustodyPlan, model: ModelPlan): Promise<Route[]> {
+export async function routesOf(plan: CustodyPlan, model: ModelPlan, revokedAt: number): Promise<Route[]> {
   const { provider, dataService: service } = plan
   const { region } = plan.kms
-  const kept = keptDataKeys(service)
+  const kept = keptDataKeys(service, revokedAt)
   if (!provider) return [dataService(service), kept]
   const input =
     provider.xks && (await heldByOwner(plan, model))
@@ -52,7 +54,7 @@ async function heldByOwner(plan: CustodyPlan, model: ModelPlan): Promise<boolean
 
 /** Rejects only where it was stopped, or where what a route changed could not be put back; never because a route failed. */
 export async function compel(plan: CustodyPlan, model: ModelPlan, options: CompelOptions): Promise<CompelEvidence> {
-  return tryRoutes(await routesOf(plan, model), plan, model, options)
+  return tryRoutes(await routesOf(plan, model, options.revokedAt), plan, model, options)
 }
 
 /** `compel` with these routes. */
@@ -60,7 +62,7 @@ export async function tryRoutes(
   routes: readonly Route[],
   plan: CustodyPlan,
   model: ModelPlan,
-  options: CompelOptions,
+  options: Omit<CompelOptions, 'revokedAt'>,
 ): Promise<CompelEvidence> {
   const startedAt = Date.now()
   const start = performance.now()

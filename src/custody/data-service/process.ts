@@ -8,9 +8,10 @@ export interface DataServiceProcess {
   stop(): Promise<void>
 }
 
-export async function startDataServiceProcess(config: DataServiceConfig): Promise<DataServiceProcess> {
+/** `stderr`: file descriptor for what it has to say. */
+export async function startDataServiceProcess(config: DataServiceConfig, stderr = 2): Promise<DataServiceProcess> {
   const child: ChildProcess = fork(join(import.meta.dirname, `main${extname(import.meta.filename)}`), [], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', stderr, stderr, 'ipc'],
   })
   child.send(config)
   const endpoint = await new Promise<string>((resolve, reject) => {

@@ -7,12 +7,13 @@
  *   GET  /v1/-/health
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { once } from 'node:events'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { appendFile, mkdir, rename, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
-import { PassThrough, type Readable } from 'node:stream'
+import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { DataServiceConfig } from './config.ts'
 import { type Bucket, FRAME_BYTES, kmsClient, openBucket, SUITE, sdk } from './envelope.ts'
@@ -71,7 +72,7 @@ export async function startDataService(config: DataServiceConfig): Promise<DataS
         const id = createHash('sha256').update(encrypted).digest('hex')
         if (seen.has(id)) return
         seen.add(id)
-        const line = `${JSON.stringify({ bucket: bucket.name, edk: id, dataKey: Buffer.from(dataKey).toString('base64') })}\n`
+        const line = `${JSON.stringify({ at: Date.now(), bucket: bucket.name, edk: id, dataKey: Buffer.from(dataKey).toString('base64') })}\n`
         void appendFile(join(config.folder, 'kept-data-keys.jsonl'), line, { mode: 0o600 })
       }
     }
@@ -111,20 +112,12 @@ export async function startDataService(config: DataServiceConfig): Promise<DataS
         decrypt.destroy(new Refusal(403, 'WrongObject', 'This file was encrypted as another object.'))
       }
     })
-    const opened = pipeline(
-      source,
-      decrypt as unknown as NodeJS.ReadWriteStream,
-      new PassThrough(),
-      async function* (plain: Readable) {
-        for await (const chunk of plain) {
-          if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/octet-stream' })
-          yield chunk
-        }
-        if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/octet-stream' })
-      },
-      response,
-    )
-    await opened
+    const plain = new PassThrough()
+    const opened = pipeline(source, decrypt as unknown as NodeJS.ReadWriteStream, plain)
+    // Nothing is promised to the reader before the KMS has opened the data key: until then a refusal can still be told.
+    await Promise.race([opened, once(plain, 'readable')])
+    response.writeHead(200, { 'content-type': 'application/octet-stream' })
+    await Promise.all([opened, pipeline(plain, response)])
   }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -2,7 +2,7 @@
  * The demo: both sides for real, four keys, files under each, then every owner's strongest act, measured, with the provider compelled in between. What it
  * prints and writes is made from the evidence alone.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { arch, availableParallelism, platform } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { BoundaryControl } from '../../boundary/client/api.ts'
@@ -48,6 +48,8 @@ export interface Demo {
   readonly complete: boolean
   readonly evidenceFile: string
   readonly reportFile: string
+  /** Log lines of all the processes. */
+  readonly logFile: string
   readonly state: DemoState
   readonly sides: Sides
   readonly dataService: string
@@ -73,13 +75,16 @@ export async function runDemo(options: DemoOptions): Promise<Demo> {
   prepareFolder(folder, options.fresh)
   const startedAt = Date.now()
   say.step('starting the owner’s and the provider’s side, four processes, XKS over mutual TLS between them')
-  const sides = await startSides(folder)
+  const logFile = join(folder, 'services.log')
+  const logs = openSync(logFile, 'a', 0o600)
+  const sides = await startSides(folder, logs)
   const controls: ControlConnection[] = []
   let service: DataServiceProcess | undefined
   const stop = async (): Promise<void> => {
     for (const control of controls) control.close()
     await service?.stop()
     await stopSides(sides)
+    closeSync(logs)
   }
   try {
     const [owner, provider] = [sides.ownerData, sides.providerData].map(data => {
@@ -91,7 +96,7 @@ export async function runDemo(options: DemoOptions): Promise<Demo> {
     const state = await demoState(folder, sides.kmsEndpoint, provider, owner)
     signal.throwIfAborted()
     await connected(sides, state)
-    service = await dataService(folder, sides, state, options.cacheSeconds)
+    service = await dataService(folder, sides, state, options.cacheSeconds, logs)
     const plan = await storeFiles(folder, sides, state, service.endpoint, options)
     signal.throwIfAborted()
     say.step('the provider takes its backup, and is ordered to keep every data key that it is given from now on')
@@ -104,6 +109,7 @@ export async function runDemo(options: DemoOptions): Promise<Demo> {
     writeFileSync(reportFile, renderHtml(evidence))
     return {
       evidence,
+      logFile,
       complete: complete(evidence),
       evidenceFile,
       reportFile,
@@ -129,9 +135,10 @@ function dataService(
   sides: Sides,
   state: DemoState,
   cacheSeconds: number,
+  stderr: number,
 ): Promise<DataServiceProcess> {
   const { keys } = state
-  return startDataServiceProcess({
+  const config = {
     folder: join(folder, 'data-service'),
     port: sides.dataServicePort,
     ...state.dataService,
@@ -143,7 +150,8 @@ function dataService(
       byok: keys.broughtByOwner,
       hyok: keys.heldByOwner,
     },
-  })
+  }
+  return startDataServiceProcess(config, stderr)
 }
 
 const MODELS: readonly (Pick<ModelPlan, 'name' | 'bucket' | 'acts' | 'ownerKey'> & { key: keyof DemoState['keys'] })[] =
@@ -245,7 +253,8 @@ async function drills(
         baseline: 500,
         signal,
         ownerBoundary: async () => owner,
-        compel: attacked => compel(plan, attacked, { signal, progress }),
+        // A line a route would be four lines a second.
+        compel: (attacked, _act, revokedAt) => compel(plan, attacked, { signal, revokedAt, progress: () => {} }),
         progress,
       }),
     ),

@@ -44,7 +44,8 @@ interface Ports {
   readonly dataService: number
 }
 
-export async function startSides(folder: string): Promise<Sides> {
+/** `stderr`: file descriptor for the log lines of all four processes. */
+export async function startSides(folder: string, stderr = 2): Promise<Sides> {
   const ownerData = join(folder, 'owner')
   const providerData = join(folder, 'provider')
   for (const dir of [ownerData, providerData]) mkdirSync(dir, { recursive: true, mode: 0o700 })
@@ -69,6 +70,7 @@ export async function startSides(folder: string): Promise<Sides> {
       boundary: { root: { kind: 'keyfile', file: join(ownerData, 'root.key') } },
     }),
     false,
+    stderr,
   )
   const provider = startKmsService(
     defaultConfig({
@@ -86,6 +88,7 @@ export async function startSides(folder: string): Promise<Sides> {
       },
     }),
     false,
+    stderr,
   )
   try {
     const [, line] = await Promise.all([owner.ready, provider.ready])

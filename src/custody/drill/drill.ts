@@ -26,7 +26,8 @@ export interface DrillOptions {
   readonly signal: AbortSignal
   readonly ownerBoundary: () => Promise<BoundaryControl>
   /** Called while the act is in force and every cache is cold. */
-  readonly compel?: (model: ModelPlan, act: OwnerAct) => Promise<CompelEvidence>
+  /** `revokedAt`: when the owner first acted on this model's key, milliseconds since 1970. */
+  readonly compel?: (model: ModelPlan, act: OwnerAct, revokedAt: number) => Promise<CompelEvidence>
   /** One line of progress. */
   readonly progress: (model: string, what: string) => void
 }
@@ -75,7 +76,7 @@ export async function drillModel(plan: CustodyPlan, model: ModelPlan, options: D
       }
       const uses = (): ReturnType<typeof probeUses> =>
         probeUses(service, keyArn, probe.CiphertextBlob ?? new Uint8Array(), context)
-      acts.push(await drillAct(plan, model, act, actContext, uses, options))
+      acts.push(await drillAct(plan, model, act, actContext, uses, acts[0]?.attempt.at, options))
     }
     return { model: derived, name: model.name, keyArn, manager, origin, acts }
   } finally {
@@ -90,6 +91,7 @@ async function drillAct(
   act: OwnerAct,
   context: ActContext,
   startUses: () => ReturnType<typeof probeUses>,
+  firstActAt: number | undefined,
   options: DrillOptions,
 ): Promise<ActEvidence> {
   const definition = ACTS[act]
@@ -111,7 +113,7 @@ async function drillAct(
     await Promise.all([uses.stop(), reads.stop()])
     if (options.compel) {
       options.progress(model.name, 'acting as a compelled provider')
-      compel = await options.compel(model, act)
+      compel = await options.compel(model, act, firstActAt ?? done.at)
     }
   } finally {
     await Promise.all([uses.stop(), reads.stop()])

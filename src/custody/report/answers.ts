@@ -143,6 +143,17 @@ export function duration(milliseconds: number): string {
   return `${milliseconds.toFixed(Math.abs(milliseconds) < 10 ? 1 : 0)} ms`
 }
 
+/** What an owner did and could not undo: to be told, loudly. */
+export function notRestored(evidence: Evidence): string[] {
+  return evidence.models.flatMap(model =>
+    model.acts.flatMap(({ call, restore }) =>
+      restore?.ok === false
+        ? [`${MODEL_NAMES[model.model]}: ${call} could not be undone: ${restore.error}: ${restore.message}`]
+        : [],
+    ),
+  )
+}
+
 /** True where every cell of the table was established: the demo's exit code with `--once`. */
 export function complete(evidence: Evidence): boolean {
   return evidence.models.length > 0 && table(evidence).every(row => Object.values(row).every(cell => cell !== UNKNOWN))

@@ -118,6 +118,7 @@ export const OPERATIONS = {
       algorithm: s.wrappingAlgorithm,
       material: optional(fixed(32)),
       keepAs: optional(struct({ id: rowId, scope: text(1024), tenant: text(128) })),
+      from: optional(rowId),
       asserted,
     }),
     struct({ wrapped: bytes(1024), fingerprint: fixed(32) }),

@@ -11,9 +11,10 @@ import type { CustodyPlan } from '../../plan.ts'
 import { KEPT } from '../../report/answers.ts'
 import { type KeyRoute, RouteFailure } from '../route.ts'
 
-const line = z.object({ edk: z.string().regex(/^[0-9a-f]{64}$/), dataKey: z.base64() })
+const line = z.object({ at: z.number(), edk: z.string().regex(/^[0-9a-f]{64}$/), dataKey: z.base64() })
 
-export function keptDataKeys(service: Pick<CustodyPlan['dataService'], 'folder'>): KeyRoute {
+/** `revokedAt`: only what was kept before that instant counts (milliseconds since 1970); later ones were given by attempts like this one. */
+export function keptDataKeys(service: Pick<CustodyPlan['dataService'], 'folder'>, revokedAt: number): KeyRoute {
   const keys = new Map<string, Buffer>()
   return {
     route: KEPT,
@@ -24,7 +25,7 @@ export function keptDataKeys(service: Pick<CustodyPlan['dataService'], 'folder'>
       const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })
       for await (const text of lines) {
         const kept = read(text)
-        if (kept) keys.set(kept.edk, Buffer.from(kept.dataKey, 'base64'))
+        if (kept && kept.at < revokedAt) keys.set(kept.edk, Buffer.from(kept.dataKey, 'base64'))
       }
     },
     async unwrap(encryptedDataKey) {
