@@ -5,6 +5,7 @@ import pkg from '../../package.json' with { type: 'json' }
 /** Each command's file, loaded when it is called; for help, all of them. */
 const COMMANDS: Readonly<Record<string, (program: Command) => Promise<void>>> = {
   demo: async program => (await import('./demo.ts')).registerDemo(program),
+  custody: async program => (await import('./custody.ts')).registerCustody(program),
   kms: async program => (await import('./kms.ts')).registerKms(program),
   ekm: async program => (await import('./ekm.ts')).registerEkm(program),
   unlock: async program => (await import('./unlock.ts')).registerUnlock(program),

@@ -143,6 +143,13 @@ export function duration(milliseconds: number): string {
   return `${milliseconds.toFixed(Math.abs(milliseconds) < 10 ? 1 : 0)} ms`
 }
 
+/** The answers of all models, for machines. */
+export function answers(
+  evidence: Evidence,
+): { model: CustodyModel; verdict: 'yes' | 'no' | 'unknown'; text: string }[] {
+  return evidence.models.map(model => ({ model: model.model, ...answer(model) }))
+}
+
 /** What an owner did and could not undo: to be told, loudly. */
 export function notRestored(evidence: Evidence): string[] {
   return evidence.models.flatMap(model =>
