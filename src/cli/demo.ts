@@ -121,19 +121,25 @@ function speaker(started: number): Say {
 }
 
 /** The exact lines to try next. */
-function tryNext({ state, sides, dataService }: Demo, dir: string): string {
-  const { keys } = state
+function tryNext({ state, sides, evidence, example }: Demo, dir: string): string {
+  const endpoint = sides.kmsEndpoint
+  const owner = join(dir, 'owner')
   return `
 Everything keeps running. To try, in another terminal:
 
+  # the customer, account ${CUSTOMER}
   export AWS_ACCESS_KEY_ID=${state.owner.accessKeyId} AWS_SECRET_ACCESS_KEY=${state.owner.secretAccessKey} AWS_DEFAULT_REGION=${REGION}
-  aws --endpoint-url ${sides.kmsEndpoint} kms list-aliases                     # account ${CUSTOMER}, the customer
-  aws --endpoint-url ${sides.kmsEndpoint} kms describe-key --key-id ${keys.heldByOwner}
+  aws --endpoint-url ${endpoint} kms list-aliases
+  aws --endpoint-url ${endpoint} kms describe-key --key-id ${state.keys.heldByOwner}
 
-  curl -s -H 'Authorization: Bearer ${state.dataService.token}' ${dataService}/v1/hyok/README.md | head -3
-  ./bin/holdfast ekm revoke acme-hsm1/files --data ${join(dir, 'owner')}      # the owner takes the key away …
-  curl -s -H 'Authorization: Bearer ${state.dataService.token}' ${dataService}/v1/hyok/README.md
-  ./bin/holdfast ekm restore acme-hsm1/files --data ${join(dir, 'owner')}     # … and gives it back
+  # read a file; the owner takes the key away; after ${evidence.cacheSeconds} s no cached data key is left, and reading is refused
+  curl -s -H 'Authorization: Bearer ${state.dataService.token}' ${example} | head -c 300
+  ./bin/holdfast ekm revoke acme-hsm1/files --data ${owner}
+  sleep ${evidence.cacheSeconds}; curl -s -H 'Authorization: Bearer ${state.dataService.token}' ${example}
+  ./bin/holdfast ekm restore acme-hsm1/files --data ${owner}
+
+  # the provider under compulsion
+  ./bin/holdfast custody compel --plan ${join(dir, 'plan.json')} --model HYOK
 
 Ctrl-C stops. The next start resumes with the same keys and data; --fresh starts anew.
 `

@@ -53,6 +53,8 @@ export interface Demo {
   readonly state: DemoState
   readonly sides: Sides
   readonly dataService: string
+  /** URL of one of the files under the key that its owner holds. */
+  readonly example: string
   stop(): Promise<void>
 }
 
@@ -103,6 +105,8 @@ export async function runDemo(options: DemoOptions): Promise<Demo> {
     await prepareCompel(plan)
     say.step('revoking in each model while readers read, and acting as a compelled provider')
     const evidence = await drills(plan, owner, sides, startedAt, options)
+    const [first] = plan.models.at(-1)?.files ?? []
+    const example = `${service.endpoint}/v1/hyok/${first?.name.split('/').map(encodeURIComponent).join('/')}`
     const evidenceFile = join(folder, 'evidence.json')
     const reportFile = join(folder, 'report.html')
     writeFileSync(evidenceFile, `${JSON.stringify(evidence, null, 1)}\n`)
@@ -116,6 +120,7 @@ export async function runDemo(options: DemoOptions): Promise<Demo> {
       state,
       sides,
       dataService: service.endpoint,
+      example,
       stop,
     }
   } catch (error) {
