@@ -1,0 +1,76 @@
+/** A valid request of every operation that is served, over things that were made for it. */
+import { constants, createPublicKey, publicEncrypt } from 'node:crypto'
+import type { ApiClient } from './kms.ts'
+
+/** What the requests are about. */
+export interface World {
+  /** An enabled key with an alias `app`, a tag and a ciphertext. */
+  readonly KeyId: string
+  readonly CiphertextBlob: string
+  /** A key that waits for imported material. */
+  readonly external: string
+}
+
+export async function makeWorld(client: ApiClient): Promise<World> {
+  const { KeyMetadata } = await client.ok('CreateKey', {})
+  const KeyId = KeyMetadata.KeyId
+  const { CiphertextBlob } = await client.ok('Encrypt', { KeyId, Plaintext: 'c2VjcmV0' })
+  await client.ok('CreateAlias', { AliasName: 'alias/app', TargetKeyId: KeyId })
+  await client.ok('TagResource', { KeyId, Tags: [{ TagKey: 'a', TagValue: 'b' }] })
+  const external = (await client.ok('CreateKey', { Origin: 'EXTERNAL' })).KeyMetadata.KeyId
+  return { KeyId, CiphertextBlob, external }
+}
+
+/** A request that the validator of that operation passes. */
+export function requestOf(operation: string, { KeyId, CiphertextBlob, external }: World): Record<string, unknown> {
+  const requests: Readonly<Record<string, Record<string, unknown>>> = {
+    CreateKey: { Tags: [{ TagKey: 'a', TagValue: 'b' }] },
+    Encrypt: { KeyId, Plaintext: 'AA==' },
+    Decrypt: { CiphertextBlob, KeyId },
+    ReEncrypt: { CiphertextBlob, SourceKeyId: KeyId, DestinationKeyId: KeyId },
+    GenerateDataKey: { KeyId, NumberOfBytes: 1 },
+    GenerateDataKeyWithoutPlaintext: { KeyId, NumberOfBytes: 1 },
+    GenerateRandom: { NumberOfBytes: 1 },
+    CreateAlias: { AliasName: 'alias/new', TargetKeyId: KeyId },
+    UpdateAlias: { AliasName: 'alias/app', TargetKeyId: KeyId },
+    DeleteAlias: { AliasName: 'alias/app' },
+    TagResource: { KeyId, Tags: [{ TagKey: 'a', TagValue: 'b' }] },
+    UntagResource: { KeyId, TagKeys: ['a'] },
+    PutKeyPolicy: { KeyId, Policy: '{"Version":"2012-10-17","Statement":[]}' },
+    UpdateKeyDescription: { KeyId, Description: 'd' },
+    GetParametersForImport: {
+      KeyId: external,
+      WrappingAlgorithm: 'RSAES_OAEP_SHA_256',
+      WrappingKeySpec: 'RSA_2048',
+    },
+    ImportKeyMaterial: { KeyId: external, ImportToken: 'AA==', EncryptedKeyMaterial: 'AA==' },
+    DeleteImportedKeyMaterial: { KeyId: external },
+    CreateCustomKeyStore: {
+      CustomKeyStoreName: 'owner',
+      CustomKeyStoreType: 'EXTERNAL_KEY_STORE',
+      XksProxyUriEndpoint: 'https://127.0.0.1.example.invalid',
+      XksProxyUriPath: '/kms/xks/v1',
+      XksProxyConnectivity: 'PUBLIC_ENDPOINT',
+      XksProxyAuthenticationCredential: { AccessKeyId: 'A'.repeat(20), RawSecretAccessKey: 'a'.repeat(43) },
+    },
+    ListKeys: {},
+    ListAliases: {},
+    DescribeCustomKeyStores: {},
+  }
+  const own = requests[operation]
+  if (own !== undefined) return own
+  return operation.endsWith('CustomKeyStore') ? { CustomKeyStoreId: 'cks-1234567890abcdef0' } : { KeyId }
+}
+
+/** The members of ImportKeyMaterial that bring this material into a key. */
+export async function importOf(client: ApiClient, KeyId: string, material: Buffer): Promise<Record<string, unknown>> {
+  const { PublicKey, ImportToken } = await client.ok('GetParametersForImport', {
+    KeyId,
+    WrappingAlgorithm: 'RSAES_OAEP_SHA_256',
+    WrappingKeySpec: 'RSA_2048',
+  })
+  const key = createPublicKey({ key: Buffer.from(PublicKey, 'base64'), format: 'der', type: 'spki' })
+  const padding = constants.RSA_PKCS1_OAEP_PADDING
+  const EncryptedKeyMaterial = publicEncrypt({ key, padding, oaepHash: 'sha256' }, material).toString('base64')
+  return { KeyId, ImportToken, EncryptedKeyMaterial, ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' }
+}
