@@ -128,6 +128,8 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>
   readonly region?: string
   readonly signal?: AbortSignal
+  /** Told of the Authorization field as it is sent. */
+  readonly onAuthorization?: (value: string) => void
 }
 
 /** One client of the API: signs with the SDK's own signer, keeps connections. */
@@ -161,6 +163,7 @@ export class ApiClient {
       },
       body,
     })
+    options.onAuthorization?.(signed.headers.authorization ?? '')
     return exchange(
       {
         hostname,

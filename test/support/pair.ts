@@ -150,7 +150,10 @@ export async function startPair(folder: string, names: readonly string[], given?
   )
   const config = defaultConfig({ data: providerData, port: 0, regions: [REGION], account: CUSTOMER, hosts })
   const provider = startKmsService(config, false, stderr)
+  let stopped = false
   const stopServices = async (): Promise<void> => {
+    if (stopped) return
+    stopped = true
     await Promise.all([owner.stop(), provider.stop()])
     await Promise.all(Object.values(relays).map(relay => relay.close()))
     closeSync(stderr)
