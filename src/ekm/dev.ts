@@ -162,7 +162,7 @@ async function devCertificate(data: string): Promise<DevTls> {
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   // Loaded here only: a service that has its certificate does not wait for the library that makes one.
-  const { makeAuthority } = await import('./certificates.ts')
+  const { makeAuthority } = await import('../http/certificates.ts')
   const authority = await makeAuthority('Holdfast development root', CERTIFICATE_DAYS)
   const issued = await authority.issue({
     commonName: 'localhost',

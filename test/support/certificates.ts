@@ -1,7 +1,7 @@
 /** Certificates in files, for services and clients of tests. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Authority, type CertificateRequest, makeAuthority } from '../../src/ekm/certificates.ts'
+import { type Authority, type CertificateRequest, makeAuthority } from '../../src/http/certificates.ts'
 
 export interface CertificateFiles {
   readonly certificateFile: string

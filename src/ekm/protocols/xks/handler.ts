@@ -109,7 +109,7 @@ async function authenticated(
 
 /** What the listener refuses by itself, in this protocol's form. */
 const LISTENER_ERRORS: Readonly<Record<HttpErrorKind, readonly [XksErrorName, string]>> = {
-  TooLarge: ['UnsupportedOperationException', 'The body is larger than what any request of this API needs.'],
+  TooLarge: ['UnsupportedOperationException', 'The request is larger than any that this API needs.'],
   Timeout: ['ValidationException', 'The request did not arrive in time.'],
   BadRequest: ['ValidationException', 'This is not an HTTP request that can be read.'],
   Overloaded: ['ThrottlingException', 'Too many requests are being handled; try again.'],
