@@ -177,13 +177,22 @@ export async function replaceFile(disk: Disk, file: string, bytes: Uint8Array): 
   await disk.syncDir(path.dirname(file))
 }
 
-/** Creates a file with these bytes, in place of a left-over of the same name. Its name is durable only after a sync of the directory. */
-export async function writeNew(disk: Disk, file: string, bytes: Uint8Array, sync: boolean): Promise<void> {
+/**
+ * Creates a file with these bytes. A left-over of the same name is replaced, or with `keep` stays and is the error EEXIST. The file's name is durable
+ * only after a sync of the directory.
+ */
+export async function writeNew(
+  disk: Disk,
+  file: string,
+  bytes: Uint8Array,
+  sync: boolean,
+  leftOver: 'replace' | 'keep' = 'replace',
+): Promise<void> {
   let opened: DiskFile
   try {
     opened = await disk.open(file, 'create')
   } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw error
+    if (leftOver === 'keep' || !isCode(error, 'EEXIST')) throw error
     await disk.unlink(file)
     opened = await disk.open(file, 'create')
   }

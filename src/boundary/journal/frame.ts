@@ -6,15 +6,17 @@ import { fillRandom } from '../crypto/random.ts'
 import { MAX_RECORD_BYTES, MAX_WRITE_SET_BYTES, type OpenedWriteSet } from './types.ts'
 
 export const HEADER_BYTES = 108
+export const LEAF_BYTES = 48
+export const SALT_BYTES = 16
 const FILE_MAGIC = Buffer.from('HOLDFJNL')
 export const FRAME_MAGIC = Buffer.from('HFR1')
 const VERSION = 1
 /** What a frame is besides its record and its write set. */
-const FRAME_BYTES = 64
+export const FRAME_BYTES = 64
 const FRAME_HEAD = 60
 /** Number 8, nonce 12, tag 16. */
 const SEAL_BYTES = 36
-const MAX_FRAME_BYTES = FRAME_BYTES + MAX_RECORD_BYTES + SEAL_BYTES + MAX_WRITE_SET_BYTES
+export const MAX_FRAME_BYTES = FRAME_BYTES + MAX_RECORD_BYTES + SEAL_BYTES + MAX_WRITE_SET_BYTES
 
 export interface SegmentHeader {
   readonly boundaryId: Buffer
@@ -78,7 +80,8 @@ export interface Frame {
   readonly batch: number
   readonly seq: number
   readonly time: number
-  readonly salt: Buffer
+  /** 16 bytes of salt, then the record. */
+  readonly salted: Buffer
   readonly record: Buffer
   /** Sealed; undefined for none. */
   readonly sealed: Buffer | undefined
@@ -91,7 +94,16 @@ export function frameBytes(record: number, rows: number | undefined): number {
 
 /** What binds a write set to its place: boundary id, sequence number, number. */
 function writeSetAad(boundaryId: Buffer, seq: number, number: number): Buffer {
-  return new Writer(32).raw(boundaryId).u64(seq).u64(number).done()
+  const aad = Buffer.allocUnsafe(32)
+  aad.set(boundaryId)
+  putU64(aad, 16, seq)
+  putU64(aad, 24, number)
+  return aad
+}
+
+function putU64(into: Buffer, at: number, value: number): void {
+  into.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at)
+  into.writeUInt32BE(value >>> 0, at + 4)
 }
 
 /** What all frames of a segment share. */
@@ -102,53 +114,68 @@ export interface FrameContext {
   readonly seed: number
 }
 
-/** Writes one frame into `into` at `at`; returns its crc and its leaf (48 bytes). */
-export function writeFrame(
-  into: Buffer,
-  at: number,
-  frame: FrameInput,
-  batch: number,
-  previousCrc: number,
-  context: FrameContext,
-): { crc: number; leaf: Buffer } {
+/**
+ * Lays one frame into `into` at `at`, all but what only its commit knows: `sealFrame` does the rest. Rows stand in it as they are until then.
+ * Returns the frame's length, which `frameBytes` says beforehand.
+ */
+export function layFrame(into: Buffer, at: number, frame: FrameInput, batch: number): number {
   const { seq, time, record, writeSet } = frame
   const length = frameBytes(record.length, writeSet?.rows.length)
-  const head = new Writer(FRAME_HEAD)
-    .raw(FRAME_MAGIC)
-    .u32(length)
-    .u32(previousCrc)
-    .u64(batch)
-    .u32(record.length)
-    .u32(writeSet === undefined ? 0 : SEAL_BYTES + writeSet.rows.length)
-    .u64(seq)
-    .u64(time)
-  into.set(head.done(), at)
-  const salt = into.subarray(at + 44, at + FRAME_HEAD)
+  into.set(FRAME_MAGIC, at)
+  into.writeUInt32BE(length, at + 4)
+  putU64(into, at + 12, batch)
+  into.writeUInt32BE(record.length, at + 20)
+  into.writeUInt32BE(writeSet === undefined ? 0 : SEAL_BYTES + writeSet.rows.length, at + 24)
+  putU64(into, at + 28, seq)
+  putU64(into, at + 36, time)
   fillRandom(into, at + 44, 16)
   into.set(record, at + FRAME_HEAD)
-  let end = at + FRAME_HEAD + record.length
   if (writeSet !== undefined) {
-    const { number, rows } = writeSet
-    into.set(new Writer(8).u64(number).done(), end)
+    const end = at + FRAME_HEAD + record.length
+    putU64(into, end, writeSet.number)
     fillRandom(into, end + 8, 12)
-    const cipher = createCipheriv('aes-256-gcm', context.writeSetKey, into.subarray(end + 8, end + 20), {
+    into.set(writeSet.rows, end + 20)
+  }
+  return length
+}
+
+/** Puts a frame that was laid into the chain: seals its rows, and sets the crc before and its own, which is returned. */
+export function sealFrame(bytes: Buffer, at: number, seq: number, previousCrc: number, context: FrameContext): number {
+  const end = at + bytes.readUInt32BE(at + 4) - 4
+  const sealedBytes = bytes.readUInt32BE(at + 24)
+  bytes.writeUInt32BE(previousCrc, at + 8)
+  if (sealedBytes > 0) {
+    const from = end - sealedBytes
+    const number = bytes.readUInt32BE(from) * 0x1_0000_0000 + bytes.readUInt32BE(from + 4)
+    const cipher = createCipheriv('aes-256-gcm', context.writeSetKey, bytes.subarray(from + 8, from + 20), {
       authTagLength: 16,
     })
     cipher.setAAD(writeSetAad(context.boundaryId, seq, number))
-    into.set(cipher.update(rows), end + 20)
+    bytes.set(cipher.update(bytes.subarray(from + 20, end - 16)), from + 20)
     cipher.final()
-    into.set(cipher.getAuthTag(), end + 20 + rows.length)
-    end += SEAL_BYTES + rows.length
+    bytes.set(cipher.getAuthTag(), end - 16)
   }
-  const crc = crc32(into.subarray(at, end), context.seed)
-  into.writeUInt32BE(crc, end)
-  return { crc, leaf: leafOf(seq, time, salt, record) }
+  const crc = crc32(bytes.subarray(at, end), context.seed)
+  bytes.writeUInt32BE(crc, end)
+  return crc
 }
 
-/** seq ‖ time ‖ SHA-256(salt ‖ record). */
-export function leafOf(seq: number, time: number, salt: Buffer, record: Buffer): Buffer {
-  const digest = hash('sha256', Buffer.concat([salt, record]), 'buffer')
-  return new Writer(48).u64(seq).u64(time).raw(digest).done()
+/** Puts a leaf into `into` at `at`: seq ‖ time ‖ SHA-256(salt ‖ record). Salt and record stand together in a frame: `salted`. */
+export function putLeaf(into: Buffer, at: number, seq: number, time: number, salted: Buffer): void {
+  putU64(into, at, seq)
+  putU64(into, at + 8, time)
+  into.set(hash('sha256', salted, 'buffer'), at + 16)
+}
+
+export function leafOf(seq: number, time: number, salted: Buffer): Buffer {
+  const leaf = Buffer.allocUnsafe(LEAF_BYTES)
+  putLeaf(leaf, 0, seq, time, salted)
+  return leaf
+}
+
+/** Salt and record of the frame at `at`, which must be whole: a view. */
+export function saltedOf(bytes: Buffer, at: number): Buffer {
+  return bytes.subarray(at + 44, at + FRAME_HEAD + bytes.readUInt32BE(at + 20))
 }
 
 /** The frame at `at`, or why there is none. Its crc is checked; its place in the chain is the caller's to check. Views of the input. */
@@ -169,12 +196,12 @@ export function parseFrame(bytes: Buffer, at: number, seed: number): Frame | str
     if (recordLength < 1 || recordLength > MAX_RECORD_BYTES) return 'a record of impossible length'
     const seq = reader.u64()
     const time = reader.u64()
-    const salt = reader.raw(16)
-    const record = reader.raw(recordLength)
+    const salted = reader.raw(SALT_BYTES + recordLength)
+    const record = salted.subarray(SALT_BYTES)
     const sealed = sealedLength === 0 ? undefined : reader.raw(sealedLength)
     reader.end()
     if (sealed !== undefined && sealed.length < SEAL_BYTES) return 'a write set of impossible length'
-    return { length, previousCrc, batch, seq, time, salt, record, sealed, crc }
+    return { length, previousCrc, batch, seq, time, salted, record, sealed, crc }
   } catch {
     return 'the lengths in a frame do not add up'
   }

@@ -1,7 +1,5 @@
-/** Reading a journal at start: every segment, every frame in its place, and what may be cut off the end. See docs/formats/journal.md, "Batches". */
-import path from 'node:path'
-import type { FormatError } from '../bytes.ts'
-import { type Disk, readWhole } from './disk.ts'
+/** Reading a journal at start: every segment from a snapshot's place on, every frame in its place, and what may be cut off the end. See docs/formats/journal.md. */
+import type { Disk } from './disk.ts'
 import {
   FRAME_MAGIC,
   type FrameContext,
@@ -9,170 +7,171 @@ import {
   leafOf,
   openWriteSet,
   parseFrame,
-  parseHeader,
   type SegmentHeader,
 } from './frame.ts'
-import { Frontier, leafHash } from './merkle.ts'
+import { leafHash, type Tree } from './merkle.ts'
+import { type Segment, segmentName } from './segments.ts'
 import { JournalDamage, type JournalOptions, type ReplayedFrame } from './types.ts'
 
-const SEGMENT = /^(\d{20})\.seg$/
-/** A segment rolls once it has reached its size, so it can be longer by one batch. */
-const MAX_SEGMENT_BYTES = 4 * 1024 * 1024 * 1024 - 1
+/** Where the chain stands while segments are read: after the record before `seq`. */
+export interface Chain {
+  seq: number
+  time: number
+  writeSet: number
+  crc: number
+  readonly tree: Tree
+}
+
+/** What is known from elsewhere to have been there: sizes that must be reached, one of them with its root. */
+export interface Covered {
+  /** The signed checkpoint's. */
+  readonly checkpoint: { readonly size: number; readonly root: Buffer } | undefined
+  /** The newest authentic snapshot's size, 0 for none. */
+  readonly snapshot: number
+}
 
 export interface Scanned {
   /** Undefined where there is no segment yet. */
   readonly last:
-    | {
-        readonly file: string
-        readonly firstSeq: number
-        readonly end: number
-        readonly seed: number
-        readonly crc: number
-      }
+    | { readonly file: string; readonly firstSeq: number; readonly end: number; readonly seed: number }
     | undefined
-  readonly size: number
-  readonly lastTime: number
-  readonly lastWriteSet: number
-  readonly frontier: Frontier
   readonly cutBytes: number
   /** A last segment that was made and never used: to be removed. */
   readonly unused: string | undefined
 }
 
-export function segmentName(firstSeq: number): string {
-  return `${String(firstSeq).padStart(20, '0')}.seg`
+export interface ScanOptions extends Pick<JournalOptions, 'disk' | 'boundaryId' | 'writeSetKey'> {
+  readonly segments: readonly Segment[]
+  readonly covered: Covered
+  /** Place of a snapshot; undefined to begin with the first segment. */
+  readonly from: { readonly segment: number; readonly offset: number } | undefined
+  /** Called for each segment before its frames, also for those that a snapshot stands for. */
+  readonly onSegment: (header: SegmentHeader) => void
+  /** Called after each segment that was read, so that what gathers with the frames can be put away. */
+  readonly afterSegment: () => Promise<void>
 }
 
-/** Where the chain stands while segments are read. */
-interface State {
-  seq: number
-  time: number
-  writeSet: number
-  crc: number
-  readonly frontier: Frontier
-}
-
-/** Reads all of it, calling `replay` for each frame. Throws `JournalDamage`. Changes nothing. */
+/** Reads on from where `chain` stands, which it moves, calling `replay` for each frame. Throws `JournalDamage`. Changes nothing on disk. */
 export async function scan(
-  options: Pick<JournalOptions, 'disk' | 'boundaryId' | 'writeSetKey'> & {
-    folder: string
-    covered: { size: number; root: Buffer } | undefined
-  },
+  options: ScanOptions,
+  chain: Chain,
   replay: (frame: ReplayedFrame) => void,
 ): Promise<Scanned> {
-  const { disk, folder, covered } = options
-  const names = (await disk.readdir(folder)).filter(name => SEGMENT.test(name))
-  const state: State = { seq: 0, time: 0, writeSet: 0, crc: 0, frontier: new Frontier() }
+  const { segments, covered, from } = options
+  const mustReach = Math.max(covered.checkpoint?.size ?? 0, covered.snapshot)
   let last: Scanned['last']
-  let unused: string | undefined
   let cutBytes = 0
-  for (const [index, name] of names.entries()) {
-    const file = path.join(folder, name)
-    const isLast = index === names.length - 1
-    const bytes = await readSegment(disk, file, state.seq)
-    let header: SegmentHeader
-    try {
-      header = parseHeader(bytes)
-    } catch (error) {
+  for (const [index, segment] of segments.entries()) {
+    const { file, header } = segment
+    const isLast = index === segments.length - 1
+    if (typeof header === 'string') {
       // Its header is synced before the first frame is written, so a short file with a bad one was never used.
-      if (isLast && bytes.length <= HEADER_BYTES && (covered?.size ?? 0) <= state.seq) {
-        unused = file
-        cutBytes = bytes.length
-        break
-      }
-      throw new JournalDamage(file, 0, state.seq, (error as FormatError).message)
+      if (segment.size <= HEADER_BYTES && mustReach <= chain.seq) return { last, cutBytes: segment.size, unused: file }
+      throw new JournalDamage(file, 0, chain.seq, header)
     }
-    checkHeader(file, name, header, options.boundaryId, state)
-    const context: FrameContext = { boundaryId: options.boundaryId, writeSetKey: options.writeSetKey, seed: header.crc }
-    state.crc = header.crc
-    const end = frames(file, bytes, context, header.firstSeq, state, covered, replay)
+    checkHeader(segment, header, options.boundaryId)
+    options.onSegment(header)
+    if (from !== undefined && header.firstSeq < from.segment) continue
+    const start = header.firstSeq === from?.segment ? from.offset : HEADER_BYTES
+    if (header.firstSeq !== from?.segment) {
+      checkFollows(file, header, chain)
+      chain.crc = header.crc
+    }
+    const bytes = await readFrom(options.disk, file, start, segment.size)
+    const context = { boundaryId: options.boundaryId, writeSetKey: options.writeSetKey, seed: header.crc }
+    const end = frames({ file, bytes, start, context, firstSeq: header.firstSeq, covered }, chain, replay)
     if (end.problem !== undefined) {
-      if (!isLast) throw new JournalDamage(file, end.at, state.seq, end.problem)
-      refuseUnlessTorn(file, bytes, end.at, end.problem, header.crc, state.seq, covered)
+      if (!isLast) throw new JournalDamage(file, end.at + start, chain.seq, end.problem)
+      refuseUnlessTorn({ file, bytes, start }, end.at, end.problem, header.crc, chain.seq, mustReach)
       cutBytes = bytes.length - end.at
     }
-    last = { file, firstSeq: header.firstSeq, end: end.at, seed: header.crc, crc: state.crc }
+    last = { file, firstSeq: header.firstSeq, end: end.at + start, seed: header.crc }
+    await options.afterSegment()
   }
-  if (covered !== undefined && covered.size > state.seq) {
+  if (mustReach > chain.seq) {
+    const what = (covered.checkpoint?.size ?? 0) > chain.seq ? 'the signed checkpoint' : 'a snapshot'
+    const file = last?.file ?? 'journal'
     throw new JournalDamage(
-      folder,
-      0,
-      state.seq,
-      `the signed checkpoint covers ${covered.size} records, and the journal ends`,
+      file,
+      last?.end ?? 0,
+      chain.seq,
+      `${what} covers ${mustReach} records, and the journal ends`,
     )
   }
-  return {
-    last,
-    size: state.seq,
-    lastTime: state.time,
-    lastWriteSet: state.writeSet,
-    frontier: state.frontier,
-    cutBytes,
-    unused,
+  return { last, cutBytes, unused: undefined }
+}
+
+async function readFrom(disk: Disk, file: string, start: number, size: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(Math.max(0, size - start))
+  const opened = await disk.open(file, 'read')
+  try {
+    return bytes.subarray(0, await opened.read(bytes, start))
+  } finally {
+    await opened.close()
   }
 }
 
-async function readSegment(disk: Disk, file: string, seq: number): Promise<Buffer> {
-  const bytes = await readWhole(disk, file, MAX_SEGMENT_BYTES)
-  if (bytes === undefined) throw new JournalDamage(file, 0, seq, 'the segment has vanished')
-  return bytes
-}
-
-function checkHeader(file: string, name: string, header: SegmentHeader, boundaryId: Buffer, state: State): void {
+function checkHeader({ file, name }: Segment, header: SegmentHeader, boundaryId: Buffer): void {
   const problem = !header.boundaryId.equals(boundaryId)
     ? 'the segment is another boundary’s'
     : name !== segmentName(header.firstSeq)
       ? 'the file’s name and its header do not agree'
-      : header.firstSeq !== state.seq
-        ? `the segment begins with record ${header.firstSeq} where ${state.seq} should follow`
-        : header.nextWriteSet !== state.writeSet + 1 || header.lastTime !== state.time || header.lastCrc !== state.crc
-          ? 'the segment does not follow the one before'
-          : !header.root.equals(state.frontier.root())
-            ? 'the tree root in the segment’s header is not that of the records before'
-            : undefined
-  if (problem !== undefined) throw new JournalDamage(file, 0, state.seq, problem)
+      : undefined
+  if (problem !== undefined) throw new JournalDamage(file, 0, header.firstSeq, problem)
 }
 
-/** Reads frames until the end or the first problem; returns where, and what. */
+/** The header of a segment against what stands before it. */
+function checkFollows(file: string, header: SegmentHeader, chain: Chain): void {
+  const problem =
+    header.firstSeq !== chain.seq
+      ? `the segment begins with record ${header.firstSeq} where ${chain.seq} should follow`
+      : header.nextWriteSet !== chain.writeSet + 1 || header.lastTime !== chain.time || header.lastCrc !== chain.crc
+        ? 'the segment does not follow the one before'
+        : !header.root.equals(chain.tree.root())
+          ? 'the tree root in the segment’s header is not that of the records before'
+          : undefined
+  if (problem !== undefined) throw new JournalDamage(file, 0, chain.seq, problem)
+}
+
+interface Read {
+  readonly file: string
+  readonly bytes: Buffer
+  /** Offset in the file at which `bytes` begins. */
+  readonly start: number
+}
+
+/** Reads frames until the end or the first problem; returns where in `bytes`, and what. */
 function frames(
-  file: string,
-  bytes: Buffer,
-  context: FrameContext,
-  firstSeq: number,
-  state: State,
-  covered: { size: number; root: Buffer } | undefined,
+  read: Read & { context: FrameContext; firstSeq: number; covered: Covered },
+  chain: Chain,
   replay: (frame: ReplayedFrame) => void,
 ): { at: number; problem: string | undefined } {
-  let at = HEADER_BYTES
+  const { file, bytes, start, context, firstSeq } = read
+  const { checkpoint } = read.covered
+  let at = 0
   while (at < bytes.length) {
+    const offset = start + at
     const frame = parseFrame(bytes, at, context.seed)
     if (typeof frame === 'string') return { at, problem: frame }
-    if (frame.seq !== state.seq || frame.previousCrc !== state.crc || frame.batch > frame.seq)
+    if (frame.seq !== chain.seq || frame.previousCrc !== chain.crc || frame.batch > frame.seq)
       return { at, problem: 'a frame out of its place' }
-    if (frame.time < state.time) throw new JournalDamage(file, at, frame.seq, 'a record is earlier than the one before')
+    if (frame.time < chain.time)
+      throw new JournalDamage(file, offset, frame.seq, 'a record is earlier than the one before')
     const writeSet = openWriteSet(frame, context)
-    if (frame.sealed !== undefined && writeSet?.number !== state.writeSet + 1) {
-      throw new JournalDamage(file, at, frame.seq, 'a write set does not open, or is not the next one')
+    if (frame.sealed !== undefined && writeSet?.number !== chain.writeSet + 1) {
+      throw new JournalDamage(file, offset, frame.seq, 'a write set does not open, or is not the next one')
     }
-    state.frontier.push(leafHash(leafOf(frame.seq, frame.time, frame.salt, frame.record)))
-    replay({
-      seq: frame.seq,
-      time: frame.time,
-      record: frame.record,
-      writeSet,
-      location: { segment: firstSeq, offset: at },
-    })
-    if (writeSet !== undefined) state.writeSet = writeSet.number
-    state.seq++
-    state.time = frame.time
-    state.crc = frame.crc
-    if (covered?.size === state.seq && !covered.root.equals(state.frontier.root())) {
-      throw new JournalDamage(
-        file,
-        at,
-        frame.seq,
-        'the records up to here do not make the root of the signed checkpoint',
-      )
+    const leaf = leafOf(frame.seq, frame.time, frame.salted)
+    chain.tree.push(leaf, leafHash(leaf))
+    const { seq, time, record } = frame
+    replay({ seq, time, record, writeSet, location: { segment: firstSeq, offset } })
+    if (writeSet !== undefined) chain.writeSet = writeSet.number
+    chain.seq++
+    chain.time = frame.time
+    chain.crc = frame.crc
+    if (checkpoint?.size === chain.seq && !checkpoint.root.equals(chain.tree.root())) {
+      const what = 'the records up to here do not make the root of the signed checkpoint'
+      throw new JournalDamage(file, offset, frame.seq, what)
     }
     at += frame.length
   }
@@ -181,19 +180,18 @@ function frames(
 
 /** What was never acknowledged may be cut off; everything else is damage. */
 function refuseUnlessTorn(
-  file: string,
-  bytes: Buffer,
+  { file, bytes, start }: Read,
   at: number,
   problem: string,
   seed: number,
   seq: number,
-  covered: { size: number } | undefined,
+  mustReach: number,
 ): void {
-  if (covered !== undefined && covered.size > seq)
-    throw new JournalDamage(file, at, seq, `${problem}, and the signed checkpoint covers it`)
+  if (mustReach > seq)
+    throw new JournalDamage(file, start + at, seq, `${problem}, and the signed checkpoint or a snapshot covers it`)
   for (let next = bytes.indexOf(FRAME_MAGIC, at + 1); next >= 0; next = bytes.indexOf(FRAME_MAGIC, next + 1)) {
     const frame = parseFrame(bytes, next, seed)
     if (typeof frame !== 'string' && frame.batch > seq)
-      throw new JournalDamage(file, at, seq, `${problem}, and later batches stand behind it`)
+      throw new JournalDamage(file, start + at, seq, `${problem}, and later batches stand behind it`)
   }
 }

@@ -57,6 +57,7 @@ export class SimDisk implements Disk {
       return settled
     }
     for (const [dir, { synced }] of this.#dirs) {
+      if (!this.#survives(dir)) continue
       const entries = new Map(
         [...synced].map(([name, inode]) => [name, inode === 'dir' ? inode : settle(inode)] as const),
       )
@@ -65,11 +66,23 @@ export class SimDisk implements Disk {
     return after
   }
 
+  /** Whether the names that lead to a directory are all durable. */
+  #survives(dir: string): boolean {
+    if (dir === '/') return true
+    const parent = path.dirname(dir)
+    return this.#survives(parent) && this.#dirs.get(parent)?.synced.get(path.basename(dir)) === 'dir'
+  }
+
   /** Changes one byte behind everybody's back. */
   flip(file: string, at: number): void {
     const inode = this.#inode(file)
     inode.live[at] = (inode.live[at] ?? 0) ^ 0x40
     inode.synced = Buffer.from(inode.live)
+  }
+
+  /** What a process reads from a file now. */
+  contents(file: string): Buffer {
+    return Buffer.from(this.#inode(file).live)
   }
 
   size(file: string): number {
@@ -164,6 +177,8 @@ export class SimDisk implements Disk {
 
   async rmdir(dir: string): Promise<void> {
     this.#step()
+    const found = this.#dir(dir)
+    if (found.live.size > 0) throw Object.assign(new Error(`ENOTEMPTY: ${dir}`), { code: 'ENOTEMPTY' })
     this.#dir(path.dirname(dir)).live.delete(path.basename(dir))
   }
 

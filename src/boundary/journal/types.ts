@@ -110,7 +110,7 @@ export interface Journal {
   readonly vkey: string
   /** How it was opened, for the operator's log. */
   readonly opened: OpenReport
-  /** Waits for what was appended, writes a last checkpoint and snapshot, and closes. Appends from now on reject. */
+  /** Waits for what was appended, writes a last checkpoint and snapshot, and closes. Appends from now on reject. Rejects where a write failed, then or before. */
   close(): Promise<void>
 }
 
@@ -126,7 +126,7 @@ export interface OpenReport {
 }
 
 /**
- * `openJournal` in open.ts: takes the newest usable snapshot (`options.restore`), then calls `replay` for every frame after it, in order and
+ * `openJournal` in journal.ts: takes the newest usable snapshot (`options.restore`), then calls `replay` for every frame after it, in order and
  * synchronously. Rejects with `JournalDamage`, `ClockBehind`, or the error of the operating system.
  */
 export type OpenJournal = (options: JournalOptions, replay: (frame: ReplayedFrame) => void) => Promise<Journal>

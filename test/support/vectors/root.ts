@@ -2,7 +2,7 @@
 import { argon2Sync, createHash, createSecretKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { sealImportToken, wrapForImport } from '../../../src/boundary/crypto/import-token.ts'
 import { encodeRows, tagRow } from '../../../src/boundary/crypto/rows.ts'
-import { encodeHeader, leafOf, writeFrame } from '../../../src/boundary/journal/frame.ts'
+import { encodeHeader, layFrame, leafOf, saltedOf, sealFrame } from '../../../src/boundary/journal/frame.ts'
 import { encodeRecord } from '../../../src/boundary/record.ts'
 import { newPassphraseRoot } from '../../../src/boundary/root/passphrase.ts'
 import { addGeneration, makeRoot } from '../../../src/boundary/root/rootfile.ts'
@@ -147,9 +147,8 @@ export function journal(): VectorFile {
   let previous = crc
   for (const input of inputs) {
     const buffer = Buffer.alloc(4096)
-    const written = writeFrame(buffer, 0, input, 0, previous, context)
-    const frame = buffer.subarray(0, buffer.readUInt32BE(4))
-    previous = written.crc
+    const frame = buffer.subarray(0, layFrame(buffer, 0, input, 0))
+    previous = sealFrame(frame, 0, input.seq, previous, context)
     frames.push({
       seq: input.seq,
       time: input.time,
@@ -157,7 +156,7 @@ export function journal(): VectorFile {
       record: hex(input.record),
       writeSet: input.writeSet === undefined ? null : { number: input.writeSet.number, rows: hex(input.writeSet.rows) },
       frame: hex(frame),
-      leaf: hex(leafOf(input.seq, input.time, frame.subarray(44, 60), input.record)),
+      leaf: hex(leafOf(input.seq, input.time, saltedOf(frame, 0))),
     })
   }
   return {

@@ -1,0 +1,95 @@
+/**
+ * What is derived from durable frames: tiles, checkpoints, snapshots. One piece of work at a time, none of it in the way of a commit. When the file
+ * system is full, it waits for better times: nothing that was acknowledged depends on it.
+ */
+import path from 'node:path'
+import type { CheckpointSigner } from './checkpoint.ts'
+import { isCode, replaceFile } from './disk.ts'
+import type { Tree } from './merkle.ts'
+import { type SnapshotPoint, writeSnapshot } from './snapshot.ts'
+import type { TileWriter } from './tiles.ts'
+import type { JournalOptions } from './types.ts'
+
+export interface DerivedParts {
+  readonly options: Pick<JournalOptions, 'disk' | 'dir' | 'boundaryId' | 'snapshotKey'>
+  /** Holds durable records only. */
+  readonly tree: Tree
+  readonly tiles: TileWriter
+  readonly signer: CheckpointSigner
+  /** Size of the newest snapshot that is there. */
+  readonly snapshotSize: number
+}
+
+export class Derived {
+  readonly #parts: DerivedParts
+  #work: Promise<unknown> = Promise.resolve()
+  #checkpointSize = -1
+  #snapshotSize: number
+  #snapshotting = false
+
+  constructor(parts: DerivedParts) {
+    this.#parts = parts
+    this.#snapshotSize = parts.snapshotSize
+  }
+
+  /** Size of the newest snapshot, the one that is being written included. */
+  get snapshotSize(): number {
+    return this.#snapshotSize
+  }
+
+  /** A snapshot is being written: no other can be taken meanwhile. */
+  get snapshotting(): boolean {
+    return this.#snapshotting
+  }
+
+  #then<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#work.then(work)
+    this.#work = done.catch(() => {})
+    return done
+  }
+
+  /** Resolves when everything that was asked for so far is done, or has failed. */
+  async settled(): Promise<void> {
+    await this.#work
+  }
+
+  /** Signs and writes a checkpoint of what is durable when its turn has come, after the tiles of that size. */
+  checkpoint(): Promise<string> {
+    return this.#then(async () => {
+      const { options, tree, tiles, signer } = this.#parts
+      const { size } = tree
+      const note = signer.sign({ size, root: tree.root() })
+      if (size === this.#checkpointSize) return note
+      await tiles.flush(tree.partial())
+      await replaceFile(options.disk, path.join(options.dir, 'checkpoint'), Buffer.from(note))
+      this.#checkpointSize = size
+      return note
+    })
+  }
+
+  /** Writes a snapshot of the place and the state given, after making the tiles that it relies on durable. */
+  async snapshot(point: SnapshotPoint, state: Buffer): Promise<void> {
+    const before = this.#snapshotSize
+    this.#snapshotting = true
+    this.#snapshotSize = point.tree.size
+    try {
+      await this.#then(async () => {
+        const { options, tiles } = this.#parts
+        const { disk, dir, boundaryId, snapshotKey } = options
+        await tiles.flush([])
+        await tiles.sync()
+        await writeSnapshot(disk, path.join(dir, 'snapshot'), boundaryId, snapshotKey, point, state)
+      })
+    } catch (error) {
+      this.#snapshotSize = before
+      throw error
+    } finally {
+      this.#snapshotting = false
+    }
+  }
+}
+
+/** Whether an error says that there is no room, and nothing worse. */
+export function isNoRoom(error: unknown): boolean {
+  return isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')
+}

@@ -1,0 +1,118 @@
+/** The segments of a journal: their names and headers, and files of them that are open for reading, of which only so many are kept. */
+import path from 'node:path'
+import type { FormatError } from '../bytes.ts'
+import type { Disk, DiskFile } from './disk.ts'
+import { HEADER_BYTES, parseHeader, type SegmentHeader } from './frame.ts'
+import { JournalDamage } from './types.ts'
+
+const SEGMENT = /^(\d{20})\.seg$/
+const OPEN_READERS = 32
+
+export function segmentName(firstSeq: number): string {
+  return `${String(firstSeq).padStart(20, '0')}.seg`
+}
+
+/** Whether a name in the folder is that of a segment. */
+export function isSegmentName(name: string): boolean {
+  return SEGMENT.test(name)
+}
+
+export interface Segment {
+  readonly file: string
+  readonly name: string
+  readonly size: number
+  /** Or why there is none: only of the last segment, which can be one that was never used. */
+  readonly header: SegmentHeader | string
+}
+
+/** Every segment with its header, oldest first. Throws `JournalDamage` for a header that is none, except that of the last one. */
+export async function listSegments(disk: Disk, folder: string): Promise<Segment[]> {
+  const names = (await disk.readdir(folder)).filter(isSegmentName)
+  const segments: Segment[] = []
+  for (const [index, name] of names.entries()) {
+    const file = path.join(folder, name)
+    const opened = await disk.open(file, 'read')
+    try {
+      const bytes = Buffer.alloc(HEADER_BYTES)
+      const got = await opened.read(bytes, 0)
+      const header = readHeader(bytes.subarray(0, got))
+      if (typeof header === 'string' && index < names.length - 1)
+        throw new JournalDamage(file, 0, Number(name.slice(0, 20)), header)
+      segments.push({ file, name, size: await opened.size(), header })
+    } finally {
+      await opened.close()
+    }
+  }
+  return segments
+}
+
+function readHeader(bytes: Buffer): SegmentHeader | string {
+  try {
+    return parseHeader(bytes)
+  } catch (error) {
+    return (error as FormatError).message
+  }
+}
+
+interface Reader {
+  readonly file: DiskFile
+  readonly seed: number
+  uses: number
+}
+
+/** Files open for reading. The one that was not used for longest is closed when there are too many. */
+export class SegmentReaders {
+  readonly #disk: Disk
+  readonly #folder: string
+  readonly #readers = new Map<number, Promise<Reader>>()
+
+  constructor(disk: Disk, folder: string) {
+    this.#disk = disk
+    this.#folder = folder
+  }
+
+  /** Calls with the open file of a segment and the crc of its header. */
+  async use<T>(segment: number, act: (file: DiskFile, seed: number) => Promise<T>): Promise<T> {
+    const opening = this.#readers.get(segment) ?? this.#open(segment)
+    this.#readers.delete(segment)
+    this.#readers.set(segment, opening)
+    let reader: Reader
+    try {
+      reader = await opening
+    } catch (error) {
+      this.#readers.delete(segment)
+      throw error
+    }
+    reader.uses++
+    try {
+      return await act(reader.file, reader.seed)
+    } finally {
+      reader.uses--
+      await this.#trim()
+    }
+  }
+
+  async #open(segment: number): Promise<Reader> {
+    const file = await this.#disk.open(path.join(this.#folder, segmentName(segment)), 'read')
+    const bytes = Buffer.alloc(HEADER_BYTES)
+    const header = readHeader(bytes.subarray(0, await file.read(bytes, 0)))
+    if (typeof header !== 'string') return { file, seed: header.crc, uses: 0 }
+    await file.close()
+    throw new JournalDamage(file.path, 0, segment, header)
+  }
+
+  async #trim(): Promise<void> {
+    for (const [segment, opening] of this.#readers) {
+      if (this.#readers.size <= OPEN_READERS) return
+      const reader = await opening
+      if (reader.uses > 0 || this.#readers.get(segment) !== opening) continue
+      this.#readers.delete(segment)
+      await reader.file.close()
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const opening of this.#readers.values()) await (await opening).file.close()
+    this.#readers.clear()
+  }
+}
