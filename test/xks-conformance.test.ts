@@ -295,6 +295,29 @@ test('load balancers have a GET of their own, on the operations listener', async
   assert.equal(ready.ready, true)
 })
 
+test('metrics: requests by operation and error, and strangers by reason', async () => {
+  answered(await encrypt())
+  refused(await encrypt({}, 'none'), 'KeyNotFoundException')
+  refused(
+    await signer.send({ path: 'health', body: {}, secretAccessKey: 'x'.repeat(43) }),
+    'AuthenticationFailedException',
+  )
+  const text = await (await fetch(`${ekm.line.operations}/metrics`)).text()
+  const value = (line: string) =>
+    Number(
+      text
+        .split('\n')
+        .find(each => each.startsWith(`${line} `))
+        ?.split(' ')
+        .at(-1),
+    )
+  const seconds = (outcome: string) =>
+    value(`holdfast_request_seconds_count{operation="encrypt",outcome="${outcome}",service="ekm"}`)
+  assert.ok(seconds('ok') > 0 && seconds('KeyNotFoundException') > 0)
+  assert.ok(value('holdfast_refused_total{listener="xks",reason="InvalidSignature",service="ekm"}') > 0)
+  assert.equal(value('holdfast_healthy{service="ekm"}'), 1)
+})
+
 test('no secret and no plaintext in what the service writes', () => {
   for (const canary of [SECRET, PLAINTEXT.toString('base64'), PLAINTEXT.toString()])
     assert.ok(!ekm.stderr.includes(canary), 'stderr')

@@ -4,12 +4,14 @@
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import https from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import tls from 'node:tls'
 import { type CertificateFiles, TestAuthority } from './support/certificates.ts'
 import { type Ekm, startEkm } from './support/ekm.ts'
+import { freePort } from './support/kms.ts'
 import { answered, refused } from './support/xks-behaviours.ts'
 import { CurlClient, encryptBody, SignerClient, type XksTarget } from './support/xks-clients.ts'
 
@@ -20,6 +22,7 @@ const PLAINTEXT = Buffer.from('plaintext')
 
 let ekm: Ekm<{ data: string; endpoint: string }>
 let target: XksTarget
+let pingPort: number
 const clients: Record<string, CertificateFiles> = {}
 
 before(async () => {
@@ -35,12 +38,17 @@ before(async () => {
   clients.wrongRoot = await stranger.issue('wrong-root', { commonName: EU, use: 'client' })
   const notAfter = new Date(Date.now() - 3_600_000)
   clients.expired = await provider.issue('expired', { commonName: EU, use: 'client', notAfter })
+  pingPort = await freePort()
   const file = join(folder, 'ekm.yaml')
   writeFileSync(
     file,
     JSON.stringify({
       data: join(folder, 'data'),
-      listen: { port: 0, tls: { ...server, clients: { caFile: provider.caFile, subjects: [EU, US] } } },
+      listen: {
+        port: 0,
+        ping: { port: pingPort },
+        tls: { ...server, clients: { caFile: provider.caFile, subjects: [EU, US] } },
+      },
       boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
     }),
   )
@@ -150,4 +158,24 @@ test('TLS: the suites that the specification demands, and nothing older than 1.2
     const older = { minVersion: version, maxVersion: version, ciphers: 'ALL@SECLEVEL=0' }
     await assert.rejects(handshake(older), /protocol version/, version)
   }
+})
+
+test('load balancers have a GET of their own that asks for no certificate, and nothing else is there', async () => {
+  const get = (path: string, method = 'GET'): Promise<string> =>
+    new Promise((done, failed) => {
+      const options = { host: '127.0.0.1', port: pingPort, path, method, rejectUnauthorized: false, agent: false }
+      const sent = https.request(options, response => {
+        let text = String(response.statusCode)
+        response.on('data', chunk => {
+          text += String(chunk)
+        })
+        response.on('end', () => done(text))
+      })
+      sent.on('error', failed)
+      sent.end()
+    })
+  assert.deepEqual(
+    await Promise.all([get('/ping'), get('/ping', 'POST'), get('/europe/kms/xks/v1/health', 'POST'), get('/metrics')]),
+    ['200', '405', '404', '404'],
+  )
 })

@@ -12,6 +12,13 @@ export const ekmSchema = z.strictObject({
       host: shared.host().default('127.0.0.1').describe('address to listen on'),
       port: shared.port().default(8444).describe('port of the external key protocols'),
       tls: shared.tls.optional(),
+      ping: z
+        .strictObject({
+          host: shared.host().optional().describe('address to listen on; default: that of the proxy'),
+          port: shared.port().describe('port of GET /ping'),
+        })
+        .optional()
+        .describe('GET /ping for load balancers, with the same certificate and without asking for theirs'),
     })
     .prefault({})
     .describe('the XKS proxy API; path prefixes are tenants'),

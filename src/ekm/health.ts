@@ -3,6 +3,8 @@
  * time and is never older than a minute ("GetHealthStatus").
  */
 import type { BoundaryUse } from '../boundary/client/api.ts'
+import type { Health as Readiness } from '../http/metrics.ts'
+import type { Replica } from '../store/replica.ts'
 
 /** Real milliseconds above which a result is not given any more. */
 export const MAX_AGE_MS = 60_000
@@ -44,6 +46,11 @@ export class HealthMonitor {
     clearInterval(this.#timer)
   }
 
+  /** The latest result, however old. */
+  get last(): Health | undefined {
+    return this.#last?.health
+  }
+
   /** The latest result that is not older than a minute; a fresh one where there is none. Never rejects. */
   current(): Promise<Health> {
     const last = this.#last
@@ -83,4 +90,13 @@ export class HealthMonitor {
     this.#last = { health, at }
     return health
   }
+}
+
+/** Whether this front end can serve, and what the boundary says of itself, for the operator. Never rejects. */
+export async function readiness(health: HealthMonitor, replica: Pick<Replica, 'ready'>): Promise<Readiness> {
+  const { ok, detail, boundaryId: id, version, rootKind, warnings } = await health.current()
+  const boundary = { id, version, rootKind, warnings }
+  if (!ok) return { ready: false, detail: { reason: detail, boundary } }
+  if (!replica.ready) return { ready: false, detail: { reason: 'catching up with the boundary', boundary } }
+  return { ready: true, detail: { boundary } }
 }

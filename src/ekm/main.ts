@@ -1,8 +1,8 @@
 /** The owner's front end as a process: its configuration is the supervisor's first message, `ready` its answer, SIGTERM its end. */
 import { EXIT_CODES } from '../boundary/config.ts'
-import { placeOf, stderrLog } from '../boundary/service/log.ts'
 import type { FrontEndMessage } from '../boundary/supervisor/supervisor.ts'
 import type { EkmConfig } from '../config/ekm.ts'
+import { openLog, placeOf } from '../http/logging.ts'
 import { startEkm } from './service.ts'
 
 const tell = (message: FrontEndMessage, then: () => void = () => {}): void => {
@@ -20,7 +20,7 @@ process.once('message', async (config: EkmConfig) => {
       service.close().then(
         () => process.exit(EXIT_CODES.stopped),
         error => {
-          stderrLog('ekm')('error', 'stopping failed', placeOf(error))
+          openLog({ name: 'ekm', level: 'error' })('error', 'stopping failed', placeOf(error))
           process.exit(EXIT_CODES.internal)
         },
       )

@@ -5,20 +5,22 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Log, placeOf, stderrLog } from '../boundary/service/log.ts'
+import { BoundaryError } from '../boundary/words.ts'
 import { serviceFolders } from '../config/boundary.ts'
 import type { EkmConfig } from '../config/ekm.ts'
 import { startListener } from '../http/listener.ts'
+import { type Log, type LogFields, openLog, placeOf } from '../http/logging.ts'
+import { Metrics, startOperations } from '../http/metrics.ts'
 import { Strangers } from '../http/strangers.ts'
-import type { Listener, ListenerTls } from '../http/types.ts'
+import type { Listener, ListenerTls, Reply } from '../http/types.ts'
 import { type Link, openLink } from '../store/link.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { ownTenantOnly } from './access/policy.ts'
 import { ReplayMemory } from './access/replay.ts'
 import { Core } from './core.ts'
-import { HealthMonitor } from './health.ts'
-import { operationsHandler } from './operations.ts'
+import { HealthMonitor, readiness } from './health.ts'
+import { pingListener } from './ping.ts'
 import { XKS_PROTOCOL, XKS_SERVICE, xksHandler, xksListenerError } from './protocols/xks/handler.ts'
 import { MAX_BODY } from './protocols/xks/request.ts'
 
@@ -34,7 +36,7 @@ const CLOSE_DEADLINE_MS = 10_000
 
 /** Resolves when requests are answered; with a boundary that is locked or away they are answered 5xx. */
 export async function startEkm(config: EkmConfig): Promise<EkmService> {
-  const log = stderrLog('ekm')
+  const log = openLog({ name: 'ekm', level: config.logging.level })
   const folders = serviceFolders(config.data)
   mkdirSync(folders.frontEnd, { recursive: true, mode: 0o700 })
   const store = await openSqliteStore({ file: join(folders.frontEnd, 'store.db') })
@@ -69,8 +71,17 @@ async function connect(config: EkmConfig, store: Store, socket: string, log: Log
 
 async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): Promise<EkmService> {
   const { boundary, replica, health } = link
-  const onDefect = (error: unknown): void => log('error', 'a request failed for a reason of ours', placeOf(error))
+  const metrics = new Metrics('ekm')
+  const onDefect = (error: unknown, requestId = ''): void =>
+    log('error', 'a request failed for a reason of ours', {
+      ...(requestId === '' ? {} : { requestId }),
+      ...causeOf(error),
+    })
   const strangers = new Strangers(entry => boundary.record(entry), XKS_PROTOCOL)
+  const onStranger = (reason: string, address: string): void => {
+    metrics.refused(XKS_PROTOCOL, reason)
+    strangers.count(reason, address)
+  }
   const { repeatMs, remembered } = config.replay
   const clock = { now: Date.now, monotonic: () => performance.now() }
   const replay = new ReplayMemory(clock, { repeatMs, perCredential: remembered, total: remembered * 2 })
@@ -79,52 +90,83 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
     core,
     replica,
     authenticator: { protocol: XKS_PROTOCOL, service: XKS_SERVICE, replica, replay, now: Date.now },
-    strangers,
     nextRequestId: requestIds(),
+    onStranger,
+    onAnswer: (operation, outcome, seconds) => metrics.requests.observe(operation, outcome, seconds),
     onDefect,
   })
   const { tls, host, port } = config.listen
-  const xks = await startListener({
-    name: 'xks',
-    host,
-    port,
-    ...(tls === undefined ? {} : { tls: listenerTls(tls) }),
-    limits: { ...config.limits, bodyBytes: Math.min(config.limits.bodyBytes, MAX_BODY) },
-    handler,
-    errors: xksListenerError,
-    onUnauthenticated: (reason, address) => strangers.count(reason, address),
-    onDefect,
-    onReload: error =>
-      error === undefined
-        ? log('info', 'certificates were read again')
-        : log('error', 'certificates could not be read again; the old ones stay in use', placeOf(error)),
-  })
-  let operations: Listener
+  const started: Listener[] = []
+  const start = async (starting: Promise<Listener>): Promise<Listener> => {
+    const listener = await starting
+    started.push(listener)
+    metrics.watch(listener)
+    return listener
+  }
+  const onReload = (error: Error | undefined): void =>
+    error === undefined
+      ? log('info', 'certificates were read again')
+      : log('error', 'certificates could not be read again; the old ones stay in use', placeOf(error))
+  metrics.gauge('cached_rows', 'Verified rows in memory', () => replica.cached.rows)
+  metrics.gauge('cached_bytes', 'Memory of verified rows', () => replica.cached.bytes)
+  metrics.gauge('write_set', 'Number of the last write set in the store', () => replica.appliedUpTo)
+  metrics.gauge('remembered_requests', 'Signatures that a replay would be recognised by', () => replay.size)
+  metrics.gauge('healthy', 'Whether the last check with the test key went well', () => (health.last?.ok ? 1 : 0))
   try {
-    operations = await startListener({
-      name: 'operations',
-      ...config.operations,
-      ...operationsHandler(health, replica),
+    const xks = await start(
+      startListener({
+        name: XKS_PROTOCOL,
+        host,
+        port,
+        ...(tls === undefined ? {} : { tls: listenerTls(tls) }),
+        limits: { ...config.limits, bodyBytes: Math.min(config.limits.bodyBytes, MAX_BODY) },
+        handler,
+        errors: xksListenerError,
+        onUnauthenticated: onStranger,
+        onDefect,
+        onReload,
+      }),
+    )
+    const ping = async (): Promise<Reply> => ({
+      status: (await readiness(health, replica)).ready ? 200 : 503,
+      headers: {},
+      body: '',
     })
+    if (config.listen.ping !== undefined) await start(startListener(pingListener(config.listen, ping)))
+    const operations = await start(
+      startOperations({
+        ...config.operations,
+        metrics,
+        health: () => readiness(health, replica),
+        routes: { '/ping': ping },
+        onDefect,
+      }),
+    )
+    strangers.start()
+    health.start(config.health.everyMs)
+    return {
+      url: xks.url,
+      operationsUrl: operations.url,
+      close: async () => {
+        const cut = await xks.close({ deadlineMs: CLOSE_DEADLINE_MS })
+        if (cut > 0) log('warn', 'requests were cut at the deadline', { cut })
+        health.stop()
+        await strangers.stop()
+        for (const listener of started) if (listener !== xks) await listener.close({ deadlineMs: 0 })
+        boundary.close()
+        await store.close()
+      },
+    }
   } catch (error) {
-    await xks.close({ deadlineMs: 0 })
+    for (const listener of started) await listener.close({ deadlineMs: 0 })
     throw error
   }
-  strangers.start()
-  health.start(config.health.everyMs)
-  return {
-    url: xks.url,
-    operationsUrl: operations.url,
-    close: async () => {
-      const cut = await xks.close({ deadlineMs: CLOSE_DEADLINE_MS })
-      if (cut > 0) log('warn', 'requests were cut at the deadline', { cut })
-      health.stop()
-      await strangers.stop()
-      await operations.close({ deadlineMs: 0 })
-      boundary.close()
-      await store.close()
-    },
-  }
+}
+
+/** What the boundary's errors say is for the operator; of what nobody foresaw only the place, since its text may hold what it was about. */
+function causeOf(error: unknown): LogFields {
+  if (error instanceof BoundaryError) return { error: error.name, reason: error.message }
+  return placeOf(error)
 }
 
 function listenerTls({ certificateFile, keyFile, clients }: NonNullable<EkmConfig['listen']['tls']>): ListenerTls {

@@ -51,6 +51,7 @@ function setup(policy: Policy = ownTenantOnly) {
   owner.key(TENANT, 'revoked', { state: 'Revoked' })
   const time = { monotonic: 0 }
   const defects: unknown[] = []
+  const answers: { operation: string; outcome: string; seconds: number }[] = []
   const strangers = new Strangers(entry => owner.boundary.record(entry), 'xks')
   const health = new HealthMonitor(owner.boundary, () => time.monotonic)
   const onDefect = (error: unknown) => defects.push(error)
@@ -60,8 +61,9 @@ function setup(policy: Policy = ownTenantOnly) {
     core: new Core({ ...owner, policy, health, onDefect }),
     replica: owner.replica,
     authenticator: { protocol: 'xks', service: XKS_SERVICE, replica: owner.replica, replay, now: () => NOW },
-    strangers,
     nextRequestId: () => `ours-${++count}`,
+    onStranger: (reason, address) => strangers.count(reason, address),
+    onAnswer: (operation, outcome, seconds) => answers.push({ operation, outcome, seconds }),
     onDefect,
   })
   const build = (o: Send): HttpRequest => {
@@ -93,7 +95,7 @@ function setup(policy: Policy = ownTenantOnly) {
     const request = build({ ...o, body: unique ?? { ...ENCRYPT, nonce: ++distinct } })
     return reply(await handler(request))
   }
-  return { owner, send, build, handler, strangers, defects, time }
+  return { owner, send, build, handler, strangers, defects, answers, time }
 }
 
 const reply = ({ status, body, headers }: Awaited<ReturnType<ReturnType<typeof xksHandler>>>) => {
@@ -106,6 +108,17 @@ const is = (answer: { status: number; json: Record<string, string> }, status: nu
   assert.equal(answer.status, status)
   assert.match(answer.json.errorMessage ?? '', /^[\x20-\x7e]{1,511}$/)
 }
+
+test('the operator counts every answer to someone known, by operation and error', async () => {
+  const { send, answers } = setup()
+  await send()
+  await send({ path: '/keys/none/encrypt' })
+  await send({ body: { requestMetadata: METADATA } })
+  await send({ secret: SECRET.replace('P', 'Q') })
+  const seen = answers.map(({ operation, outcome }) => `${operation} ${outcome}`)
+  assert.deepEqual(seen, ['encrypt ok', 'encrypt KeyNotFoundException', 'encrypt ValidationException'])
+  for (const { seconds } of answers) assert.ok(seconds >= 0 && seconds < 60)
+})
 
 test('encrypt and decrypt, with one record each that holds the claims', async () => {
   const { send, owner } = setup()

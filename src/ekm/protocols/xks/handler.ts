@@ -2,8 +2,6 @@
  * The XKS proxy API v1, from a whole HTTP request to a reply. The order of checks is that of the table in `handle`: path, method, (size: the
  * listener), signature, body, and from there the core's: key, state and usage, policy, boundary.
  */
-
-import type { Strangers } from '../../../http/strangers.ts'
 import type { Handler, HttpErrorKind, HttpRequest, Reply } from '../../../http/types.ts'
 import type { Replica } from '../../../store/replica.ts'
 import { type AuthenticatedCaller, type Authenticator, authenticate } from '../../access/authenticate.ts'
@@ -13,7 +11,7 @@ import { readTenant } from '../../keys/tenants.ts'
 import { errorReply, METHOD_NOT_ALLOWED, XksError, type XksErrorName } from './errors.ts'
 import { OPERATIONS } from './operations.ts'
 import { parseBody, parseClaims } from './request.ts'
-import { parsePath, type XksRoute } from './route.ts'
+import { parsePath, type XksOperation, type XksRoute } from './route.ts'
 
 export const XKS_PROTOCOL = 'xks'
 /** The service in the credential scope ("Appendix A"). */
@@ -36,10 +34,13 @@ export interface XksOptions {
   readonly core: Core
   readonly replica: Pick<Replica, 'get' | 'peek'>
   readonly authenticator: Authenticator
-  readonly strangers: Strangers
   /** Unique for each request of this process. */
   readonly nextRequestId: () => string
-  readonly onDefect: (error: unknown) => void
+  /** A request of nobody who is known, with a reason out of a table. */
+  readonly onStranger: (reason: string, address: string) => void
+  /** Every other, when it is answered: `ok` or the name of the error, and how long it took. */
+  readonly onAnswer: (operation: XksOperation, outcome: string, seconds: number) => void
+  readonly onDefect: (error: unknown, requestId?: string) => void
 }
 
 export function xksHandler(options: XksOptions): Handler {
@@ -47,9 +48,10 @@ export function xksHandler(options: XksOptions): Handler {
 }
 
 async function handle(options: XksOptions, request: HttpRequest): Promise<Reply> {
-  const { replica, strangers } = options
+  const { replica, onStranger } = options
+  const begun = performance.now()
   const stranger = (reason: string, reply: Reply): Reply => {
-    strangers.count(reason, request.remoteAddress)
+    onStranger(reason, request.remoteAddress)
     return reply
   }
   try {
@@ -61,7 +63,10 @@ async function handle(options: XksOptions, request: HttpRequest): Promise<Reply>
     const authentication = await authenticate(options.authenticator, request, readTenant(row))
     if (authentication.kind === 'failed')
       return stranger(authentication.reason, errorReply('AuthenticationFailedException', authentication.message))
-    return await authenticated(options, request, route, authentication.caller, authentication.kind === 'busy')
+    const { caller, kind } = authentication
+    const { outcome, reply } = await authenticated(options, request, route, caller, kind === 'busy')
+    options.onAnswer(route.operation, outcome, (performance.now() - begun) / 1000)
+    return reply
   } catch (error) {
     // Only asking the boundary or the store can fail here, before anyone is authenticated.
     options.onDefect(error)
@@ -69,13 +74,20 @@ async function handle(options: XksOptions, request: HttpRequest): Promise<Reply>
   }
 }
 
+interface Answer {
+  readonly outcome: string
+  readonly reply: Reply
+}
+
+const refusal = (name: XksErrorName, message: string): Answer => ({ outcome: name, reply: errorReply(name, message) })
+
 async function authenticated(
   options: XksOptions,
   request: HttpRequest,
   route: XksRoute,
   caller: AuthenticatedCaller,
   busy: boolean,
-): Promise<Reply> {
+): Promise<Answer> {
   const { core } = options
   const requestId = options.nextRequestId()
   const call = (claims: Claims): Call => ({
@@ -91,19 +103,19 @@ async function authenticated(
     if (busy) return await core.busy(call(claims))
     const members = parseBody(request.body)
     claims = parseClaims(members, route.operation)
-    return await OPERATIONS[route.operation](core, call(claims), members)
+    return { outcome: 'ok', reply: await OPERATIONS[route.operation](core, call(claims), members) }
   } catch (error) {
-    if (error instanceof CoreError) return errorReply(ERROR_NAMES[error.code], error.message)
-    if (!(error instanceof XksError)) options.onDefect(error)
+    if (error instanceof CoreError) return refusal(ERROR_NAMES[error.code], error.message)
+    if (!(error instanceof XksError)) options.onDefect(error, requestId)
     const { name, message } =
       error instanceof XksError ? error : new XksError('InternalException', 'The key manager failed.')
     try {
       await core.refused(call(claims), name)
     } catch (cause) {
-      if (cause instanceof CoreError) return errorReply(ERROR_NAMES[cause.code], cause.message)
+      if (cause instanceof CoreError) return refusal(ERROR_NAMES[cause.code], cause.message)
       throw cause
     }
-    return errorReply(name, message)
+    return refusal(name, message)
   }
 }
 
