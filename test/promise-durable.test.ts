@@ -31,7 +31,6 @@ interface Message {
 /** What was acknowledged of one key. Only one worker changes it, one request at a time. */
 interface Known {
   readonly id: string
-  readonly origin: 'AWS_KMS' | 'EXTERNAL'
   state: string
   policy: string
   description: string
@@ -149,14 +148,14 @@ class Worker {
     } else await this.#alias(key, mark)
   }
 
-  async #create(Origin: Known['origin']): Promise<Known | undefined> {
+  async #create(Origin: 'AWS_KMS' | 'EXTERNAL'): Promise<Known | undefined> {
     const mark = `${this.#name}.${++this.#count}`
     const Policy = policyOf(mark)
     const Tags = [{ TagKey: 'made', TagValue: mark }]
     const made = await this.#ask({}, () => this.#kms.createKey({ Origin, Policy, Tags, Description: mark }))
     const id = made?.KeyMetadata?.KeyId ?? ''
     const state = Origin === 'EXTERNAL' ? 'PendingImport' : 'Enabled'
-    const key: Known = { id, origin: Origin, state, policy: Policy, description: mark, messages: [] }
+    const key: Known = { id, state, policy: Policy, description: mark, messages: [] }
     this.#ledger.keys.set(id, key)
     this.#ledger.touched.add(id)
     this.#keys.push(key)

@@ -92,6 +92,8 @@ class RunningListener implements Listener {
     this.#watchConnections(this.#server)
     this.#server.on('checkContinue', handle)
     this.#server.on('checkExpectation', request => this.#refuseRequest(request, 'BadRequest'))
+    // Without this Node closes such a connection, unanswered and uncounted.
+    this.#server.on('connect', (_request, socket) => this.#refuse(socket as Socket, 'BadRequest'))
     this.#server.on('clientError', (error, socket) => this.#clientError(error, socket as Socket))
   }
 
