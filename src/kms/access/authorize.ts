@@ -2,7 +2,7 @@
  * The decision, and the words of a denial. aws-kms.md §12.2: an explicit deny anywhere wins; in the same account the key policy allows the
  * principal, or allows the account while the principal's own policies allow it; across accounts both sides must allow.
  */
-import { type AccessQuestion, POLICY_SAYS, type Verdict } from './types.ts'
+import { type AccessQuestion, type Caller, POLICY_SAYS, type Verdict } from './types.ts'
 
 /** Lower-case names of permissions, so that none is made in a request. Filled from a table of ours, never by callers. */
 const lowerCase = new Map<string, string>()
@@ -59,4 +59,9 @@ export function denialMessage(
 ): string {
   const { caller, permission, resource } = question
   return `User: ${caller.arn} is not authorized to perform: ${permission} on resource: ${resource} ${REASONS[verdict](permission)}`
+}
+
+/** The same for a key of another account, and for one that is not there: who may not use it does not learn which (aws-kms.md §7). */
+export function hiddenMessage(caller: Pick<Caller, 'arn'>, permission: string, resource: string): string {
+  return `User: ${caller.arn} is not authorized to perform: ${permission} on resource: ${resource} because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access`
 }

@@ -1,11 +1,11 @@
 /** Whether the caller may: the operation's permissions (one table) asked on the key, the alias or `*`, with what is known of the request. */
-import { authorize, denialMessage } from '../access/authorize.ts'
+import { authorize, denialMessage, hiddenMessage } from '../access/authorize.ts'
 import { FactsContext } from '../access/context.ts'
 import { type AccessTarget, accessOf } from '../access/permissions.ts'
-import type { AccessQuestion, KeyFacts, RequestFacts } from '../access/types.ts'
+import type { AccessQuestion, KeyFacts, RequestFacts, Verdict } from '../access/types.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
-import { aliasNameOf } from './identifiers.ts'
+import { aliasArn, aliasNameOf } from './identifiers.ts'
 
 /** More aliases than a key may have. */
 const MAX_ALIASES = 1000
@@ -49,18 +49,40 @@ class Facts implements KeyFacts {
   }
 }
 
+/** What an operation asks a permission on that is a key. */
+export type KeyTarget = AccessTarget & ('key' | 'source-key' | 'destination-key' | 'new-key')
+
+/** The refusal of a key of another account, whether it is there or not. `resource`: the ARN that the caller gave. */
+export function hidden(call: Call, resource: string, on: KeyTarget): KmsError {
+  const { permissions } = accessOf(call.operation)
+  const { permission } = permissions.find(asked => asked.on === on) ?? { permission: `kms:${call.operation}` }
+  return new KmsError('AccessDeniedException', hiddenMessage(call.caller, permission, resource))
+}
+
 /** Throws AccessDeniedException unless the caller has the operation's permission on the key. `extra`: what only the operation knows. */
 export function authorizeKey(
   call: Call,
   key: FoundKey,
   extra: Partial<RequestFacts> = {},
-  on: AccessTarget & ('key' | 'source-key' | 'destination-key' | 'new-key') = 'key',
+  on: KeyTarget = 'key',
 ): void {
   const { permissions, crossAccount } = accessOf(call.operation)
   const facts = { ...call.facts, key: new Facts(call, key), requestAlias: key.requestAlias, ...extra }
   for (const { permission, on: target } of permissions) {
-    if (target === on) allow(call, permission, key.arn, key.account, crossAccount, key.policy, facts)
+    if (target !== on) continue
+    const denied = denialOf(call, permission, key.arn, key.account, crossAccount, key.policy, facts)
+    if (denied === undefined) continue
+    // Only who the key's policy knows is told more than the caller's own account could say.
+    if (key.account === call.caller.account || denied.verdict === 'no-identity-policy-allows') throw denied.error
+    throw hidden(call, nameGiven(call, key), on)
   }
+}
+
+/** The ARN by which the caller named a key of another account. */
+function nameGiven(call: Call, key: FoundKey): string {
+  if (key.requestAlias === undefined) return key.arn
+  const { partition } = call.services.settings
+  return aliasArn({ partition, region: key.region, account: key.account }, key.requestAlias)
 }
 
 /** The same for what has no key: `*`, or an alias. */
@@ -75,11 +97,13 @@ export function authorizeAny(
   const tagged = extra.requestTags !== undefined && extra.requestTags.size > 0
   for (const { permission, on, when } of permissions) {
     if (on !== target || (when === 'tags' && !tagged)) continue
-    allow(call, permission, resource, account, crossAccount, undefined, { ...call.facts, ...extra })
+    const facts = { ...call.facts, ...extra }
+    const denied = denialOf(call, permission, resource, account, crossAccount, undefined, facts)
+    if (denied !== undefined) throw denied.error
   }
 }
 
-function allow(
+function denialOf(
   call: Call,
   permission: string,
   resource: string,
@@ -87,7 +111,7 @@ function allow(
   crossAccount: boolean,
   keyPolicy: AccessQuestion['keyPolicy'],
   facts: RequestFacts,
-): void {
+): { readonly verdict: Exclude<Verdict, 'allowed'>; readonly error: KmsError } | undefined {
   const question: AccessQuestion = {
     caller: call.caller,
     permission,
@@ -99,5 +123,6 @@ function allow(
     grants: undefined,
   }
   const verdict = authorize(question)
-  if (verdict !== 'allowed') throw new KmsError('AccessDeniedException', denialMessage(verdict, question))
+  if (verdict === 'allowed') return undefined
+  return { verdict, error: new KmsError('AccessDeniedException', denialMessage(verdict, question)) }
 }

@@ -5,17 +5,9 @@ import type { KeyHeader, Row, RowKind } from '../../boundary/words.ts'
 import { keyPolicyOf } from '../access/compile.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
+import { hidden, type KeyTarget } from './allow.ts'
 import { readAttributes } from './attributes.ts'
-import {
-  aliasArn,
-  aliasRowId,
-  keyArn,
-  keyIdOf,
-  keyRowId,
-  type NamedKey,
-  type Place,
-  parseKeyId,
-} from './identifiers.ts'
+import { aliasArn, aliasRowId, keyArn, keyIdOf, keyRowId, type Place, parseKeyId } from './identifiers.ts'
 import { makeProviderManaged } from './provider-managed.ts'
 
 /** Keys whose rows are read and kept so. A key beyond them costs microseconds to read again, and memory stays bounded. */
@@ -57,36 +49,43 @@ export function placeOf(call: Call): Place {
   return { partition: call.services.settings.partition, region: call.region, account: call.caller.account }
 }
 
-/** The key that a caller names. Throws NotFoundException in AWS's words where there is none. */
-export async function findKey(call: Call, text: string, { aliases }: { aliases: boolean }): Promise<FoundKey> {
-  const named = parseKeyId(text, placeOf(call), aliases)
-  if (named.kind === 'key') return keyByName(call, named, undefined)
-  const id = aliasRowId(named.account, call.region, named.name)
-  call.subject = named.name
-  let alias = await rowOf(call, 'alias', id)
-  if (alias === undefined && named.account === call.caller.account && (await makeProviderManaged(call, named.name))) {
-    alias = await rowOf(call, 'alias', id)
-  }
-  if (alias === undefined) {
-    const arn = aliasArn({ ...placeOf(call), account: named.account }, named.name)
-    throw new KmsError('NotFoundException', `Alias ${arn} is not found.`)
-  }
-  return keyByName(call, { kind: 'key', account: named.account, keyId: keyIdOf(alias.link), fromArn: true }, named.name)
+interface Wanted {
+  /** Whether the operation accepts alias names and ARNs. */
+  readonly aliases: boolean
+  /** What the permission is asked on. */
+  readonly on?: KeyTarget
 }
 
-async function keyByName(
-  call: Call,
-  named: NamedKey & { kind: 'key' },
-  requestAlias: string | undefined,
-): Promise<FoundKey> {
-  const found = await findKeyById(call, named.keyId, requestAlias)
+/** The key that a caller names. Throws NotFoundException in AWS's words where there is none, and for another account what a denial says. */
+export async function findKey(call: Call, text: string, { aliases, on = 'key' }: Wanted): Promise<FoundKey> {
+  const named = parseKeyId(text, placeOf(call), aliases)
+  const { account } = named
+  const absent = (arn: string, message: string): KmsError =>
+    account === call.caller.account ? new KmsError('NotFoundException', message) : hidden(call, arn, on)
+  const name = named.kind === 'key' ? undefined : named.name
+  let keyId = named.kind === 'key' ? named.keyId : ''
+  if (name !== undefined) {
+    call.subject = name
+    const alias = await aliasRowOf(call, account, name)
+    const arn = aliasArn({ ...placeOf(call), account }, name)
+    if (alias === undefined) throw absent(arn, `Alias ${arn} is not found.`)
+    keyId = keyIdOf(alias.link)
+  }
+  const found = await findKeyById(call, keyId, name)
   // A key of another account answers to its ARN only; to a bare id it does not exist.
-  if (found === undefined || found.account !== named.account) {
-    const arn = keyArn({ ...placeOf(call), account: named.account }, named.keyId)
-    throw new KmsError('NotFoundException', `Key '${arn}' does not exist`)
+  if (found === undefined || found.account !== account) {
+    const arn = keyArn({ ...placeOf(call), account }, keyId)
+    throw absent(arn, `Key '${arn}' does not exist`)
   }
   call.keyId = found.rowId
   return found
+}
+
+async function aliasRowOf(call: Call, account: string, name: string): Promise<Row | undefined> {
+  const id = aliasRowId(account, call.region, name)
+  const alias = await rowOf(call, 'alias', id)
+  if (alias !== undefined || account !== call.caller.account) return alias
+  return (await makeProviderManaged(call, name)) ? rowOf(call, 'alias', id) : undefined
 }
 
 /** The key of a bare id in this Region, whoever owns it: for Decrypt, whose ciphertext names its key. */

@@ -5,10 +5,15 @@
 import { randomUUID } from 'node:crypto'
 import type { PutRow } from '../../boundary/client/api.ts'
 import { BoundaryError } from '../../boundary/words.ts'
+import { authorize, denialMessage } from '../access/authorize.ts'
+import { compilePolicy } from '../access/compile.ts'
+import { FactsContext } from '../access/context.ts'
 import { providerManagedKeyPolicy } from '../access/defaults.ts'
+import { accessOf } from '../access/permissions.ts'
 import type { Call } from '../operations/types.ts'
+import { KmsError } from '../wire/errors.ts'
 import { writeAttributes } from './attributes.ts'
-import { aliasRowId, keyRowId } from './identifiers.ts'
+import { aliasRowId, keyArn, keyRowId } from './identifiers.ts'
 
 const PREFIX = 'alias/aws/'
 
@@ -20,8 +25,11 @@ export async function makeProviderManaged(call: Call, alias: string): Promise<bo
   if (call.caller.service !== service && call.operation !== 'DescribeKey') return false
   const { account } = call.caller
   const { region } = call
+  const policy = providerManagedKeyPolicy(account, region, service, settings.partition)
+  const keyId = randomUUID()
+  authorizeFirst(call, policy, keyArn({ partition: settings.partition, region, account }, keyId))
   const scope = `${account}/${region}`
-  const id = keyRowId(region, randomUUID())
+  const id = keyRowId(region, keyId)
   const now = clocks.lifecycle()
   const description = `Default key that protects my ${service} data when no other key is defined`
   const rows: readonly PutRow[] = [
@@ -35,7 +43,6 @@ export async function makeProviderManaged(call: Call, alias: string): Promise<bo
       body: Buffer.from(JSON.stringify({ v: 1, created: now, updated: now })),
     },
   ]
-  const policy = providerManagedKeyPolicy(account, region, service, settings.partition)
   try {
     await boundary.createKey(
       {
@@ -57,4 +64,17 @@ export async function makeProviderManaged(call: Call, alias: string): Promise<bo
     if (!(error instanceof BoundaryError) || (error.code !== 'Conflict' && error.code !== 'AlreadyExists')) throw error
   }
   return true
+}
+
+/** Whoever may not do with the key what was asked does not cause that it is made. */
+function authorizeFirst(call: Call, policy: Buffer, resource: string): void {
+  const { caller } = call
+  const keyPolicy = compilePolicy('key', policy)
+  const context = new FactsContext(call.facts)
+  for (const { permission } of accessOf(call.operation).permissions) {
+    const resourceAccount = caller.account
+    const question = { caller, permission, resource, resourceAccount, crossAccount: false, keyPolicy, context }
+    const verdict = authorize({ ...question, grants: undefined })
+    if (verdict !== 'allowed') throw new KmsError('AccessDeniedException', denialMessage(verdict, question))
+  }
 }

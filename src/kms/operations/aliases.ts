@@ -1,6 +1,6 @@
 /** CreateAlias, UpdateAlias, DeleteAlias, ListAliases (aws-kms.md §3.9). An alias grants: it is a row that the boundary tags. */
 import type { Row } from '../../boundary/words.ts'
-import { authorizeAny, authorizeKey } from '../keys/allow.ts'
+import { authorizeAny, authorizeKey, hidden } from '../keys/allow.ts'
 import { findKey, placeOf } from '../keys/find.ts'
 import { aliasArn, aliasNameOf, aliasRowId, keyIdOf } from '../keys/identifiers.ts'
 import { checkState } from '../keys/states.ts'
@@ -76,7 +76,7 @@ export const CreateAlias: Operation<{ AliasName: string; TargetKeyId: string }, 
   async run(call, { AliasName, TargetKeyId }) {
     checkName(AliasName)
     call.subject = AliasName
-    const key = await findKey(call, TargetKeyId, { aliases: false })
+    const key = await findKey(call, TargetKeyId, { aliases: false, on: 'new-key' })
     authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
     authorizeKey(call, key, {}, 'new-key')
     checkState(call, key)
@@ -102,7 +102,7 @@ export const UpdateAlias: Operation<{ AliasName: string; TargetKeyId: string }, 
       const now = await existing(call, AliasName)
       authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
       authorizeKey(call, await findKey(call, keyIdOf(now.link), { aliases: false }))
-      const key = await findKey(call, TargetKeyId, { aliases: false })
+      const key = await findKey(call, TargetKeyId, { aliases: false, on: 'new-key' })
       authorizeKey(call, key, {}, 'new-key')
       checkState(call, key)
       if (now.link !== key.rowId) await checkRoom(call, key)
@@ -126,30 +126,59 @@ export const DeleteAlias: Operation<{ AliasName: string }, void> = {
   },
 }
 
+interface AliasEntry {
+  readonly AliasName: string
+  readonly AliasArn: string
+  readonly TargetKeyId?: string
+  readonly CreationDate?: number
+  readonly LastUpdatedDate?: number
+}
+
+function entryOf(call: Call, row: Row): AliasEntry {
+  const AliasName = aliasNameOf(row.id)
+  const { created, updated } = JSON.parse(row.body?.toString() ?? '{}') as AliasBody
+  return {
+    AliasName,
+    AliasArn: aliasArn(placeOf(call), AliasName),
+    TargetKeyId: keyIdOf(row.link),
+    CreationDate: seconds(created),
+    LastUpdatedDate: seconds(updated),
+  }
+}
+
+/** The aliases that the provider's services will have, whose keys are not made yet: AWS lists them without a target. */
+async function predefined(call: Call): Promise<AliasEntry[]> {
+  const entries: AliasEntry[] = []
+  for (const service of call.services.settings.services) {
+    const AliasName = `${RESERVED}${service}`
+    if ((await call.services.replica.get('alias', rowIdOf(call, AliasName))) !== undefined) continue
+    entries.push({ AliasName, AliasArn: aliasArn(placeOf(call), AliasName) })
+  }
+  return entries
+}
+
 export const ListAliases: Operation<{ KeyId?: string; Limit?: number; Marker?: string }, object> = {
   name: 'ListAliases',
   recordedBy: 'runner',
   async run(call, { KeyId, Limit = 50, Marker }) {
     authorizeAny(call)
-    const page = { after: readMarker(call, Marker), limit: Limit + 1 }
+    const after = readMarker(call, Marker)
+    const page = { after: after === '' ? '' : rowIdOf(call, after), limit: Limit + 1 }
     const { replica } = call.services
-    const target = KeyId === undefined ? undefined : await findKey(call, KeyId, { aliases: false })
-    const rows =
-      target === undefined
-        ? await replica.list('alias', `${call.caller.account}/${call.region}`, page)
-        : await replica.listLinked('alias', target.rowId, page)
-    const { page: shown, ...rest } = pageOf(call, rows, Limit, row => row.id)
-    const Aliases = shown.map(row => {
-      const AliasName = aliasNameOf(row.id)
-      const { created, updated } = JSON.parse(row.body?.toString() ?? '{}') as AliasBody
-      return {
-        AliasName,
-        AliasArn: aliasArn(placeOf(call), AliasName),
-        TargetKeyId: keyIdOf(row.link),
-        CreationDate: seconds(created),
-        LastUpdatedDate: seconds(updated),
-      }
-    })
+    let entries: AliasEntry[]
+    if (KeyId === undefined) {
+      const rows = await replica.list('alias', `${call.caller.account}/${call.region}`, page)
+      const waiting = (await predefined(call)).filter(({ AliasName }) => AliasName > after)
+      entries = [...rows.map(row => entryOf(call, row)), ...waiting].sort((a, b) =>
+        a.AliasName < b.AliasName ? -1 : 1,
+      )
+    } else {
+      const target = await findKey(call, KeyId, { aliases: false })
+      // Only the account's own aliases are listed.
+      if (target.account !== call.caller.account) throw hidden(call, target.arn, 'key')
+      entries = (await replica.listLinked('alias', target.rowId, page)).map(row => entryOf(call, row))
+    }
+    const { page: Aliases, ...rest } = pageOf(call, entries, Limit, ({ AliasName }) => AliasName)
     return { Aliases, ...rest }
   },
 }

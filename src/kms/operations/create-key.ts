@@ -86,6 +86,17 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
   },
 }
 
+/** What each key spec is for (aws-kms.md §3.4). */
+const USAGES: readonly (readonly [specs: RegExp, usages: readonly string[]])[] = [
+  [/^SYMMETRIC_DEFAULT$/, ['ENCRYPT_DECRYPT']],
+  [/^RSA_/, ['ENCRYPT_DECRYPT', 'SIGN_VERIFY']],
+  [/^ECC_NIST_P/, ['SIGN_VERIFY', 'KEY_AGREEMENT']],
+  [/^ECC_|^ML_DSA_/, ['SIGN_VERIFY']],
+  [/^ML_KEM_/, ['ENCAPSULATE_DECAPSULATE']],
+  [/^HMAC_/, ['GENERATE_VERIFY_MAC']],
+  [/^SM2$/, ['ENCRYPT_DECRYPT', 'SIGN_VERIFY', 'KEY_AGREEMENT']],
+]
+
 /** Which of the combinations that the model allows can be made. */
 function checkShape(input: Input): 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE' {
   if (input.KeySpec !== undefined && input.CustomerMasterKeySpec !== undefined) {
@@ -103,7 +114,8 @@ function checkShape(input: Input): 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE'
     )
   }
   const usage = input.KeyUsage ?? 'ENCRYPT_DECRYPT'
-  if (spec === 'SYMMETRIC_DEFAULT' && usage !== 'ENCRYPT_DECRYPT') {
+  const [, usages] = USAGES.find(([specs]) => specs.test(spec)) ?? []
+  if (usages?.includes(usage) !== true) {
     throw new KmsError('ValidationException', `KeyUsage ${usage} is not compatible with KeySpec ${spec}`)
   }
   if (spec !== 'SYMMETRIC_DEFAULT')

@@ -6,7 +6,7 @@ import { findKey, findKeyById } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
 import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
-import { unwrapByOwner, wrapForOwner } from './external.ts'
+import { openInner, unwrapByOwner, wrapForOwner } from './external.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
 const NO_SUCH_KEY =
@@ -37,7 +37,7 @@ export const Decrypt: Operation<DecryptInput, DecryptOutput> = {
     refuseGrantTokens(input.GrantTokens)
     refuseRecipient(input.Recipient)
     const blob = blobOf(input, input.KeyId)
-    const key = await keyOfBlob(call, blob, input.KeyId)
+    const key = await keyOfBlob(call, blob, input.KeyId, 'key')
     allowedOrHidden(call, key, input.EncryptionContext, 'key', input.KeyId)
     checkState(call, key)
     checkAlgorithm(input.EncryptionAlgorithm)
@@ -45,7 +45,9 @@ export const Decrypt: Operation<DecryptInput, DecryptOutput> = {
     if (blob !== undefined) checkKind(blob, key)
     refuseDryRun(input.DryRun)
     const message = await unwrapByOwner(call, key, given(blob), context)
-    const { plaintext, materialId } = await call.services.boundary.decrypt(key.row, message, context, call.asserted)
+    const { plaintext, materialId } = await openInner(key, () =>
+      call.services.boundary.decrypt(key.row, message, context, call.asserted),
+    )
     return { KeyId: key.arn, Plaintext: plaintext, KeyMaterialId: materialId }
   },
   write: ({ KeyId, Plaintext, KeyMaterialId }) =>
@@ -79,8 +81,8 @@ export const ReEncrypt: Operation<ReEncryptInput, ReEncryptOutput> = {
   async run(call, input) {
     refuseGrantTokens(input.GrantTokens)
     const blob = blobOf(input, input.SourceKeyId)
-    const source = await keyOfBlob(call, blob, input.SourceKeyId)
-    const destination = await findKey(call, input.DestinationKeyId, { aliases: true })
+    const source = await keyOfBlob(call, blob, input.SourceKeyId, 'source-key')
+    const destination = await findKey(call, input.DestinationKeyId, { aliases: true, on: 'destination-key' })
     call.keyId = source.rowId
     const reEncryptOnSameKey = source.rowId === destination.rowId
     allowedOrHidden(call, source, input.SourceEncryptionContext, 'source-key', input.SourceKeyId, {
@@ -101,7 +103,9 @@ export const ReEncrypt: Operation<ReEncryptInput, ReEncryptOutput> = {
     if (blob !== undefined) checkKind(blob, source)
     refuseDryRun(input.DryRun)
     const message = await unwrapByOwner(call, source, given(blob), from)
-    const done = await call.services.boundary.reEncrypt(source.row, message, from, destination.row, to, call.asserted)
+    const done = await openInner(source, () =>
+      call.services.boundary.reEncrypt(source.row, message, from, destination.row, to, call.asserted),
+    )
     return {
       CiphertextBlob: await wrapForOwner(call, destination, done.ciphertext, done.materialId, to),
       SourceKeyId: source.arn,
@@ -163,14 +167,23 @@ function keyIdOfBlob(blob: Buffer): string {
 }
 
 /** The key of a blob. A caller who also names one must name that one; its bare id is enough, also for a key of another account. */
-async function keyOfBlob(call: Call, blob: Buffer | undefined, named: string | undefined): Promise<FoundKey> {
-  if (blob === undefined) return findKey(call, named ?? '', { aliases: true })
+async function keyOfBlob(
+  call: Call,
+  blob: Buffer | undefined,
+  named: string | undefined,
+  on: 'key' | 'source-key',
+): Promise<FoundKey> {
+  if (blob === undefined) return findKey(call, named ?? '', { aliases: true, on })
   const keyId = keyIdOfBlob(blob)
   let key: FoundKey | undefined
   if (named === undefined || named === keyId) key = await findKeyById(call, keyId)
   else {
-    key = await findKey(call, named, { aliases: true })
-    if (key.keyId !== keyId) throw new KmsError('IncorrectKeyException', NOT_THAT_KEY)
+    key = await findKey(call, named, { aliases: true, on })
+    if (key.keyId !== keyId) {
+      // Who may not use the named key does not learn that it exists.
+      authorizeKey(call, key, { encryptionAlgorithm: ALGORITHM }, on)
+      throw new KmsError('IncorrectKeyException', NOT_THAT_KEY)
+    }
   }
   if (key === undefined) throw new KmsError('AccessDeniedException', NO_SUCH_KEY)
   call.keyId = key.rowId

@@ -5,6 +5,9 @@
 import type { EncryptionContext } from '../../boundary/client/api.ts'
 import { encodeContext } from '../../boundary/crypto/context.ts'
 import { encodeEnvelope, externalAad, parseEnvelope } from '../../boundary/crypto/envelope.ts'
+import { BoundaryError } from '../../boundary/words.ts'
+import { FAILURES } from '../stores/failures.ts'
+import { KmsError } from '../wire/errors.ts'
 import type { Call, ExternalRequest, FoundKey } from './types.ts'
 
 function requestOf(call: Call, key: FoundKey): ExternalRequest {
@@ -59,4 +62,15 @@ export async function unwrapByOwner(
   call.outcomePending = true
   const sealed = { iv, tag, metadata, ciphertext, integrityValue: undefined }
   return call.services.stores.decrypt(keyStoreId, xksKeyId, sealed, aad, requestOf(call, key))
+}
+
+/** Opens what `unwrapByOwner` brought. Where the owner's layer opened and the provider's does not, the owner's side returned something else. */
+export async function openInner<T>(key: FoundKey, open: () => Promise<T>): Promise<T> {
+  if (key.header.keyStoreId === '') return open()
+  try {
+    return await open()
+  } catch (error) {
+    if (!(error instanceof BoundaryError) || error.code !== 'InvalidCiphertext') throw error
+    throw new KmsError('KMSInvalidStateException', FAILURES.invalidCiphertextReturned.message, { cause: error })
+  }
 }

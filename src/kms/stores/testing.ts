@@ -72,7 +72,7 @@ function certificate(name: string, dnsName: string | undefined, issuer?: Made): 
   )
   const signature = sign('sha256', body, issuer?.privateKey ?? privateKey)
   const whole = sequence(body, ALGORITHM, der(3, Buffer.from([0]), signature))
-  const lines = whole.toString('base64').replace(/(.{64})/g, '$1\n')
+  const lines = whole.toString('base64').replace(/(.{64})(?=.)/g, '$1\n')
   return {
     name,
     privateKey,

@@ -1,12 +1,13 @@
 /** The KMS's one route: POST / with X-Amz-Target, and STS's query protocol beside it. Authentication comes before anything in the body is looked at. */
 import { randomUUID } from 'node:crypto'
 import { BoundaryError } from '../../boundary/words.ts'
+import { parseAuthorization } from '../../http/sigv4.ts'
 import type { HttpErrorKind, HttpRequest, Reply } from '../../http/types.ts'
 import type { Principals } from '../access/principals.ts'
 import { type Authenticated, type Runner, reply } from '../operations/run.ts'
-import { answerSts } from '../sts/get-caller-identity.ts'
+import { answerSts, type StsErrorCode, type StsReply, stsError } from '../sts/get-caller-identity.ts'
 import { authenticate, type Verified } from './authenticate.ts'
-import { errorReply, KmsError } from './errors.ts'
+import { type ErrorCode, errorReply, KmsError } from './errors.ts'
 
 const TARGET = 'TrentService.'
 const OPERATION = /^[A-Za-z]{1,64}$/
@@ -50,10 +51,9 @@ export function makeHandler(parts: HandlerParts): (request: HttpRequest) => Prom
     }
     if (service === 'kms') return runner.answer(authenticated)
     const form = request.method === 'GET' ? request.query : request.body.toString('latin1')
-    const { status, contentType, body } = answerSts(identity.caller, { form, requestId })
-    const recorded = await runner.recordForeign(authenticated, status === 200 ? '' : 'InvalidAction')
-    if (!recorded) return reply(requestId, 500, '')
-    return { status, headers: { 'content-type': contentType, 'x-amzn-requestid': requestId }, body }
+    const answer = answerSts(identity.caller, { form, requestId })
+    const recorded = await runner.recordForeign(authenticated, answer.status === 200 ? '' : 'InvalidAction')
+    return stsReply(recorded ? answer : inWordsOfSts(new KmsError('KMSInternalException'), requestId), requestId)
   }
 
   /** Nobody is known yet: strangers are counted, and nothing but their own mistake is told to them. */
@@ -67,9 +67,28 @@ export function makeHandler(parts: HandlerParts): (request: HttpRequest) => Prom
       // A boundary that is away is told of once, by its connection.
       if (!(error instanceof BoundaryError)) onDefect(error, requestId)
     }
+    const parsed = parseAuthorization(request.headers)
+    if (parsed.ok && parsed.service === 'sts') return stsReply(inWordsOfSts(refusal, requestId), requestId)
     const { status, body } = errorReply(refusal)
     return reply(requestId, status, body)
   }
+}
+
+function stsReply({ status, contentType, body }: StsReply, requestId: string): Reply {
+  return { status, headers: { 'content-type': contentType, 'x-amzn-requestid': requestId }, body }
+}
+
+const STS_CODES: Partial<Record<ErrorCode, StsErrorCode>> = {
+  IncompleteSignatureException: 'IncompleteSignature',
+  InvalidSignatureException: 'SignatureDoesNotMatch',
+  UnrecognizedClientException: 'InvalidClientTokenId',
+}
+
+/** STS has names of its own for what is wrong with a signature. */
+function inWordsOfSts({ code, text }: KmsError, requestId: string): StsReply {
+  const known = STS_CODES[code]
+  if (known === undefined) return stsError('InternalFailure', 'The request could not be served. Try again.', requestId)
+  return stsError(known, text ?? '', requestId)
 }
 
 /** Empty where the request names none that could be one. */

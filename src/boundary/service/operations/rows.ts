@@ -13,6 +13,9 @@ import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.
 const OF_KEY = new Set<RowKind>(['policy', 'attributes'])
 const TO_KEY = new Set<RowKind>(['alias'])
 
+/** Of one change: each is named in its record, which is bounded, with an id of at most 512 bytes. */
+const MAX_ROWS = 100
+
 /**
  * The rows as they will be, compared first. `newKey` is the id of a key that is made in the same write set. Throws NotPermitted, Conflict, InvalidState.
  */
@@ -56,7 +59,9 @@ export async function putRows(core: Core, input: InputOf<'putRows'>, call: Call)
   let rows: Row[]
   let durable: Promise<{ writeSet: number }>
   try {
-    if (input.rows.length === 0) throw new BoundaryError('InvalidRequest', 'no rows')
+    if (input.rows.length === 0 || input.rows.length > MAX_ROWS) {
+      throw new BoundaryError('InvalidRequest', `a change is of 1 to ${MAX_ROWS} rows`)
+    }
     rows = draftRows(core, input.rows, call.source === 'control' ? 'control' : 'use', undefined)
     durable = core.book.commit({ ...fields, outcome: 'allowed' }, rows)
   } catch (error) {

@@ -1,0 +1,225 @@
+/** What holds for every operation: its permission, its record, and what becomes of what is not built. Over a real boundary. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { BoundaryError } from '../../boundary/words.ts'
+import { accessOf } from '../access/permissions.ts'
+import { type Answer, OTHER, REGION, startTestKms, type TestKms, user } from '../testing.ts'
+import { OPERATION_INPUTS } from '../wire/model/model.ts'
+import { Runner } from './run.ts'
+import { OPERATIONS } from './table.ts'
+import type { AnyOperation } from './types.ts'
+
+let kms: TestKms
+let KeyId: string
+let Arn: string
+let CiphertextBlob: string
+let external: string
+
+before(async () => {
+  kms = await startTestKms()
+  const { KeyMetadata } = await kms.ok('CreateKey', {})
+  KeyId = KeyMetadata.KeyId
+  Arn = KeyMetadata.Arn
+  CiphertextBlob = (await kms.ok('Encrypt', { KeyId, Plaintext: 'AA==' })).CiphertextBlob
+  await kms.ok('CreateAlias', { AliasName: 'alias/app', TargetKeyId: KeyId })
+  external = (await kms.ok('CreateKey', { Origin: 'EXTERNAL' })).KeyMetadata.KeyId
+})
+after(async () => {
+  await kms.stop()
+  assert.deepEqual(kms.defects, [])
+})
+
+const failed = (answer: Answer, type: string, message?: string | RegExp): void => {
+  assert.equal(answer.body.__type, type, JSON.stringify(answer.body))
+  if (typeof message === 'string') assert.equal(answer.body.message, message)
+  else if (message !== undefined) assert.match(answer.body.message, message)
+}
+
+/** A request of each operation that its validator passes. */
+function requestOf(operation: string): object {
+  const requests: Readonly<Record<string, object>> = {
+    CreateKey: { Tags: [{ TagKey: 'a', TagValue: 'b' }] },
+    Encrypt: { KeyId, Plaintext: 'AA==' },
+    Decrypt: { CiphertextBlob, KeyId },
+    ReEncrypt: { CiphertextBlob, SourceKeyId: KeyId, DestinationKeyId: KeyId },
+    GenerateDataKey: { KeyId, NumberOfBytes: 1 },
+    GenerateDataKeyWithoutPlaintext: { KeyId, NumberOfBytes: 1 },
+    GenerateRandom: { NumberOfBytes: 1 },
+    CreateAlias: { AliasName: 'alias/new', TargetKeyId: KeyId },
+    UpdateAlias: { AliasName: 'alias/app', TargetKeyId: KeyId },
+    DeleteAlias: { AliasName: 'alias/app' },
+    TagResource: { KeyId, Tags: [{ TagKey: 'a', TagValue: 'b' }] },
+    UntagResource: { KeyId, TagKeys: ['a'] },
+    PutKeyPolicy: { KeyId, Policy: '{"Version":"2012-10-17","Statement":[]}' },
+    UpdateKeyDescription: { KeyId, Description: 'd' },
+    GetParametersForImport: {
+      KeyId: external,
+      WrappingAlgorithm: 'RSAES_OAEP_SHA_256',
+      WrappingKeySpec: 'RSA_2048',
+    },
+    ImportKeyMaterial: { KeyId: external, ImportToken: 'AA==', EncryptedKeyMaterial: 'AA==' },
+    CreateCustomKeyStore: {
+      CustomKeyStoreName: 'owner',
+      CustomKeyStoreType: 'EXTERNAL_KEY_STORE',
+      XksProxyUriEndpoint: 'https://xks.example.com',
+      XksProxyUriPath: '/kms/xks/v1',
+      XksProxyConnectivity: 'PUBLIC_ENDPOINT',
+      XksProxyAuthenticationCredential: { AccessKeyId: 'A'.repeat(20), RawSecretAccessKey: 'a'.repeat(43) },
+    },
+    ListKeys: {},
+    ListAliases: {},
+    DescribeCustomKeyStores: {},
+  }
+  if (operation.endsWith('CustomKeyStore')) return requests[operation] ?? { CustomKeyStoreId: 'cks-1' }
+  return requests[operation] ?? { KeyId }
+}
+
+test('promise 5: each operation is denied to whoever holds every permission but the one needed', async () => {
+  for (const { name } of OPERATIONS) {
+    for (const { permission } of accessOf(name).permissions) {
+      const almost = user('almost', [{ Effect: 'Allow', NotAction: permission, Resource: '*' }])
+      const before = await kms.records()
+      const answer = await kms.call(name, requestOf(name), almost)
+      failed(answer, 'AccessDeniedException', new RegExp(`not authorized to perform: ${permission} on resource`))
+      assert.equal(await kms.records(), before + 1, `${name} without ${permission}`)
+    }
+  }
+})
+
+test('promise 5: an operation that declares no permission does not start', () => {
+  const undeclared = { name: 'DoAnything', recordedBy: 'runner', run: async () => {} } as AnyOperation
+  const watch = { onDefect: () => {}, onAnswer: () => {} }
+  assert.throws(() => new Runner(kms.services, [undeclared], watch), /declare no permission.*DoAnything/)
+})
+
+test('operations of the API that are not built say so; what is no operation is unknown', async () => {
+  const built = new Set(OPERATIONS.map(({ name }) => name))
+  for (const name of OPERATION_INPUTS.keys()) {
+    if (!built.has(name)) failed(await kms.call(name), 'UnsupportedOperationException', `${name} is not supported yet.`)
+  }
+  failed(await kms.call('NoSuchOperation'), 'UnknownOperationException')
+  failed(await kms.call(''), 'UnknownOperationException')
+})
+
+test('promise 2: each request ends in exactly one record, however it ends', async () => {
+  const other = (await kms.ok('CreateKey', {})).KeyMetadata.KeyId
+  const requests: readonly (readonly [operation: string, input: object, type: string])[] = [
+    ['Encrypt', { KeyId, Plaintext: 'AA==' }, ''],
+    ['Decrypt', { CiphertextBlob }, ''],
+    ['ReEncrypt', { CiphertextBlob, DestinationKeyId: other }, ''],
+    ['GenerateRandom', { NumberOfBytes: 8 }, ''],
+    ['DescribeKey', { KeyId }, ''],
+    ['ListKeys', {}, ''],
+    ['TagResource', { KeyId, Tags: [{ TagKey: 'x', TagValue: 'y' }] }, ''],
+    ['DisableKey', { KeyId: other }, ''],
+    ['Encrypt', { KeyId: other, Plaintext: 'AA==' }, 'DisabledException'],
+    ['EnableKey', { KeyId: other }, ''],
+    ['Encrypt', { KeyId }, 'ValidationException'],
+    ['Encrypt', { KeyId: 5, Plaintext: 'AA==' }, 'SerializationException'],
+    ['Encrypt', { KeyId: 'nope', Plaintext: 'AA==' }, 'NotFoundException'],
+    ['Encrypt', { KeyId, Plaintext: 'AA==', DryRun: true }, 'DryRunOperationException'],
+    ['Decrypt', { CiphertextBlob, EncryptionContext: { a: 'b' } }, 'InvalidCiphertextException'],
+    ['Decrypt', { CiphertextBlob: 'AAAA' }, 'InvalidCiphertextException'],
+    ['CreateAlias', { AliasName: 'alias/app', TargetKeyId: KeyId }, 'AlreadyExistsException'],
+    ['CancelKeyDeletion', { KeyId }, 'KMSInvalidStateException'],
+    ['RotateKeyOnDemand', { KeyId }, ''],
+    ['NoSuchOperation', {}, 'UnknownOperationException'],
+  ]
+  for (const [operation, input, type] of requests) {
+    const before = await kms.records()
+    const { body } = await kms.call(operation, input)
+    assert.equal(body.__type ?? '', type, `${operation}: ${JSON.stringify(body)}`)
+    assert.equal(await kms.records(), before + 1, `${operation} ${type}`)
+  }
+})
+
+test('promise 2: what cannot be recorded is not answered', async () => {
+  const { boundary, ...rest } = kms.services
+  const away = new BoundaryError('Unavailable')
+  const services = { ...rest, boundary: { ...boundary, record: () => Promise.reject(away) } }
+  const runner = new Runner(services, OPERATIONS, { onDefect: () => {}, onAnswer: () => {} })
+  const { status } = await runner.answer({
+    operation: 'DescribeKey',
+    requestId: 'r',
+    accessKeyId: 'a',
+    body: Buffer.from(JSON.stringify({ KeyId })),
+    facts: { caller: user('u'), region: REGION, sourceIp: '', secureTransport: true, userAgent: '', now: 0 },
+  })
+  assert.equal(status, 500)
+})
+
+test('a stale key is not the caller’s business: everything is decided again, once', async () => {
+  const { boundary, ...rest } = kms.services
+  let stale = 1
+  const services = {
+    ...rest,
+    boundary: {
+      ...boundary,
+      encrypt: (...args: Parameters<typeof boundary.encrypt>) =>
+        stale-- > 0 ? Promise.reject(new BoundaryError('StaleKey')) : boundary.encrypt(...args),
+    },
+  }
+  const runner = new Runner(services, OPERATIONS, { onDefect: () => {}, onAnswer: () => {} })
+  const encrypt = () =>
+    runner.answer({
+      operation: 'Encrypt',
+      requestId: 'r',
+      accessKeyId: 'a',
+      body: Buffer.from(JSON.stringify({ KeyId, Plaintext: 'AA==' })),
+      facts: { caller: user('u'), region: REGION, sourceIp: '', secureTransport: true, userAgent: '', now: 0 },
+    })
+  assert.equal((await encrypt()).status, 200)
+  stale = 2
+  assert.equal((await encrypt()).status, 500)
+})
+
+test('keys of other accounts: named by ARN they are denied, by id they do not exist, by ciphertext nobody learns of them', async () => {
+  const stranger = user('stranger', undefined, OTHER)
+  failed(await kms.call('DescribeKey', { KeyId }, stranger), 'NotFoundException')
+  failed(await kms.call('DescribeKey', { KeyId: Arn }, stranger), 'AccessDeniedException')
+  const hidden =
+    'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.'
+  failed(await kms.call('Decrypt', { CiphertextBlob }, stranger), 'AccessDeniedException', hidden)
+  failed(await kms.call('Decrypt', { CiphertextBlob, KeyId }, stranger), 'AccessDeniedException', hidden)
+  const none = user('none', [])
+  failed(await kms.call('Decrypt', { CiphertextBlob }, none), 'AccessDeniedException', hidden)
+  failed(await kms.call('Decrypt', { CiphertextBlob, KeyId: Arn }, none), 'AccessDeniedException', /kms:Decrypt on/)
+  const policy = {
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Principal: { AWS: '*' }, Action: 'kms:*', Resource: '*' }],
+  }
+  const shared = (await kms.ok('CreateKey', { Policy: JSON.stringify(policy) })).KeyMetadata
+  const blob = (await kms.ok('Encrypt', { KeyId: shared.Arn, Plaintext: 'AA==' }, stranger)).CiphertextBlob
+  await kms.ok('Decrypt', { CiphertextBlob: blob, KeyId: shared.KeyId }, stranger)
+  failed(await kms.call('DisableKey', { KeyId: shared.Arn }, stranger), 'AccessDeniedException')
+})
+
+test('policies may ask for the aliases of a key', async () => {
+  const byAlias = user('by-alias', [
+    {
+      Effect: 'Allow',
+      Action: 'kms:Encrypt',
+      Resource: '*',
+      Condition: { 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': 'alias/team-a' } },
+    },
+  ])
+  const id = (await kms.ok('CreateKey', {})).KeyMetadata.KeyId
+  const input = { KeyId: id, Plaintext: 'AA==' }
+  failed(await kms.call('Encrypt', input, byAlias), 'AccessDeniedException')
+  await kms.ok('CreateAlias', { AliasName: 'alias/team-a', TargetKeyId: id })
+  await kms.ok('Encrypt', input, byAlias)
+  await kms.ok('DeleteAlias', { AliasName: 'alias/team-a' })
+  failed(await kms.call('Encrypt', input, byAlias), 'AccessDeniedException')
+})
+
+test('changes at the same time are made one after the other', async () => {
+  const id = (await kms.ok('CreateKey', {})).KeyMetadata.KeyId
+  const numbers = Array.from({ length: 20 }, (_, n) => n)
+  const tag = (n: number) => kms.ok('TagResource', { KeyId: id, Tags: [{ TagKey: `t${n}`, TagValue: '' }] })
+  await Promise.all(numbers.map(tag))
+  assert.equal((await kms.ok('ListResourceTags', { KeyId: id })).Tags.length, 20)
+  const same = () => kms.call('CreateAlias', { AliasName: 'alias/race', TargetKeyId: id })
+  const answers = await Promise.all(numbers.map(same))
+  assert.equal(answers.filter(({ status }) => status === 200).length, 1)
+  assert.equal(answers.filter(({ body }) => body.__type === 'AlreadyExistsException').length, 19)
+})
