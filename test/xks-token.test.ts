@@ -61,9 +61,10 @@ type Encrypted = Awaited<ReturnType<typeof encrypt>>
 const decrypt = (key: string, made: Encrypted) => client.send({ path: `keys/${key}/decrypt`, body: decryptBody(made) })
 const opens = async (key: string, made: Encrypted) =>
   assert.equal(answered(await decrypt(key, made)).json.plaintext, PLAINTEXT.toString('base64'))
-const health = () => {
+const status = async (): Promise<string> => {
   const { kmsRequestId, kmsOperation } = metadata('KmsHealthCheck')
-  return client.send({ path: 'health', body: { requestMetadata: { kmsRequestId, kmsOperation } } })
+  const body = { requestMetadata: { kmsRequestId, kmsOperation } }
+  return JSON.parse(answered(await client.send({ path: 'health', body })).text).ekmFleetDetails[0].healthStatus
 }
 
 describe('the public test client’s 49 behaviours, with keys in the token', () => {
@@ -118,23 +119,22 @@ test('the token goes: health says so, nothing is used, revoking works; it comes 
   const made = answered(await encrypt('foo'))
   const other = answered(await encrypt('by-label'))
   const ready = async (): Promise<number> => (await fetch(`${ekm.line.operations}/health/ready`)).status
-  const until = async (status: number): Promise<void> => {
-    while ((await ready()) !== status) await delay(20)
+  const until = async (wanted: number): Promise<void> => {
+    while ((await ready()) !== wanted) await delay(20)
   }
   assert.equal(await ready(), 200)
   const away = `${hsm.tokens}.away`
   renameSync(hsm.tokens, away)
   mkdirSync(hsm.tokens)
   await until(503)
-  const answer = await health()
-  assert.ok(answer.status >= 500 || !answer.text.includes('"ACTIVE"'), answer.text)
+  assert.equal(await status(), 'UNAVAILABLE')
   assert.equal((await fetch(`${ekm.line.operations}/ping`)).status, 503)
   assert.ok((await decrypt('foo', made)).status >= 500)
   await ekm.cli('revoke', 'foo')
   rmSync(hsm.tokens, { recursive: true })
   renameSync(away, hsm.tokens)
   await until(200)
-  answered(await health())
+  assert.equal(await status(), 'ACTIVE')
   refused(await decrypt('foo', made), 'InvalidStateException')
   await opens('by-label', other)
   await ekm.cli('restore', 'foo')

@@ -145,7 +145,8 @@ export class Core {
   async health(call: Call): Promise<Health> {
     if (await this.#switchedOff(call)) return this.#refuse(call, 'KeyRevoked')
     const health = await this.#options.health.current()
-    if (!health.ok) return this.#refuse(call, 'Internal')
+    // Not even its name is known: the boundary has not been reached yet.
+    if (health.boundaryId === '') return this.#refuse(call, 'Unavailable')
     await this.#record(call, 'allowed', '')
     return health
   }
