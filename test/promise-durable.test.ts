@@ -18,7 +18,7 @@ import { pick, type Random, seededRandom } from './support/random.ts'
 
 const WORKERS = 8
 const VICTIMS = ['front end', 'boundary', 'supervisor'] as const
-const ROUNDS_EACH = 5
+const ROUNDS_EACH = 4
 const ACCOUNT = '000000000000'
 const PAGE = 1000
 
