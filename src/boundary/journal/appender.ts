@@ -105,8 +105,8 @@ export class Appender implements Journal {
     this.#lastGivenTime = this.#lastTime = chain.time
   }
 
-  /** Takes the last segment over, or makes the first. */
-  async start(last: Scanned['last']): Promise<void> {
+  /** Takes the last segment over, or makes the first. `checkpointed`: there is a checkpoint; else it is made now, so that a folder always has one. */
+  async start(last: Scanned['last'], checkpointed: boolean): Promise<void> {
     if (last === undefined) {
       await this.#newSegment()
     } else {
@@ -120,7 +120,8 @@ export class Appender implements Journal {
       await this.#disk.syncDir(this.#folder)
     }
     await this.#space.ask()
-    if (this.#tree.size > 0) this.#checkpointSoon()
+    if (checkpointed) this.#checkpointSoon()
+    else await this.#derived.checkpoint().catch(error => this.#derivedFailed(error))
     this.#snapshotDue = this.#tree.size - this.#derived.snapshotSize >= this.#snapshotFrames
   }
 

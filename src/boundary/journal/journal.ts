@@ -74,7 +74,7 @@ export const openJournal: OpenJournal = async (options, replay) => {
   }
   const parts = { options, chain, readers, places, tiles, signer, snapshotSize: fromSnapshot, opened }
   const journal = new Appender(parts)
-  await journal.start(scanned.last)
+  await journal.start(scanned.last, checkpoint !== undefined)
   return journal
 }
 

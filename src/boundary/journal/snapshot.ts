@@ -12,7 +12,7 @@ import { HASH_BYTES, type TreeState } from './merkle.ts'
 
 const MAGIC = Buffer.from('HOLDFSNP')
 const VERSION = 1
-const MAC_BYTES = 32
+export const SNAPSHOT_MAC_BYTES = 32
 const NAME = /^(\d{20})\.snap$/
 const KEPT = 2
 const MAX_SNAPSHOT_BYTES = 0xffff_ffff
@@ -46,8 +46,8 @@ export async function listSnapshots(disk: Disk, folder: string): Promise<string[
   return (await disk.readdir(folder)).filter(name => NAME.test(name)).reverse()
 }
 
-/** All that stands before the caller's state. */
-function encodeHead(boundaryId: Buffer, point: SnapshotPoint, stateBytes: number): Buffer {
+/** All that stands before the caller's state of `stateBytes`. Nothing in it is secret: whoever has the journal can say what it must be. */
+export function encodeSnapshotHead(boundaryId: Buffer, point: SnapshotPoint, stateBytes: number): Buffer {
   const { tree } = point
   const writer = new Writer(32 * 1024)
     .raw(MAGIC)
@@ -68,7 +68,7 @@ function encodeHead(boundaryId: Buffer, point: SnapshotPoint, stateBytes: number
 
 /** What a snapshot says, without its MAC. Throws `FormatError`. */
 export function parseSnapshot(bytes: Buffer): Snapshot & { readonly boundaryId: Buffer } {
-  const reader = new Reader(bytes, 0, Math.max(0, bytes.length - MAC_BYTES))
+  const reader = new Reader(bytes, 0, Math.max(0, bytes.length - SNAPSHOT_MAC_BYTES))
   if (!reader.raw(MAGIC.length).equals(MAGIC)) throw new FormatError('it does not begin as a snapshot')
   const version = reader.u16()
   if (version !== VERSION) throw new FormatError(`its version is ${version}, and this program knows version ${VERSION}`)
@@ -98,8 +98,8 @@ export async function readSnapshot(
   key: KeyObject,
 ): Promise<Snapshot> {
   const bytes = await readWhole(disk, path.join(folder, name), MAX_SNAPSHOT_BYTES)
-  if (bytes === undefined || bytes.length < MAC_BYTES) throw new FormatError('it is cut short')
-  const signed = bytes.subarray(0, bytes.length - MAC_BYTES)
+  if (bytes === undefined || bytes.length < SNAPSHOT_MAC_BYTES) throw new FormatError('it is cut short')
+  const signed = bytes.subarray(0, bytes.length - SNAPSHOT_MAC_BYTES)
   const mac = createHmac('sha256', key).update(signed).digest()
   if (!timingSafeEqual(mac, bytes.subarray(signed.length)))
     throw new FormatError('it was cut short or changed, or another boundary made it')
@@ -118,7 +118,7 @@ export async function writeSnapshot(
   point: SnapshotPoint,
   state: Buffer,
 ): Promise<void> {
-  const head = encodeHead(boundaryId, point, state.length)
+  const head = encodeSnapshotHead(boundaryId, point, state.length)
   const mac = createHmac('sha256', key)
   const file = path.join(folder, snapshotName(point.tree.size))
   const temporary = `${file}.new`

@@ -1,0 +1,216 @@
+/** `holdfast log`: what outsiders and operators do with a service's log. It reads the files in its folder and needs neither the service nor a secret. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import { FormatError } from '../boundary/bytes.ts'
+import { NoteError, parseVerifier } from '../log/note.ts'
+import { checkProof, makeProof } from '../log/proof-file.ts'
+import { readLog } from '../log/read.ts'
+import { type VerifyReport, verifyFolder } from '../log/verify.ts'
+import { type EntryFilter, entryJson, entryLine, matches, readSince, type ShownEntry, shown } from './log-entry.ts'
+
+const EXIT = { bad: 1 } as const
+const PROGRESS_EVERY_MS = 200
+
+const boundaryOf = (data: string): string => join(data, 'boundary')
+
+/** Adds `holdfast log`. */
+export function registerLog(program: Command): void {
+  const log = program.command('log').description('verify, read and prove the log of a service, from its files alone')
+  log
+    .command('verify')
+    .description('recompute everything from the bytes, and name the first thing that is wrong')
+    .argument('<dir>', 'data folder of the service, running or not')
+    .option('--key <vkey>', 'the log’s verifier key, from somewhere else than the folder')
+    .option('--json', 'the report as JSON')
+    .addHelpText(
+      'after',
+      `
+Example:
+  holdfast log verify /var/lib/holdfast-kms --key kms.example.com/log+0a1b2c3d+AbCd…
+
+Without --key the signature is checked with the key that the folder itself names: that shows damage, not that somebody made the whole folder anew.
+Exit codes: 0 everything is right; 1 something is not, or the folder cannot be read.`,
+    )
+    .action((dir: string, options: { key?: string; json?: true }) => guarded(() => verify(dir, options)))
+  log
+    .command('show')
+    .description('print entries, oldest first')
+    .argument('<dir>', 'data folder of the service, running or not')
+    .option('--follow', 'go on with what is appended, until Ctrl-C')
+    .option('--key <id>', 'only of keys whose id contains this')
+    .option('--principal <arn>', 'only of principals whose ARN contains this')
+    .option('--outcome <outcome>', 'only allowed, denied or failed')
+    .option('--operation <name>', 'only this operation, as the API or the boundary names it')
+    .option('--since <time>', 'only from this time on: 2026-01-31T12:00Z, or 15m, 12h, 3d ago', since)
+    .option('--json', 'one JSON object a line')
+    .addHelpText(
+      'after',
+      `
+Example:
+  holdfast log show /var/lib/holdfast-kms --outcome denied --since 1d --follow`,
+    )
+    .action((dir: string, options: ShowOptions) => guarded(() => show(dir, options)))
+  log
+    .command('prove')
+    .description('write a proof that an entry is in the log, for whoever has the verifier key')
+    .argument('<dir>', 'data folder of the service, running or not')
+    .requiredOption('--entry <n>', 'number of the entry, from 0', entryNumber)
+    .option('--out <file>', 'where to write it; else standard output')
+    .option('--without-record', 'leave out what the entry says, so that the proof tells only that there is one')
+    .addHelpText(
+      'after',
+      `
+Example:
+  holdfast log prove /var/lib/holdfast-kms --entry 42 --out entry-42.tlog-proof`,
+    )
+    .action((dir: string, options: { entry: number; out?: string; withoutRecord?: true }) =>
+      guarded(async () => {
+        const proof = await makeProof(boundaryOf(dir), options.entry, options.withoutRecord !== true)
+        if (options.out === undefined) process.stdout.write(proof)
+        else writeFileSync(options.out, proof, { mode: 0o600 })
+      }),
+    )
+  log
+    .command('check-proof')
+    .description('check a proof against a verifier key, and nothing else')
+    .argument('<file>', 'the proof; - for standard input')
+    .requiredOption('--key <vkey>', 'the log’s verifier key')
+    .option('--json', 'what is proven as JSON')
+    .addHelpText('after', '\nExit codes: 0 proven; 1 not.')
+    .action((file: string, options: { key: string; json?: true }) => guarded(async () => prove(file, options)))
+}
+
+function entryNumber(text: string): number {
+  if (!/^(0|[1-9]\d{0,15})$/.test(text)) throw new InvalidArgumentError('Write the number of an entry, from 0.')
+  return Number(text)
+}
+
+function since(text: string): number {
+  const time = readSince(text, Date.now())
+  if (time === undefined)
+    throw new InvalidArgumentError('Write a time (2026-01-31T12:00Z) or how long ago (15m, 12h, 3d).')
+  return time
+}
+
+/** What is expected to go wrong is said in a line. */
+async function guarded(act: () => Promise<void>): Promise<void> {
+  try {
+    await act()
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    const known = error instanceof NoteError || error instanceof FormatError || typeof code === 'string'
+    if (!known) throw error
+    // Whoever read our output has seen enough.
+    if (code === 'EPIPE') return
+    process.stderr.write(`holdfast: ${(error as Error).message}\n`)
+    process.exitCode = EXIT.bad
+  }
+}
+
+const number = new Intl.NumberFormat('en')
+
+async function verify(dir: string, options: { key?: string; json?: true }): Promise<void> {
+  if (options.key !== undefined) parseVerifier(options.key)
+  const terminal = process.stderr.isTTY === true
+  let drawn = 0
+  const report = await verifyFolder(boundaryOf(dir), {
+    ...(options.key === undefined ? {} : { vkey: options.key }),
+    onProgress: ({ bytes, total, entries }) => {
+      const now = performance.now()
+      if (!terminal || now - drawn < PROGRESS_EVERY_MS) return
+      drawn = now
+      const percent = total === 0 ? 100 : Math.floor((bytes / total) * 100)
+      process.stderr.write(`\r${String(percent).padStart(3)} %  ${number.format(entries)} entries`)
+    },
+  })
+  if (terminal && drawn > 0) process.stderr.write('\r\x1b[K')
+  process.stdout.write(options.json === true ? `${JSON.stringify(reportJson(report))}\n` : reportText(report))
+  if (report.bad !== undefined) process.exitCode = EXIT.bad
+}
+
+function reportJson({ bad, checkpoint, root, ...report }: VerifyReport): object {
+  const { file, offset, seq, what } = bad ?? {}
+  return {
+    good: bad === undefined,
+    ...(bad === undefined ? {} : { bad: { file, offset, entry: seq, what } }),
+    ...report,
+    root: root.toString('base64'),
+    ...(checkpoint === undefined ? {} : { checkpoint: { ...checkpoint, root: checkpoint.root.toString('base64') } }),
+  }
+}
+
+function reportText(report: VerifyReport): string {
+  const { bad, checkpoint, signature } = report
+  if (bad !== undefined) {
+    const before = `${number.format(report.entries)} entries before it are as they were written.`
+    return `BAD  ${bad.what}\n     ${bad.file}, byte ${bad.offset}, entry ${bad.seq}\n     ${before}\n`
+  }
+  const lines = [
+    `good  ${number.format(report.entries)} entries in ${report.segments} segments, ${number.format(report.tiles)} tiles`,
+  ]
+  if (report.entries > 0)
+    lines.push(`from  ${new Date(report.firstTime).toISOString()} to ${new Date(report.lastTime).toISOString()}`)
+  if (checkpoint === undefined) lines.push('signed  nothing yet: there is no checkpoint')
+  else {
+    lines.push(`signed  ${number.format(checkpoint.size)} entries, root ${checkpoint.root.toString('base64')}`)
+    lines.push(
+      signature === undefined
+        ? 'key   none was given, and the folder’s own cannot be read: the signature was not checked'
+        : signature.pinned
+          ? `key   ${signature.vkey}`
+          : `key   ${signature.vkey}\n      is the folder’s own word; keep it elsewhere, and give it as --key`,
+    )
+  }
+  if (report.unfinishedBytes > 0)
+    lines.push(`tail  ${report.unfinishedBytes} bytes of a batch that is not finished; nothing in it was answered`)
+  return `${lines.join('\n')}\n`
+}
+
+interface ShowOptions extends EntryFilter {
+  readonly follow?: true
+  readonly json?: true
+}
+
+async function show(dir: string, options: ShowOptions): Promise<void> {
+  const stop = new AbortController()
+  const ended = () => stop.abort()
+  process.once('SIGINT', ended)
+  process.once('SIGTERM', ended)
+  process.stdout.on('error', ended)
+  try {
+    const follow = options.follow === true
+    for await (const entry of readLog(boundaryOf(dir), { follow, signal: stop.signal })) {
+      if (stop.signal.aborted) return
+      if (options.since !== undefined && entry.time < options.since) continue
+      const one: ShownEntry = shown(entry.seq, entry.time, entry.record)
+      if (!matches(one, options)) continue
+      const line = options.json === true ? JSON.stringify(entryJson(one)) : entryLine(one)
+      if (!process.stdout.write(`${line}\n`)) await drained(stop.signal)
+    }
+  } finally {
+    process.off('SIGINT', ended)
+    process.off('SIGTERM', ended)
+  }
+}
+
+function drained(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    process.stdout.once('drain', resolve)
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+async function prove(file: string, options: { key: string; json?: true }): Promise<void> {
+  const checked = checkProof(readFileSync(file === '-' ? 0 : file), [parseVerifier(options.key)])
+  const { index, time, record, checkpoint } = checked
+  const one = record === undefined ? undefined : shown(index, time, record)
+  if (options.json === true) {
+    const entry = one === undefined ? { entry: index, time: new Date(time).toISOString() } : entryJson(one)
+    const signed = { ...checkpoint, root: checkpoint.root.toString('base64') }
+    process.stdout.write(`${JSON.stringify({ proven: true, entry, checkpoint: signed })}\n`)
+    return
+  }
+  process.stdout.write(`proven  entry ${index} of ${checkpoint.size} is in the log of ${checkpoint.origin}\n`)
+  process.stdout.write(`        ${one === undefined ? new Date(time).toISOString() : entryLine(one)}\n`)
+}
