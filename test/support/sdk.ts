@@ -51,6 +51,10 @@ export async function refused(answer: Promise<unknown>, name: string, text?: str
   else if (text !== undefined) assert.match(refusal.message, text)
 }
 
+/** The text of one broken constraint (aws-kms.md §5.3) that holds these words. */
+export const constraint = (text: string): RegExp =>
+  new RegExp(`^1 validation error detected: .*${text.replace(/[.()[\]$^\\]/g, '\\$&')}`)
+
 export interface NewKey {
   readonly id: string
   readonly arn: string
