@@ -164,7 +164,8 @@ export function sealFrame(bytes: Buffer, at: number, seq: number, previousCrc: n
 export function putLeaf(into: Buffer, at: number, seq: number, time: number, salted: Buffer): void {
   putU64(into, at, seq)
   putU64(into, at + 8, time)
-  into.set(hash('sha256', salted, 'buffer'), at + 16)
+  // As a string of bytes: that costs a quarter of what a Buffer from the hash costs.
+  into.write(hash('sha256', salted, 'latin1'), at + 16, 32, 'latin1')
 }
 
 export function leafOf(seq: number, time: number, salted: Buffer): Buffer {

