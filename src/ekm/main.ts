@@ -1,38 +1,9 @@
-/** The owner's front end as a process: its configuration is the supervisor's first message, `ready` its answer, SIGTERM its end. */
-import { EXIT_CODES } from '../boundary/config.ts'
-import type { FrontEndMessage } from '../boundary/supervisor/supervisor.ts'
+/** The owner's front end as a process. */
 import type { EkmConfig } from '../config/ekm.ts'
-import { openLog, placeOf } from '../http/logging.ts'
+import { runFrontEnd } from '../http/front-end.ts'
 import { startEkm } from './service.ts'
 
-const tell = (message: FrontEndMessage, then: () => void = () => {}): void => {
-  if (process.send === undefined) then()
-  else process.send(message, () => then())
-}
-
-process.once('message', async (config: EkmConfig) => {
-  try {
-    const service = await startEkm(config)
-    let stopping = false
-    const stop = (): void => {
-      if (stopping) return
-      stopping = true
-      service.close().then(
-        () => process.exit(EXIT_CODES.stopped),
-        error => {
-          openLog({ name: 'ekm', level: 'error' })('error', 'stopping failed', placeOf(error))
-          process.exit(EXIT_CODES.internal)
-        },
-      )
-    }
-    process.on('SIGTERM', stop)
-    process.on('disconnect', stop)
-    tell({ type: 'ready', line: { endpoint: service.url, operations: service.operationsUrl } })
-  } catch (error) {
-    // A port that is taken, a certificate or a store that cannot be read: starting anew would not mend it.
-    const reason = error instanceof Error ? error.message : String(error)
-    tell({ type: 'failed', reason }, () => process.exit(EXIT_CODES.refused))
-  }
+runFrontEnd('ekm', async (config: EkmConfig) => {
+  const { url, operationsUrl, close } = await startEkm(config)
+  return { line: { endpoint: url, operations: operationsUrl }, close }
 })
-// Ctrl-C reaches the whole process group; the supervisor decides the order of stopping.
-process.on('SIGINT', () => {})
