@@ -26,6 +26,8 @@ interface Options {
 
 /** EX_CONFIG, for a wrong configuration; the other exit codes are the boundary's. */
 const EXIT_CONFIG = 78
+/** How often a locked boundary is looked at again, until the first steps can be told. */
+const LOCKED_POLL_MS = 500
 
 const HELP = `
 Start a service:
@@ -87,15 +89,17 @@ async function startFrom(file: string): Promise<number> {
   return ended
 }
 
-/** There are no default credentials, so whoever starts a service for the first time must be told how to make one. */
-async function tellFirstSteps({ data }: KmsConfig): Promise<void> {
+/** There are no default credentials, so whoever starts a service for the first time must be told how to make one: as soon as it is unlocked. */
+async function tellFirstSteps({ data }: Pick<KmsConfig, 'data'>, toldLocked = false): Promise<void> {
   const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
   try {
     const accounts = await control.listRows('account', '', 1)
     if (accounts.length === 0) process.stderr.write(`\n${firstPrincipalText(data)}`)
   } catch (error) {
-    if (!(error instanceof BoundaryError) || error.code !== 'Locked') throw error
-    process.stderr.write(`The boundary is locked. To unlock it: holdfast unlock --data ${data}\n`)
+    // A boundary that is just being started anew, or opened, does not answer for a moment.
+    if (!(error instanceof BoundaryError) || (error.code !== 'Locked' && error.code !== 'Unavailable')) throw error
+    if (!toldLocked) process.stderr.write(`The boundary is locked. To unlock it: holdfast unlock --data ${data}\n`)
+    setTimeout(() => tellFirstSteps({ data }, true).catch(() => {}), LOCKED_POLL_MS).unref()
   } finally {
     control.close()
   }
