@@ -203,19 +203,19 @@ describe('provider-managed keys', () => {
     assert.equal(await listed(), KeyId)
     assert.equal((await kms.describeKey({ KeyId: AliasName })).KeyMetadata?.KeyId, KeyId)
     assert.match((await kms.getKeyPolicy({ KeyId })).Policy ?? '', /kms:ViaService/)
-    for (const refusal of [
-      kms.encrypt({ KeyId, Plaintext }),
-      kms.generateDataKey({ KeyId: AliasName, NumberOfBytes: 1 }),
-      kms.disableKey({ KeyId }),
-      kms.scheduleKeyDeletion({ KeyId }),
-      kms.putKeyPolicy({ KeyId, Policy: keyPolicy() }),
-      kms.rotateKeyOnDemand({ KeyId }),
-      kms.enableKeyRotation({ KeyId }),
-      kms.tagResource({ KeyId, Tags: [{ TagKey: 'a', TagValue: 'b' }] }),
-      kms.updateKeyDescription({ KeyId, Description: 'mine' }),
-      kms.createAlias({ AliasName: 'alias/mine', TargetKeyId: KeyId }),
+    for (const change of [
+      () => kms.encrypt({ KeyId, Plaintext }),
+      () => kms.generateDataKey({ KeyId: AliasName, NumberOfBytes: 1 }),
+      () => kms.disableKey({ KeyId }),
+      () => kms.scheduleKeyDeletion({ KeyId }),
+      () => kms.putKeyPolicy({ KeyId, Policy: keyPolicy() }),
+      () => kms.rotateKeyOnDemand({ KeyId }),
+      () => kms.enableKeyRotation({ KeyId }),
+      () => kms.tagResource({ KeyId, Tags: [{ TagKey: 'a', TagValue: 'b' }] }),
+      () => kms.updateKeyDescription({ KeyId, Description: 'mine' }),
+      () => kms.createAlias({ AliasName: 'alias/mine', TargetKeyId: KeyId }),
     ]) {
-      await refused(refusal, 'AccessDenied', /no resource-based policy allows the kms:/)
+      await refused(change(), 'AccessDenied', /no resource-based policy allows the kms:/)
     }
     await refused(kms.describeKey({ KeyId: 'alias/aws/nothing' }), 'NotFound', /alias\/aws\/nothing is not found/)
     const made = await cli('principal', 'create', '--service', 'objects', '--account', mine)
