@@ -192,6 +192,8 @@ async function nothingComesBack(endpoint: string, where: string): Promise<boolea
   if (left.status === 200) assert.equal(left.json.KeyId.split('/')[1], keys.two, where)
   const listed = await client.call('ListAliases', {})
   for (const { AliasName, TargetKeyId } of listed.json.Aliases ?? []) {
+    // A predefined alias is shown before its key exists, and then names none: it is made of no row.
+    if (AliasName === 'alias/aws/objects' && TargetKeyId === undefined) continue
     assert.ok(AliasName === 'alias/target' && TargetKeyId === keys.two, `${where}: ${AliasName} is listed`)
   }
   client.close()
