@@ -2,16 +2,20 @@
  * `holdfast ekm`: the owner's external key manager. Starts the service (from a configuration, or with `--dev` on its own), and holds the commands
  * of its administration, which are in `ekm-admin.ts`.
  */
+import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { connectControl } from '../boundary/client/control.ts'
 import { ServiceFailed, untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { BoundaryError } from '../boundary/words.ts'
+import { serviceFolders } from '../config/boundary.ts'
 import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
 import { loadConfig } from '../config/load.ts'
 import { ConfigError } from '../config/problems.ts'
 import * as admin from '../ekm/admin/index.ts'
 import { type DevKey, startEkmDev, startEkmService } from '../ekm/dev.ts'
 import { isKeyId, isTenantName } from '../ekm/keys/names.ts'
-import { registerEkmAdmin, tenantName } from './ekm-admin.ts'
+import { registerEkmAdmin } from './ekm-admin.ts'
+import { tenantName } from './ekm-tools.ts'
 
 interface Options {
   readonly config?: string
@@ -41,7 +45,7 @@ HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or made.
 When everything must stop:
   holdfast ekm revoke --all --data DIR
 
-Exit codes: 0 stopped; 64 the operator must change something first; 75 the folder is in use; 78 the configuration is wrong.`
+Exit codes: 0 stopped; 1 wrong use, or refused; 64 the operator must change something first; 75 the folder is in use; 78 the configuration is wrong.`
 
 /** Adds `holdfast ekm` and everything below it. */
 export function registerEkm(program: Command): void {
@@ -50,6 +54,7 @@ export function registerEkm(program: Command): void {
     .description("the owner's external key manager: keys that a provider asks for, request by request")
     // So that --data after a command is that command's, not this one's.
     .enablePositionalOptions()
+    .showHelpAfterError('(--help after any command explains it)')
     .option('--config <file>', 'start from this configuration')
     .option('--dev', 'start for development: own certificate, tenant, keys and credential; never for real keys')
     .option('--port <n>', '--dev: port to listen on; 0 takes a free one', portOption, 0)
@@ -92,8 +97,30 @@ async function startFrom(file: string): Promise<number> {
   const service = startEkmService(config, false)
   const ended = untilSignalled(service)
   printLine({ ...(await service.ready), data: config.data, pid: process.pid })
+  await tellFirstSteps(config)
   return ended
 }
+
+/** There are no default tenants or credentials, so whoever starts a service for the first time must be told how to make them. */
+async function tellFirstSteps({ data }: EkmConfig): Promise<void> {
+  const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
+  try {
+    if ((await admin.listTenants(control)).length === 0) process.stderr.write(firstSteps(data))
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error
+    if (error.code === 'Locked')
+      process.stderr.write(`The boundary is locked. To unlock it: holdfast unlock --data ${data}\n`)
+  } finally {
+    control.close()
+  }
+}
+
+const firstSteps = (data: string): string => `
+This key manager has no tenant yet, and serves nobody. In another terminal, make one with a key and a credential:
+  holdfast ekm tenant create PREFIX --data ${data}
+  holdfast ekm key create NAME --data ${data}
+  holdfast ekm credential create --import-file xks-proxy.json --data ${data}
+`
 
 async function startDev(options: Options): Promise<number> {
   const where = options.data === undefined ? 'in a temporary folder, which is deleted at the end' : `in ${options.data}`
@@ -113,6 +140,7 @@ async function startDev(options: Options): Promise<number> {
     },
   )
   printLine(dev.line)
+  process.stderr.write(`Try, in another terminal: holdfast ekm revoke ${dev.line.keys[0]} --data ${dev.line.data}\n`)
   return ended.finally(() => dev.stop())
 }
 

@@ -11,6 +11,6 @@ export {
 } from './credentials.ts'
 export { createKey, describeKey, isKeyUse, type KeyInfo, type KeyUse, listKeys, rotateKey } from './keys.ts'
 export { AdminError } from './rows.ts'
-export { restore, revoke, type SwitchResult } from './switches.ts'
-export { createTenant, listTenants, type TenantInfo, tenantOrOnly } from './tenants.ts'
+export { restore, revoke, type SwitchResult, stillRevoked } from './switches.ts'
+export { createTenant, listTenants, setClients, type TenantInfo, tenantOrOnly } from './tenants.ts'
 export { wrapForImport } from './wrap.ts'

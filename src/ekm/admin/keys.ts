@@ -53,7 +53,7 @@ const TOKEN_OBJECT = /^(?:id:(?:[0-9a-f]{2}){1,32}|label:.{1,64})$/
 
 /** Throws `AdminError` where the id is malformed or taken, or the tenant is missing. */
 export async function createKey(
-  control: ReadControl & Pick<BoundaryControl, 'createExternalKey'>,
+  control: ReadControl & Pick<BoundaryControl, 'createExternalKey' | 'status'>,
   { tenant, keyId, usage, backing, tokenObject = '' }: NewKey,
 ): Promise<KeyInfo> {
   checkKeyId(keyId)
@@ -62,11 +62,15 @@ export async function createKey(
       'Name the object in the token as id:HEX (its CKA_ID, in lower case) or label:TEXT (its CKA_LABEL).',
     )
   await findTenant(control, tenant)
+  if (backing === 'token' && (await control.status()).rootKind !== 'pkcs11')
+    throw new AdminError(
+      'This boundary has no token: its root of trust is not of the kind pkcs11 (docs/hsm.md). Leave out --token for a key that is sealed under that root.',
+    )
   const id = keyRowId(tenant, keyId)
   try {
     const where = backing === 'token' ? 'TOKEN' : 'SEALED'
     const input = { id, scope: tenant, tenant, backing: where, tokenObject, ...USES[usage] } as const
-    return await infoOf(control, await control.createExternalKey(input, operator('CreateKey', id)))
+    return await infoOf(switchesOf(control), await control.createExternalKey(input, operator('CreateKey', id)))
   } catch (error) {
     throw explained(error, { AlreadyExists: `A key ${id} exists, or did once: the id of an external key is for ever.` })
   }
@@ -80,15 +84,16 @@ export function checkKeyId(keyId: string): void {
 }
 
 export async function* listKeys(control: ReadControl, tenant?: string): AsyncGenerator<KeyInfo> {
+  const isOff = switchesOf(control)
   for await (const row of allRows(control, 'key')) {
-    if (tenant === undefined || row.scope === tenant) yield await infoOf(control, row)
+    if (tenant === undefined || row.scope === tenant) yield await infoOf(isOff, row)
   }
 }
 
 export async function describeKey(control: ReadControl, key: string): Promise<KeyInfo> {
   const row = await currentRow(control, 'key', await resolveKey(control, key))
   if (row === undefined) throw noKey(key)
-  return infoOf(control, row)
+  return infoOf(switchesOf(control), row)
 }
 
 /** New material under the same id; what older versions encrypted still decrypts. */
@@ -98,7 +103,7 @@ export async function rotateKey(
 ): Promise<KeyInfo> {
   const id = await resolveKey(control, key)
   try {
-    return await infoOf(control, await control.rotateExternalKey(id, operator('RotateKey', id)))
+    return await infoOf(switchesOf(control), await control.rotateExternalKey(id, operator('RotateKey', id)))
   } catch (error) {
     throw explained(error, {
       KeyRevoked: `The key ${id} is revoked; restore it before rotating it.`,
@@ -133,13 +138,13 @@ export function explained(error: unknown, texts: Readonly<Record<string, string>
   return text === undefined ? error : new AdminError(text)
 }
 
-async function infoOf(control: ReadControl, row: Row): Promise<KeyInfo> {
+async function infoOf(isOff: (id: string) => Promise<boolean>, row: Row): Promise<KeyInfo> {
   const header = readKeyHeader(row.body ?? Buffer.alloc(0))
   const names = splitKeyRowId(row.id) ?? { tenant: row.scope, keyId: row.id }
   const revokedBy: KeyInfo['revokedBy'][number][] = []
   if (header.state !== 'Enabled') revokedBy.push('key')
-  if (await isOff(control, tenantSwitch(names.tenant))) revokedBy.push('tenant')
-  if (await isOff(control, ALL_SWITCH)) revokedBy.push('all')
+  if (await isOff(tenantSwitch(names.tenant))) revokedBy.push('tenant')
+  if (await isOff(ALL_SWITCH)) revokedBy.push('all')
   const current = header.materials.find(material => material.state === 'CURRENT')
   const usage = (Object.keys(USES) as KeyUse[]).find(
     use => USES[use].mayEncrypt === header.mayEncrypt && USES[use].mayDecrypt === header.mayDecrypt,
@@ -159,7 +164,15 @@ async function infoOf(control: ReadControl, row: Row): Promise<KeyInfo> {
   }
 }
 
-async function isOff(control: ReadControl, id: string): Promise<boolean> {
-  const row = await currentRow(control, 'switch', id)
-  return row?.body ? decodeSwitch(row.body).revoked : false
+/** Asks for each switch once. */
+function switchesOf(control: ReadControl): (id: string) => Promise<boolean> {
+  const known = new Map<string, boolean>()
+  return async id => {
+    const before = known.get(id)
+    if (before !== undefined) return before
+    const row = await currentRow(control, 'switch', id)
+    const off = row?.body ? decodeSwitch(row.body).revoked : false
+    known.set(id, off)
+    return off
+  }
 }

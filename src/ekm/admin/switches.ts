@@ -3,7 +3,7 @@
  * the front end dead or hostile; revoking is in force for every use that starts after it has resolved.
  */
 import type { BoundaryControl, RevokeTarget } from '../../boundary/client/api.ts'
-import { explained, resolveKey } from './keys.ts'
+import { describeKey, explained, type KeyInfo, listKeys, resolveKey } from './keys.ts'
 import { operator, type ReadControl } from './rows.ts'
 import { findTenant } from './tenants.ts'
 
@@ -26,6 +26,15 @@ export function revoke(control: SwitchControl, target: RevokeTarget): Promise<Sw
 /** By one person, for now: approvals by M of N come later. Undoes the same kind of revocation only: a key's own, a tenant's, or everything's. */
 export function restore(control: SwitchControl, target: RevokeTarget): Promise<SwitchResult> {
   return turn(control, 'restore', target)
+}
+
+/** Of the keys that a restored target covers, those that are revoked for another reason. Throws `AdminError` where the target does not exist. */
+export async function stillRevoked(control: ReadControl, target: RevokeTarget): Promise<KeyInfo[]> {
+  if ('key' in target) return [await describeKey(control, target.key)].filter(key => key.state === 'Revoked')
+  const revoked: KeyInfo[] = []
+  for await (const key of listKeys(control, 'tenant' in target ? target.tenant : undefined))
+    if (key.state === 'Revoked') revoked.push(key)
+  return revoked
 }
 
 async function turn(control: SwitchControl, act: 'revoke' | 'restore', asked: RevokeTarget): Promise<SwitchResult> {

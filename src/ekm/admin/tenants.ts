@@ -27,14 +27,28 @@ export function createTenant(
     throw new AdminError(
       `A tenant is a path prefix of at most ${MAX_PREFIX} letters, digits, "-" and "_", in segments divided by "/" (or "/" alone for no prefix); ${JSON.stringify(name)} is not one.`,
     )
-  if (clients.length > MAX_CLIENTS || clients.some(client => client === '' || client.length > MAX_NAME))
-    throw new AdminError(`Give at most ${MAX_CLIENTS} client names, each of 1 to ${MAX_NAME} characters.`)
+  checkClients(clients)
   return change(control, 'CreateTenant', name, async () => {
     if ((await currentRow(control, 'tenant', name)) !== undefined)
       throw new AdminError(`The tenant ${name} exists already. See: holdfast ekm tenant list`)
     const body: TenantBody = { v: 1, created: Date.now(), clients, credentials: {} }
     return { rows: [tenantRow(name, 0, body)], result: infoOf({ ...body, name }) }
   })
+}
+
+/** Replaces the names in the client certificates that may speak for a tenant. Throws `AdminError` where there is no such tenant. */
+export function setClients(control: WriteControl, name: string, clients: readonly string[]): Promise<TenantInfo> {
+  checkClients(clients)
+  return change(control, 'SetTenantClients', name, async () => {
+    const { row, tenant } = await findTenant(control, name)
+    const changed = { ...tenant, clients }
+    return { rows: [tenantRow(name, row.revision, changed)], result: infoOf(changed) }
+  })
+}
+
+function checkClients(clients: readonly string[]): void {
+  if (clients.length > MAX_CLIENTS || clients.some(client => client === '' || client.length > MAX_NAME))
+    throw new AdminError(`Give at most ${MAX_CLIENTS} client names, each of 1 to ${MAX_NAME} characters.`)
 }
 
 export async function listTenants(control: ReadControl): Promise<TenantInfo[]> {

@@ -1,0 +1,69 @@
+/** `holdfast ekm wrap-for-import`: key material of the owner for a provider's import (BYOK), wrapped in the owner's boundary. */
+import { type Command, Option } from 'commander'
+import type { WrappingAlgorithm } from '../boundary/client/api.ts'
+import * as admin from '../ekm/admin/index.ts'
+import { type Common, EXIT_HELP, newFile, readInput, type Tools } from './ekm-tools.ts'
+
+const ALGORITHMS: Readonly<Record<string, WrappingAlgorithm>> = {
+  RSAES_OAEP_SHA_256: 'RSAES_OAEP_SHA_256',
+  RSAES_OAEP_SHA_1: 'RSAES_OAEP_SHA_1',
+}
+
+interface WrapOptions extends Common {
+  readonly publicKey: string
+  readonly algorithm: string
+  readonly material?: string
+  readonly keepAs?: string
+  readonly from?: string
+  readonly out: string
+}
+
+/** Adds the command. */
+export function registerWrap(ekm: Command, { run, common, print, note }: Tools): void {
+  common(ekm, 'wrap-for-import', 'make or take key material and wrap it for the import parameters of a provider')
+    .requiredOption('--public-key <file>', 'the wrapping key that GetParametersForImport answered (DER, PEM or Base64)')
+    .addOption(
+      new Option('--algorithm <name>', 'wrapping algorithm')
+        .choices(Object.keys(ALGORITHMS))
+        .default('RSAES_OAEP_SHA_256'),
+    )
+    .option('--material <file>', 'wrap these 32 bytes instead of new ones')
+    .option('--keep-as <tenant/key>', 'also keep the material here, as an external key')
+    .option('--from <key>', 'wrap the current material of a key that is kept here')
+    .requiredOption('--out <file>', 'where to write the wrapped material, for ImportKeyMaterial')
+    .addHelpText(
+      'after',
+      `\nExample:\n  aws kms get-parameters-for-import --key-id KEY --wrapping-algorithm RSAES_OAEP_SHA_256 \\\n    --wrapping-key-spec RSA_4096 --query PublicKey --output text > wrapping-key.b64\n  holdfast ekm wrap-for-import --public-key wrapping-key.b64 --keep-as customers/acme/backup --out wrapped.bin\n${EXIT_HELP}`,
+    )
+    .action((options: WrapOptions) =>
+      run(options, async control => {
+        const material = options.material === undefined ? undefined : readInput(options.material)
+        // Made before the key is: with --keep-as there is only one such answer.
+        const out = newFile(options.out)
+        try {
+          const { wrapped, fingerprint } = await admin.wrapForImport(control, {
+            publicKey: readInput(options.publicKey),
+            algorithm: ALGORITHMS[options.algorithm] ?? 'RSAES_OAEP_SHA_256',
+            material,
+            keepAs: options.keepAs,
+            from: options.from,
+          })
+          out.write(wrapped)
+          const shown = { out: options.out, bytes: wrapped.length, fingerprint: fingerprint.toString('hex') }
+          const kept = options.keepAs === undefined ? '' : `\nThe same material is kept here as ${options.keepAs}.`
+          print(
+            options,
+            { ...shown, keptAs: options.keepAs },
+            `Wrapped into ${options.out}; fingerprint of the material ${shown.fingerprint}${kept}`,
+          )
+          if (material === undefined && options.keepAs === undefined && options.from === undefined)
+            note('The new material is kept nowhere here: what the provider loses is lost. --keep-as keeps it.')
+        } catch (error) {
+          out.remove()
+          throw error
+        } finally {
+          material?.fill(0)
+        }
+      }),
+    )
+}
