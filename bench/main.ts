@@ -23,15 +23,25 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(`npm run bench -- [--quick] [--only TEXT] [--rounds N] [--keys N] [--json]
   --quick   fewer and shorter rounds, 2,000 keys instead of 100,000
-  --only    only lines whose name holds this text (nginx is always measured: it is the unit)`)
+  --only    only lines whose name holds this text (nginx is always measured: it is the unit)
+  --rounds  how many rounds the medians are of (3 with --quick, otherwise 5)
+  --keys    how many keys the second KMS has
+  --json    the figures as JSON`)
   process.exit(0)
 }
 
-const ROUNDS = Number(values.rounds ?? (values.quick ? 3 : 5))
-const KEYS = Number(values.keys ?? (values.quick ? 2_000 : 100_000))
+const ROUNDS = count('rounds', values.rounds, values.quick ? 3 : 5)
+const KEYS = count('keys', values.keys, values.quick ? 2_000 : 100_000)
 const COUNT = values.quick ? 4_000 : 12_000
 const CONNECTIONS = 64
 const PLAINTEXT = Buffer.alloc(32, 7).toString('base64')
+
+function count(name: string, given: string | undefined, otherwise: number): number {
+  const number = Number(given ?? otherwise)
+  if (Number.isSafeInteger(number) && number > 0) return number
+  console.error(`--${name} takes a number from 1 up, not ${given}`)
+  process.exit(2)
+}
 
 interface Target {
   readonly name: string

@@ -55,6 +55,8 @@ export class ServiceFailed extends Error {
 
 /** Flags of the boundary's Node: no debugger by signal, no code from strings. */
 const BOUNDARY_FLAGS = ['--disable-sigusr1', '--disallow-code-generation-from-strings'] as const
+/** Of the front end's: megabytes for new objects. Requests live for a millisecond; the default would let the heap of each process grow by tens of MB. */
+const FRONT_END_FLAGS = ['--max-semi-space-size=4'] as const
 /** Sessions of a token where the configuration names no number (pkcs11/types.ts). */
 const DEFAULT_SESSIONS = 8
 const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damaged, EXIT_CODES.inUse])
@@ -132,7 +134,7 @@ export function startService(spec: ServiceSpec): Service {
   const frontEnd = new Child({
     name: 'front end',
     entry: spec.frontEnd.entry,
-    nodeFlags: [],
+    nodeFlags: FRONT_END_FLAGS,
     env: spec.frontEnd.env ?? process.env,
     user: users?.frontEnd,
     config: spec.frontEnd.config,
