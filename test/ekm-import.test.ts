@@ -3,7 +3,7 @@
  * under both wrappings, imported with the AWS SDK.
  */
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -116,4 +116,47 @@ test('what cannot be wrapped is refused with a reason, and leaves no file', asyn
     assert.equal(existsSync(file(name)), name === 'taken')
   }
   assert.equal(readFileSync(file('taken'), 'utf8'), 'not to be overwritten')
+})
+
+test('the material of a revoked key does not leave, whatever it was revoked with', async () => {
+  await parameters(await external(), 'revoked.b64')
+  await ekm.cli('key', 'create', 'exported')
+  const args = ['--public-key', file('revoked.b64'), '--from', 'acme/exported', '--out', file('revoked')]
+  for (const target of [['acme/exported'], ['--tenant', 'acme'], ['--all']]) {
+    await ekm.cli('revoke', ...target)
+    await assert.rejects(ekm.cli('wrap-for-import', ...args), /is revoked.*restore it first/)
+    assert.ok(!existsSync(file('revoked')))
+    await ekm.cli('restore', ...target)
+  }
+  await ekm.cli('wrap-for-import', ...args)
+})
+
+test('every size of wrapping key, as DER, PEM and Base64; other keys are refused', async () => {
+  const KeyId = await external()
+  for (const spec of Object.values(WrappingKeySpec).filter(each => each.startsWith('RSA_'))) {
+    const { PublicKey } = await kms.getParametersForImport({
+      KeyId,
+      WrappingAlgorithm: 'RSAES_OAEP_SHA_256',
+      WrappingKeySpec: spec,
+    })
+    const der = Buffer.from(PublicKey ?? [])
+    const key = createPublicKey({ key: der, format: 'der', type: 'spki' })
+    for (const [form, content] of [
+      ['der', der],
+      ['pem', key.export({ format: 'pem', type: 'spki' })],
+      ['b64', `${der.toString('base64').replace(/.{64}/g, '$&\n')}\n`],
+    ] as const) {
+      writeFileSync(file(`${spec}.${form}`), content)
+      const out = file(`${spec}.${form}.wrapped`)
+      const { bytes } = await ekm.cli<Answer>('wrap-for-import', '--public-key', file(`${spec}.${form}`), '--out', out)
+      assert.equal(bytes * 8, key.asymmetricKeyDetails?.modulusLength)
+    }
+  }
+  const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey
+  const curve = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey
+  for (const [name, key] of Object.entries({ small, curve })) {
+    writeFileSync(file(name), key.export({ format: 'pem', type: 'spki' }))
+    const told = ekm.cli('wrap-for-import', '--public-key', file(name), '--out', file(`${name}.wrapped`))
+    await assert.rejects(told, /must hold an RSA public key of 2048, 3072, 4096 bits/)
+  }
 })

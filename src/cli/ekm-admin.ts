@@ -44,7 +44,8 @@ function registerTenants(tenant: Command, { run, common, print }: Tools): void {
     .action((prefix: string, options: Common & { client: string[] }) =>
       run(options, async control => {
         const made = await admin.createTenant(control, tenantName(prefix), options.client)
-        const next = `Give it a key and a credential:\n  holdfast ekm key create NAME --tenant ${made.tenant}\n  holdfast ekm credential create --tenant ${made.tenant}`
+        const where = `--tenant ${made.tenant} --data ${options.data}`
+        const next = `Give it a key and a credential:\n  holdfast ekm key create NAME ${where}\n  holdfast ekm credential create --import-file xks-proxy.json ${where}`
         print(options, made, `Tenant ${made.tenant} is made; its XksProxyUriPath is ${made.uriPath}\n${next}`)
       }),
     )

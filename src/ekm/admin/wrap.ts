@@ -53,7 +53,8 @@ export async function wrapForImport(
   } catch (error) {
     throw explained(error, {
       AlreadyExists: `A key ${keepAs} exists, or did once: choose another id for --keep-as.`,
-      InvalidState: 'The material of this key cannot leave where it is.',
+      InvalidState: `The material of ${from ?? 'this key'} is in the token, which it cannot leave.`,
+      KeyRevoked: `The key ${from} is revoked, by itself or with its tenant or all keys; restore it first.`,
     })
   }
 }
