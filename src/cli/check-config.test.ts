@@ -42,6 +42,6 @@ it('names every problem with its line, and fails', async () => {
 
 it('prints the settings', async () => {
   const { lines } = await run('--settings', '--service', 'kms')
-  assert.ok(lines.includes('listen.port (number, default 8443): port of the AWS KMS API'), lines.join('\n'))
+  assert.ok(lines.includes('listen.port (number 0 to 65535, default 8443): port of the AWS KMS API'), lines.join('\n'))
   assert.ok(lines.length > 30)
 })

@@ -74,7 +74,23 @@ function load(file: string, service: Service, { files }: Options): KmsConfig | E
   return service === 'kms' ? loadConfig(file, kmsConfig, { files }) : loadConfig(file, ekmConfig, { files })
 }
 
-function formatSetting({ path, type, required, default: value, description }: Setting): string {
-  const note = required ? 'required' : value === undefined ? 'optional' : `default ${value}`
-  return type === 'section' ? `${path}: ${description}` : `${path} (${type}, ${note}): ${description}`
+function formatSetting(setting: Setting): string {
+  const { path, type, description } = setting
+  return type === 'section'
+    ? `${path}: ${description}`
+    : `${path} (${formOf(setting)}, ${neededOf(setting)}): ${description}`
+}
+
+/** What may stand there. */
+export function formOf({ type, range }: Setting): string {
+  if (range === undefined) return type
+  const [least, most] = range
+  return most >= Number.MAX_SAFE_INTEGER ? `${type} from ${least}` : `${type} ${least} to ${most}`
+}
+
+/** Whether something must, and what is taken where nothing does. */
+export function neededOf({ requiredBy, default: value }: Setting): string {
+  if (value !== undefined) return `default ${value}`
+  if (requiredBy === undefined) return 'optional'
+  return requiredBy === '' ? 'required' : `required with ${requiredBy}`
 }

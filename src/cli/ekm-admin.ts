@@ -36,7 +36,11 @@ function group(ekm: Command, name: string, description: string): Command {
 function registerTenants(tenant: Command, { run, common, print }: Tools): void {
   common(tenant, 'create', 'make a tenant')
     .argument('<prefix>', 'path prefix, for example customers/acme; / for none')
-    .option('--client <name>', 'name in the client certificates that may speak for it; may be repeated', collect, [])
+    .addOption(
+      new Option('--client <name>', 'name in the client certificates that may speak for it; may be repeated')
+        .argParser(collect)
+        .default([], 'any that the service admits'),
+    )
     .addHelpText(
       'after',
       '\nExample:\n  holdfast ekm tenant create customers/acme --client cks.kms.eu-central-1.amazonaws.com',
@@ -159,6 +163,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
     )
   common(key, 'rotate', 'give a key new material under the same id; what older versions encrypted still decrypts')
     .argument('<key>', 'TENANT/NAME, or NAME where one tenant only has it')
+    .addHelpText('after', '\nExample:\n  holdfast ekm key rotate customers/acme/payments')
     .action((id: string, options: Common) =>
       run(options, async control => {
         const rotated = await admin.rotateKey(control, id)
@@ -173,7 +178,7 @@ function registerCredentials(credential: Command, { run, common, print, note }: 
     .option('--import-file <file>', 'write the file that the console of AWS KMS imports instead of showing the secret')
     .addHelpText(
       'after',
-      '\nExample:\n  holdfast ekm credential create --tenant customers/acme --import-file xks-proxy.json\n\nTo change credentials without a pause: create another, tell the provider, then delete the old one.',
+      '\nExample:\n  holdfast ekm credential create --tenant customers/acme --import-file xks-proxy.json\n\nThe provider can use it as soon as this has answered; a tenant may have 16 at once. The file holds XksProxyUriPath and\nXksProxyAuthenticationCredential, for the console, or for the command line:\n  aws kms create-custom-key-store --cli-input-json file://xks-proxy.json …\n\nTo change credentials without a pause: create another, tell the provider, then delete the old one.',
     )
     .action((options: Common & { tenant?: string; importFile?: string }) =>
       run(options, async control => {
@@ -218,7 +223,11 @@ function registerCredentials(credential: Command, { run, common, print, note }: 
       }),
     )
   common(credential, 'delete', 'refuse a credential from now on, for good')
-    .argument('<access-key-id>')
+    .argument('<access-key-id>', 'as holdfast ekm credential list shows it')
+    .addHelpText(
+      'after',
+      '\nIn force for every request that starts after it has answered.\n\nExample:\n  holdfast ekm credential delete CUQ7D3KZT2XNR4WEB5MHYAJ6LP',
+    )
     .action((id: string, options: Common) =>
       run(options, async control => {
         const gone = await admin.deleteCredential(control, id)

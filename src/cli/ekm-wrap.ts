@@ -9,6 +9,20 @@ const ALGORITHMS: Readonly<Record<string, WrappingAlgorithm>> = {
   RSAES_OAEP_SHA_1: 'RSAES_OAEP_SHA_1',
 }
 
+const HELP = `
+Example, with the AWS CLI on the provider's side:
+  aws kms create-key --origin EXTERNAL
+  aws kms get-parameters-for-import --key-id KEY --wrapping-algorithm RSAES_OAEP_SHA_256 --wrapping-key-spec RSA_4096 \\
+    --query '[PublicKey,ImportToken]' --output text > parameters
+  cut -f 1 parameters > wrapping-key.b64
+  cut -f 2 parameters | base64 -d > import-token
+  holdfast ekm wrap-for-import --public-key wrapping-key.b64 --keep-as customers/acme/backup --out wrapped.bin
+  aws kms import-key-material --key-id KEY --import-token fileb://import-token --encrypted-key-material fileb://wrapped.bin \\
+    --expiration-model KEY_MATERIAL_DOES_NOT_EXPIRE
+
+Parameters are good for 24 hours. When the provider has lost the material, ask for new ones, and wrap what was kept: --from customers/acme/backup.
+`
+
 interface WrapOptions extends Common {
   readonly publicKey: string
   readonly algorithm: string
@@ -31,10 +45,7 @@ export function registerWrap(ekm: Command, { run, common, print, note }: Tools):
     .option('--keep-as <tenant/key>', 'also keep the material here, as an external key')
     .option('--from <key>', 'wrap the current material of a key that is kept here')
     .requiredOption('--out <file>', 'where to write the wrapped material, for ImportKeyMaterial')
-    .addHelpText(
-      'after',
-      `\nExample:\n  aws kms get-parameters-for-import --key-id KEY --wrapping-algorithm RSAES_OAEP_SHA_256 \\\n    --wrapping-key-spec RSA_4096 --query PublicKey --output text > wrapping-key.b64\n  holdfast ekm wrap-for-import --public-key wrapping-key.b64 --keep-as customers/acme/backup --out wrapped.bin\n${EXIT_HELP}`,
-    )
+    .addHelpText('after', HELP + EXIT_HELP)
     .action((options: WrapOptions) =>
       run(options, async control => {
         const material = options.material === undefined ? undefined : readInput(options.material)

@@ -174,9 +174,15 @@ describe('the list of settings', () => {
   it('says which are required and what the defaults are', () => {
     const of = (path: string) => settings(kmsConfig.schema).find(setting => setting.path === path)
     assert.deepEqual(
-      [of('data')?.required, of('regions')?.type, of('listen.port')?.default, of('xks.hosts.*.connect')?.type],
-      [true, 'list of string', '8443', 'string'],
+      [of('data')?.requiredBy, of('regions')?.type, of('listen.port')?.default, of('xks.hosts.*.connect')?.type],
+      ['', 'list of string', '8443', 'string'],
     )
+    assert.deepEqual(of('listen.port')?.range, [0, 65535])
+    assert.equal(of('logging.level')?.requiredBy, undefined)
+    assert.equal(of('listen.tls')?.requiredBy, undefined)
+    assert.equal(of('listen.tls.certificateFile')?.requiredBy, 'listen.tls')
+    assert.equal(of('boundary.root.kind')?.type, 'keyfile | passphrase | pkcs11')
+    assert.equal(of('boundary.root.module')?.requiredBy, 'boundary.root.kind pkcs11')
   })
 })
 

@@ -119,9 +119,14 @@ const tokenRoot = z.strictObject({
     .max(64)
     .default(ROOT_LABEL)
     .describe('label of the root key in the token; made at the first start'),
-  sessions: z.int().min(1).max(256).optional().describe('sessions with the token'),
-  deadlineMs: milliseconds().optional().describe('how long the token may take for one call'),
-  calls: z.enum(['sync', 'async']).optional().describe('sync for tokens in software, async for those behind a network'),
+  sessions: z.int().min(1).max(256).optional().describe('sessions with the token; default: 8'),
+  deadlineMs: milliseconds().optional().describe('how long the token may take for one call; default: 200'),
+  calls: z
+    .enum(['sync', 'async'])
+    .optional()
+    .describe(
+      'sync for tokens in software, async for those behind a network; default: sync for SoftHSM, async for all others',
+    ),
 })
 
 export const boundary = z
@@ -136,8 +141,10 @@ export const boundary = z
       })
       .optional()
       .describe('run front end and boundary as two users; needs a start as root'),
-    openKeys: z.int().min(16).optional().describe('sealed keys that the boundary holds open'),
-    floorBytes: bytes().optional().describe('free space below which uses are refused'),
+    openKeys: z.int().min(16).optional().describe('sealed keys that the boundary holds open; default: 100000'),
+    floorBytes: bytes()
+      .optional()
+      .describe('free space below which uses are refused; revoking still works; default: 67108864'),
   })
   .describe('the process that holds key material')
 

@@ -2,7 +2,7 @@
  * A configuration schema as a tree that can be walked beside a value: for lines and suggestions, for files that settings name, for settings that the
  * environment may override, and for the printed list of all settings.
  */
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { $ZodTypeDef } from 'zod/v4/core'
 
 type Def = $ZodTypeDef & {
@@ -89,42 +89,61 @@ export interface Setting {
   /** Dotted; `*` stands for a name that the operator chooses, `[]` for a list's element. */
   readonly path: string
   readonly type: string
-  readonly required: boolean
+  /** Undefined where it may be left out; empty where it may not; else what has to be given for it to be needed. */
+  readonly requiredBy: string | undefined
   /** As JSON; undefined where there is none. */
   readonly default: string | undefined
+  /** Smallest and largest number; undefined where it is no number. */
+  readonly range: readonly [number, number] | undefined
   readonly description: string
 }
 
-/** Every setting that a schema knows, for the printed documentation. */
-export function settings(schema: z.ZodType, path = '', required = true): Setting[] {
+/** Every setting that a schema knows, for the printed documentation. `given`: what must have been given for `schema` to count. */
+export function settings(schema: z.ZodType, path = '', given = ''): Setting[] {
   const wrapper = definition(schema)
   const inner = unwrap(schema)
   const def = definition(inner)
   const optional = wrapper.innerType !== undefined
   const description = schema.description ?? inner.description ?? ''
-  const below = (child: z.ZodType, name: string) => settings(child, path === '' ? name : `${path}.${name}`, !optional)
-  if (def.shape) return [...own(), ...Object.entries(def.shape).flatMap(([name, child]) => below(child, name))]
-  if (def.options && def.discriminator !== undefined) {
-    const seen = new Set<string>()
-    return [...own(), ...def.options.flatMap(option => settings(option, path, !optional))].filter(
-      setting => !seen.has(setting.path) && seen.add(setting.path),
-    )
+  const within = wrapper.type === 'optional' ? path : given
+  const below = (child: z.ZodType, name: string, by = within) =>
+    settings(child, path === '' ? name : `${path}.${name}`, by)
+  const own: Setting = {
+    path,
+    type: 'section',
+    requiredBy: optional ? undefined : given,
+    default: undefined,
+    range: undefined,
+    description,
   }
-  if (def.valueType) return [...own(), ...below(def.valueType, '*')]
+  const section = path === '' || description === '' ? [] : [own]
+  if (def.shape) return [...section, ...Object.entries(def.shape).flatMap(([name, child]) => below(child, name))]
+  if (def.options && def.discriminator !== undefined) return [...section, ...alternatives(def, path, within)]
+  if (def.valueType) return [...section, ...below(def.valueType, '*', path)]
+  const value = wrapper.defaultValue
   return [
     {
-      path,
+      ...own,
       type: typeName(inner),
-      required: required && !optional,
-      default: wrapper.defaultValue === undefined ? undefined : JSON.stringify(wrapper.defaultValue),
-      description,
+      default: value === undefined ? undefined : JSON.stringify(value),
+      range: inner instanceof z.ZodNumber ? [inner.minValue ?? -Infinity, inner.maxValue ?? Infinity] : undefined,
     },
   ]
+}
 
-  function own(): Setting[] {
-    if (path === '' || description === '') return []
-    return [{ path, type: 'section', required: required && !optional, default: undefined, description }]
-  }
+/** The name that chooses stands once, with all of its values, and before what each of them brings. */
+function alternatives({ options = [], discriminator = '' }: Def, path: string, given: string): Setting[] {
+  const chooser = `${path}.${discriminator}`
+  const all = options.flatMap(option => {
+    const [value] = definition(definition(option).shape?.[discriminator] ?? option).values ?? []
+    return settings(option, path, `${chooser} ${value}`)
+  })
+  const chosen = all.filter(setting => setting.path === chooser)
+  const type = chosen.map(setting => setting.type).join(' | ')
+  return [
+    ...chosen.slice(0, 1).map(setting => ({ ...setting, type, requiredBy: given })),
+    ...all.filter(setting => setting.path !== chooser),
+  ]
 }
 
 function typeName(schema: z.ZodType): string {

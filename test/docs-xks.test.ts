@@ -1,0 +1,51 @@
+/** What `docs/xks.md` says of settings, errors, metrics and commands is what the program says of itself. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { Command } from 'commander'
+import { formOf, neededOf } from '../src/cli/check-config.ts'
+import { registerEkm } from '../src/cli/ekm.ts'
+import { ekmConfig } from '../src/config/ekm.ts'
+import { settings } from '../src/config/tree.ts'
+import { XKS_ERRORS } from '../src/ekm/protocols/xks/errors.ts'
+import { ROOT } from './support/ekm.ts'
+
+const text = readFileSync(join(ROOT, 'docs', 'xks.md'), 'utf8')
+const lines = text.split('\n')
+
+test('every setting, with its form, its default and its meaning, and no other', () => {
+  const rows = settings(ekmConfig.schema).map(setting => {
+    const { path, type, description } = setting
+    if (type === 'section') return `| \`${path}\` | | | ${description} |`
+    return `| \`${path}\` | ${formOf(setting).replaceAll(' | ', ', ')} | ${neededOf(setting)} | ${description} |`
+  })
+  const from = lines.indexOf('| setting | form | default | meaning |') + 2
+  assert.deepEqual(lines.slice(from, from + rows.length + 1), [...rows, ''])
+  for (const name of Object.keys(ekmConfig.environment)) assert.ok(text.includes(`\`${name}\``), name)
+})
+
+test('every error with its status', () => {
+  for (const [name, status] of Object.entries(XKS_ERRORS))
+    assert.ok(
+      lines.some(line => line.startsWith(`| ${status} | \`${name}\` |`)),
+      name,
+    )
+})
+
+test('every command of holdfast ekm that it names is there, with the options that it names', () => {
+  const program = new Command()
+  registerEkm(program)
+  const commands = lines.filter(line => line.startsWith('./bin/holdfast ekm '))
+  assert.ok(commands.length > 12)
+  for (const line of commands) {
+    const words = line.split(' ').slice(1)
+    let command = program
+    for (const word of words) command = command.commands.find(each => each.name() === word) ?? command
+    for (const option of words.filter(word => word.startsWith('--')))
+      assert.ok(
+        command.options.some(each => each.long === option),
+        `${line}: ${option}`,
+      )
+  }
+})
