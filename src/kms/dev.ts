@@ -9,7 +9,13 @@ import { connectControl } from '../boundary/client/control.ts'
 import { type Service, startService } from '../boundary/supervisor/supervisor.ts'
 import { boundarySettings, serviceFolders } from '../config/boundary.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
-import { type GivenCredential, makeAdministrator, type NewCredential } from './admin/index.ts'
+import {
+  deleteCredential,
+  type GivenCredential,
+  listCredentials,
+  makeAdministrator,
+  type NewCredential,
+} from './admin/index.ts'
 
 export interface DevOptions {
   /** 0 takes a free port. */
@@ -33,6 +39,9 @@ export interface DevLine {
   readonly data: string
   readonly pid: number
 }
+
+/** The principal with every right. */
+const DEVELOPER = 'developer'
 
 export interface DevService {
   readonly line: DevLine
@@ -122,7 +131,10 @@ async function administrator(
 ): Promise<NewCredential> {
   const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
   try {
-    return await makeAdministrator(control, { account, user: 'developer', given })
+    // Those of earlier runs cannot be shown again, and would add up to the limit.
+    for (const { accessKeyId } of await listCredentials(control, `arn:aws:iam::${account}:user/${DEVELOPER}`))
+      await deleteCredential(control, accessKeyId)
+    return await makeAdministrator(control, { account, user: DEVELOPER, given })
   } finally {
     control.close()
   }
