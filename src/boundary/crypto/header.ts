@@ -114,8 +114,7 @@ export function readHeader(bytes: Buffer): KeyHeader {
     previousState: state(reader.u8()),
     deletionDate: reader.u64(),
     pendingWindowDays: reader.u32(),
-    // A copy: the header lives longer than the page of rows that it was read from.
-    policyDigest: Buffer.from(reader.raw(DIGEST_BYTES)),
+    policyDigest: own(reader.raw(DIGEST_BYTES)),
     rotationEnabled: flag(reader),
     rotationPeriodDays: reader.u32(),
     nextRotationAt: reader.u64(),
@@ -133,6 +132,13 @@ export function readHeader(bytes: Buffer): KeyHeader {
   for (let index = 0; index < count; index++) header.materials.push(readMaterial(reader))
   reader.end()
   return header
+}
+
+/** A copy in memory of its own: the header outlives what it was read from, and `Buffer.from` would cut it from a pool and hold on to all 64 KiB of that. */
+function own(bytes: Buffer): Buffer {
+  const copy = Buffer.alloc(bytes.length)
+  copy.set(bytes)
+  return copy
 }
 
 function readMaterial(reader: Reader): MaterialInfo {

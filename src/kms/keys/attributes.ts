@@ -12,14 +12,18 @@ export function writeAttributes({ description, tags }: Attributes): Buffer {
   return Buffer.from(JSON.stringify({ v: 1, description, tags: [...tags] }))
 }
 
+const PLAIN = writeAttributes(NONE)
 const known = new WeakMap<Row, Attributes>()
 
 /** Parsed once a row revision. */
 export function readAttributes(row: Row | undefined | null): Attributes {
-  if (row?.body == null) return NONE
+  if (row == null) return NONE
   const found = known.get(row)
   if (found) return found
-  const body = JSON.parse(row.body.toString()) as { v: number; description: string; tags: [string, string][] }
+  const bytes = row.body
+  // Most keys have neither: one object for all of them, and nothing to remember.
+  if (bytes === null || PLAIN.equals(bytes)) return NONE
+  const body = JSON.parse(bytes.toString()) as { v: number; description: string; tags: [string, string][] }
   if (body.v !== 1) throw new Error(`attributes of version ${body.v}, which this version of Holdfast cannot read`)
   const attributes = { description: body.description, tags: new Map(body.tags) }
   known.set(row, attributes)

@@ -12,6 +12,8 @@ import { makeProviderManaged } from './provider-managed.ts'
 
 /** Keys whose rows are read and kept so. A key beyond them costs microseconds to read again, and memory stays bounded. */
 const KEPT_KEYS = 8192
+/** Keys that were read lately; a power of two. */
+const LATELY = 4096
 
 interface Kept {
   readonly row: Row
@@ -22,7 +24,19 @@ interface Kept {
 /** By row id, oldest first. An entry counts only while it was read from the very rows that are current. */
 const kept = new Map<string, Kept>()
 
+/** The keys that were read lately, each at the place that its id names: a newer one takes it over. */
+const lately: string[] = new Array<string>(LATELY).fill('')
+
+/**
+ * A key is kept from the second time on that it is read within a while. Where many keys are asked for at random, keeping each would only make objects
+ * that live long enough to be moved by the garbage collector, and are dropped before they are of use.
+ */
 function keep(rowId: string, entry: Kept): void {
+  const place = Number.parseInt(rowId.slice(-8), 16) & (LATELY - 1)
+  if (lately[place] !== rowId) {
+    lately[place] = rowId
+    return
+  }
   kept.delete(rowId)
   kept.set(rowId, entry)
   if (kept.size <= KEPT_KEYS) return
