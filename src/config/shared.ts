@@ -172,6 +172,11 @@ export const cache = z
   .prefault({})
   .describe('what the front end holds in memory')
 
+/** Megabytes of JavaScript objects of a front end with this cache: about half of a cached row is objects, and the rest is room for requests. */
+export function heapMegabytes({ bytes }: { readonly bytes: number }): number {
+  return 400 + Math.ceil(bytes / 2 ** 20)
+}
+
 export type RootSettings = z.output<typeof boundary>['root']
 
 /** What a root needs beyond its fields; paths are relative to `boundary.root`. */

@@ -14,6 +14,7 @@ import { type Service, startService } from '../boundary/supervisor/supervisor.ts
 import { boundarySettings, serviceFolders } from '../config/boundary.ts'
 import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
 import { parseConfig } from '../config/load.ts'
+import { heapMegabytes } from '../config/shared.ts'
 import * as admin from './admin/index.ts'
 import { uriPath } from './keys/names.ts'
 
@@ -70,6 +71,7 @@ export function startEkmService(config: EkmConfig, dev: boolean, stderr?: number
     boundary: boundarySettings('ekm', config, dev),
     frontEnd: {
       entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
+      heapMegabytes: heapMegabytes(config.cache),
       config,
       folders: [serviceFolders(config.data).frontEnd],
     },

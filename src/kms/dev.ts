@@ -9,6 +9,7 @@ import { connectControl } from '../boundary/client/control.ts'
 import { type Service, startService } from '../boundary/supervisor/supervisor.ts'
 import { boundarySettings, serviceFolders } from '../config/boundary.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
+import { heapMegabytes } from '../config/shared.ts'
 import {
   deleteCredential,
   type GivenCredential,
@@ -76,6 +77,7 @@ export function startKmsService(config: KmsConfig, dev: boolean, stderr?: number
     boundary: boundarySettings('kms', config, dev),
     frontEnd: {
       entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
+      heapMegabytes: heapMegabytes(config.cache),
       config,
       folders: [serviceFolders(config.data).frontEnd],
     },

@@ -12,6 +12,8 @@ import { giveFolders } from './users.ts'
 export interface FrontEndSpec {
   /** The front end's file, run by the same Node. It gets `config` as its first IPC message. */
   readonly entry: string
+  /** Megabytes that its JavaScript objects may take; V8 collects the sooner the nearer they are. Node's own limit where it is left out. */
+  readonly heapMegabytes?: number
   readonly config: object
   /** Folders that are the front end's alone; with two users they are made and given to its user. */
   readonly folders?: readonly string[]
@@ -55,8 +57,8 @@ export class ServiceFailed extends Error {
 
 /** Flags of the boundary's Node: no debugger by signal, no code from strings. */
 const BOUNDARY_FLAGS = ['--disable-sigusr1', '--disallow-code-generation-from-strings'] as const
-/** Of the front end's: megabytes for new objects. Requests live for a millisecond; the default would let the heap of each process grow by tens of MB. */
-const FRONT_END_FLAGS = ['--max-semi-space-size=4'] as const
+/** Of the front end's: megabytes for new objects. Requests live for a millisecond, and the default is made for programs with more memory. */
+const FRONT_END_FLAGS = ['--max-semi-space-size=8'] as const
 /** Sessions of a token where the configuration names no number (pkcs11/types.ts). */
 const DEFAULT_SESSIONS = 8
 const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damaged, EXIT_CODES.inUse])
@@ -134,7 +136,10 @@ export function startService(spec: ServiceSpec): Service {
   const frontEnd = new Child({
     name: 'front end',
     entry: spec.frontEnd.entry,
-    nodeFlags: FRONT_END_FLAGS,
+    nodeFlags: [
+      ...FRONT_END_FLAGS,
+      ...(spec.frontEnd.heapMegabytes === undefined ? [] : [`--max-old-space-size=${spec.frontEnd.heapMegabytes}`]),
+    ],
     env: spec.frontEnd.env ?? process.env,
     user: users?.frontEnd,
     config: spec.frontEnd.config,
