@@ -1,7 +1,6 @@
 // What the npm scripts share. Plain JavaScript for any Node from 20 up: it runs before the pinned Node is installed.
 import { spawn, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -29,13 +28,22 @@ export function fail(message, code = 1) {
   process.exit(code)
 }
 
-/** Installs the npm packages unless those of this very lock file are there already. */
+/** Whether the packages of the lock file are there: npm itself writes down what it has installed when it is done. */
+function packagesInstalled() {
+  const installed = join(root, 'node_modules', '.package-lock.json')
+  if (!existsSync(installed)) return false
+  const packagesOf = file => JSON.parse(readFileSync(file, 'utf8')).packages
+  const have = packagesOf(installed)
+  // Optional ones are those of other machines.
+  return Object.entries(packagesOf(join(root, 'package-lock.json'))).every(
+    ([path, { integrity, optional }]) =>
+      path === '' || (have[path]?.integrity ?? (optional && integrity)) === integrity,
+  )
+}
+
+/** Installs the npm packages unless those of this very lock file are there already, whoever installed them. */
 export function installPackages() {
-  const lock = createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
-    .digest('hex')
-  const mark = join(root, 'node_modules', '.holdfast-lock')
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return
+  if (packagesInstalled()) return
   console.error('holdfast: installing packages (npm ci), about half a minute the first time …')
   const npm = process.env.npm_execpath
   const [command, args] = npm
@@ -46,7 +54,6 @@ export function installPackages() {
     fail(
       `npm ci did not succeed (exit code ${result.status ?? result.signal ?? result.error?.message}). Its output is above.`,
     )
-  writeFileSync(mark, lock)
 }
 
 /** Environment for children: the pinned Node first on the PATH. */

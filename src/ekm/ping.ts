@@ -3,16 +3,8 @@
  * certificate where it has one, and no client certificate asked, since load balancers have none ("Load balancers").
  */
 import type { EkmConfig } from '../config/ekm.ts'
-import type { HttpErrorKind, ListenerOptions, Reply } from '../http/types.ts'
-
-const STATUS: Readonly<Record<HttpErrorKind, number>> = {
-  BadRequest: 400,
-  TooLarge: 413,
-  Timeout: 408,
-  Overloaded: 503,
-  Unavailable: 503,
-  Internal: 500,
-}
+import { ERROR_STATUS } from '../http/metrics.ts'
+import type { ListenerOptions, Reply } from '../http/types.ts'
 
 const empty = (status: number, headers: Reply['headers'] = {}): Reply => ({ status, headers, body: '' })
 
@@ -27,7 +19,7 @@ export function pingListener(listen: EkmConfig['listen'], ping: () => Promise<Re
       ? {}
       : { tls: { profile: 'xks', certificateFile: tls.certificateFile, keyFile: tls.keyFile } as const }),
     limits: { bodyBytes: 1, connections: 256, inFlight: 64 },
-    errors: kind => empty(STATUS[kind]),
+    errors: kind => empty(ERROR_STATUS[kind]),
     handler: ({ method, rawPath }) => {
       if (rawPath !== '/ping') return empty(404)
       return method === 'GET' || method === 'HEAD' ? ping() : empty(405, { Allow: 'GET, HEAD' })

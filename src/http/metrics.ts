@@ -69,7 +69,8 @@ export interface OperationsOptions {
   readonly onDefect?: (error: unknown) => void
 }
 
-const STATUS: Readonly<Record<HttpErrorKind, number>> = {
+/** For listeners whose answers have no form of their own. */
+export const ERROR_STATUS: Readonly<Record<HttpErrorKind, number>> = {
   BadRequest: 400,
   TooLarge: 413,
   Timeout: 408,
@@ -100,7 +101,7 @@ export async function startOperations(options: OperationsOptions): Promise<Liste
     host,
     port,
     limits: { bodyBytes: 1024, connections: 64, inFlight: 16 },
-    errors: kind => text(STATUS[kind], `${kind}\n`),
+    errors: kind => text(ERROR_STATUS[kind], `${kind}\n`),
     handler: ({ method, rawPath }) => {
       const route = all.get(rawPath)
       if (route === undefined) return text(404, 'no such path\n')
