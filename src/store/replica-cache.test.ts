@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { KeyRow } from '../boundary/client/api.ts'
+import { rowDigest } from '../boundary/crypto/rows.ts'
 import { BoundaryError, type BoundaryErrorCode, type Row } from '../boundary/words.ts'
 import { startReplica as start } from './testing.ts'
 
@@ -71,6 +73,7 @@ describe('lookups', () => {
       const kept = replica.peek('key', `39-${j}`)
       assert.deepEqual(kept?.tag, boundary.current.get(`key 39-${j}`)?.tag)
       assert.deepEqual(kept?.body, boundary.current.get(`key 39-${j}`)?.body)
+      assert.deepEqual((kept as KeyRow).digest, rowDigest(boundary.current.get(`key 39-${j}`) as KeyRow))
     }
   })
 

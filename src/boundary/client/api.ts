@@ -23,7 +23,11 @@ import type {
 export type EncryptionContext = ReadonlyArray<readonly [name: string, value: string]>
 
 /** Names a sealed key: its row, of which the client sends id, revision and digest, and the body only if the boundary asks. */
-export type KeyRow = Row & { readonly kind: 'key' }
+export type KeyRow = Row & {
+  readonly kind: 'key'
+  /** SHA-256 of the row (`rowDigest`), where whoever holds it has that ready; otherwise it is computed. 32 bytes. */
+  readonly digest?: Buffer | undefined
+}
 
 export interface BoundaryStatus {
   readonly service: 'kms' | 'ekm'

@@ -32,21 +32,10 @@ export type UseConnection = BoundaryUse & {
 const CHECK_BYTES = 1 << 19
 const CHECK_ROWS = 1024
 
-/** A row object never changes: its digest is computed once. */
-const digests = new WeakMap<Row, Buffer>()
-function digestOf(row: Row): Buffer {
-  let digest = digests.get(row)
-  if (digest === undefined) {
-    digest = rowDigest(row)
-    digests.set(row, digest)
-  }
-  return digest
-}
-
 const refTo = (row: KeyRow, whole: boolean): KeyRef => ({
   id: row.id,
   revision: row.revision,
-  digest: digestOf(row),
+  digest: row.digest ?? rowDigest(row),
   row: whole ? row : undefined,
 })
 

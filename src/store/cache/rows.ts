@@ -1,7 +1,9 @@
 /**
- * The bounded cache of rows that the boundary has vouched for, least recently used out first, and of ids that are known not to exist.
+ * The bounded cache of rows that the boundary has vouched for, and of ids that are known not to exist. What goes first is the oldest row that was not
+ * asked for lately (second chance): a row that is asked for is marked, not moved, because moving touches the memory of its neighbours.
  */
 import { hash } from 'node:crypto'
+import { rowDigest } from '../../boundary/crypto/rows.ts'
 import type { Row, RowKind } from '../../boundary/words.ts'
 import { type Held, NO_SLAB, type Slab, Slabs } from './slabs.ts'
 
@@ -11,6 +13,8 @@ const SHARED_OVERHEAD = 200
 /** Most keys of an account have the policy that it gives to new ones: equal bodies of these kinds lie in memory once. */
 const SHARED_KINDS: ReadonlySet<RowKind> = new Set(['policy'])
 const MAX_SCOPES = 10_000
+const TAG_BYTES = 32
+const DIGEST_BYTES = 32
 
 /** A body that several rows have. */
 class SharedBody implements Held {
@@ -27,40 +31,51 @@ class SharedBody implements Held {
   }
 }
 
-/** A row whose bytes lie in a slab. One object for as long as the row does not change. `body` and `tag` are accessors: spreading it loses them. */
+/** A row whose bytes lie in a slab. One object for as long as the row does not change. `body`, `digest` and `tag` are accessors: spreading it loses them. */
 class CachedRow implements Held {
   readonly kind: RowKind
   readonly id: string
   readonly scope: string
   readonly link: string
   readonly revision: number
-  /** Of body and tag together; of the tag alone where the body is shared. */
+  /** Of body, where it is not shared, digest, where there is one, and tag together. */
   readonly size: number
   readonly shared: SharedBody | undefined
   slab: Slab = NO_SLAB
   offset = 0
   alive = false
+  /** Asked for since it became the newest: it is spared once when it is the oldest. */
+  asked = false
   newer: CachedRow | undefined = undefined
   older: CachedRow | undefined = undefined
 
-  constructor(row: Row, body: Buffer, scope: string, shared: SharedBody | undefined) {
+  constructor(row: Row, id: string, scope: string, size: number, shared: SharedBody | undefined) {
     this.kind = row.kind
-    this.id = row.id
+    this.id = id
     this.scope = scope
     this.link = row.link
     this.revision = row.revision
-    this.size = (shared === undefined ? body.length : 0) + row.tag.length
+    this.size = size
     this.shared = shared
   }
 
   get body(): Buffer {
     const { shared } = this
     if (shared !== undefined) return shared.slab.buffer.subarray(shared.offset, shared.offset + shared.size)
-    return this.slab.buffer.subarray(this.offset, this.offset + this.size - 32)
+    const behind = this.kind === 'key' ? TAG_BYTES + DIGEST_BYTES : TAG_BYTES
+    return this.slab.buffer.subarray(this.offset, this.offset + this.size - behind)
+  }
+
+  /** Every use of a key names its row by its digest: it lies ready. */
+  get digest(): Buffer | undefined {
+    if (this.kind !== 'key') return undefined
+    const end = this.offset + this.size - TAG_BYTES
+    return this.slab.buffer.subarray(end - DIGEST_BYTES, end)
   }
 
   get tag(): Buffer {
-    return this.slab.buffer.subarray(this.offset + this.size - 32, this.offset + this.size)
+    const end = this.offset + this.size
+    return this.slab.buffer.subarray(end - TAG_BYTES, end)
   }
 }
 
@@ -95,10 +110,7 @@ export class RowCache {
   get(kind: RowKind, id: string): Row | null | undefined {
     const row = this.#rows.get(kind)?.get(id)
     if (row === undefined) return this.#absent.get(kind)?.has(id) ? null : undefined
-    if (row !== this.#newest) {
-      this.#unlink(row)
-      this.#link(row)
-    }
+    row.asked = true
     return row
   }
 
@@ -116,8 +128,11 @@ export class RowCache {
     }
     this.drop(kind, id)
     const shared = SHARED_KINDS.has(kind) ? this.#share(body) : undefined
-    const cached = new CachedRow(row, body, this.#scope(row.scope), shared)
-    this.#slabs.put(cached, shared === undefined ? [body, row.tag] : [row.tag])
+    const parts = shared === undefined ? [body, row.tag] : [row.tag]
+    if (kind === 'key') parts.splice(-1, 0, rowDigest(row))
+    const size = parts.reduce((sum, part) => sum + part.length, 0)
+    const cached = new CachedRow(row, this.#id(id), this.#scope(row.scope), size, shared)
+    this.#slabs.put(cached, parts)
     let rows = this.#rows.get(kind)
     if (rows === undefined) {
       rows = new Map()
@@ -126,8 +141,7 @@ export class RowCache {
     rows.set(cached.id, cached)
     this.#link(cached)
     this.#count++
-    while (this.bytes > this.#maxBytes && this.#oldest && this.#oldest !== cached)
-      this.drop(this.#oldest.kind, this.#oldest.id)
+    while (this.bytes > this.#maxBytes && this.#oldest && this.#oldest !== cached) this.#age(this.#oldest)
     return cached
   }
 
@@ -171,6 +185,22 @@ export class RowCache {
     }
     shared.rows++
     return shared
+  }
+
+  /** The oldest row goes, unless it was asked for since it was looked at last: then it is the newest once more. */
+  #age(oldest: CachedRow): void {
+    if (!oldest.asked) {
+      this.drop(oldest.kind, oldest.id)
+      return
+    }
+    oldest.asked = false
+    this.#unlink(oldest)
+    this.#link(oldest)
+  }
+
+  /** The rows of a key have its id: one string for all of them. */
+  #id(id: string): string {
+    return this.#rows.get('key')?.get(id)?.id ?? this.#rows.get('policy')?.get(id)?.id ?? id
   }
 
   /** Many rows have few scopes: one string for each. */
