@@ -3,9 +3,9 @@
  * accepted at once, so that they can be changed without a pause. The secret is known to whoever made it at that moment, and to the boundary.
  */
 import { randomBytes } from 'node:crypto'
+import { type AdminControl, AdminError, change, currentRow, type ReadControl } from '../../store/admin.ts'
 import { Secret } from '../../store/secret.ts'
 import { uriPath } from '../keys/names.ts'
-import { AdminError, change, currentRow, type ReadControl, type WriteControl } from './rows.ts'
 import { findTenant, listTenants, tenantRow } from './tenants.ts'
 
 export interface NewCredential {
@@ -37,7 +37,7 @@ const MAX_CREDENTIALS = 16
 
 /** Throws `AdminError` where the tenant is missing, has too many, or the access key id is taken. */
 export function createCredential(
-  control: WriteControl,
+  control: AdminControl,
   tenant: string,
   given?: GivenCredential,
 ): Promise<NewCredential> {
@@ -74,7 +74,7 @@ export async function listCredentials(control: ReadControl, tenant?: string): Pr
 }
 
 /** In force for every request that starts after it has resolved. Throws `AdminError` where there is none. */
-export function deleteCredential(control: WriteControl, accessKeyId: string): Promise<CredentialInfo> {
+export function deleteCredential(control: AdminControl, accessKeyId: string): Promise<CredentialInfo> {
   return change(control, 'DeleteCredential', accessKeyId, async () => {
     const row = await currentRow(control, 'credential', accessKeyId)
     if (row === undefined)

@@ -1,4 +1,6 @@
 /** Administration of an owner's key manager over its boundary's control socket, for the CLI, `--dev` services and the demo. */
+
+export { AdminError } from '../../store/admin.ts'
 export {
   type CredentialInfo,
   createCredential,
@@ -10,7 +12,6 @@ export {
   newAccessKeyId,
 } from './credentials.ts'
 export { createKey, describeKey, isKeyUse, type KeyInfo, type KeyUse, listKeys, rotateKey } from './keys.ts'
-export { AdminError } from './rows.ts'
 export { restore, revoke, type SwitchResult, stillRevoked } from './switches.ts'
 export { createTenant, listTenants, setClients, type TenantInfo, tenantOrOnly } from './tenants.ts'
 export { wrapForImport } from './wrap.ts'

@@ -3,8 +3,8 @@ import type { BoundaryControl } from '../../boundary/client/api.ts'
 import { readKeyHeader } from '../../boundary/crypto/sealed.ts'
 import { ALL_SWITCH, decodeSwitch, tenantSwitch } from '../../boundary/service/keys/switches.ts'
 import { BoundaryError, type Row } from '../../boundary/words.ts'
+import { AdminError, allRows, currentRow, operator, type ReadControl } from '../../store/admin.ts'
 import { isKeyId, keyRowId, MAX_KEY_ID, splitKeyRowId } from '../keys/names.ts'
-import { AdminError, allRows, currentRow, operator, type ReadControl } from './rows.ts'
 import { findTenant } from './tenants.ts'
 
 export interface KeyInfo {

@@ -3,8 +3,8 @@
  * the front end dead or hostile; revoking is in force for every use that starts after it has resolved.
  */
 import type { BoundaryControl, RevokeTarget } from '../../boundary/client/api.ts'
+import { operator, type ReadControl } from '../../store/admin.ts'
 import { describeKey, explained, type KeyInfo, listKeys, resolveKey } from './keys.ts'
-import { operator, type ReadControl } from './rows.ts'
 import { findTenant } from './tenants.ts'
 
 export type SwitchControl = ReadControl & Pick<BoundaryControl, 'revoke' | 'restore'>

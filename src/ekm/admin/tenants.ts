@@ -1,9 +1,9 @@
 /** Tenants: path prefixes of the XKS proxy API, each with its own keys and credentials. */
 import type { PutRow } from '../../boundary/client/api.ts'
 import type { Row } from '../../boundary/words.ts'
+import { type AdminControl, AdminError, allRows, change, currentRow, type ReadControl } from '../../store/admin.ts'
 import { isTenantName, MAX_PREFIX, uriPath } from '../keys/names.ts'
 import { readTenant, type Tenant, type TenantBody, writeTenant } from '../keys/tenants.ts'
-import { AdminError, allRows, change, currentRow, type ReadControl, type WriteControl } from './rows.ts'
 
 export interface TenantInfo {
   readonly tenant: string
@@ -19,7 +19,7 @@ const MAX_CLIENTS = 32
 
 /** Throws `AdminError` where the name is malformed or taken. */
 export function createTenant(
-  control: WriteControl,
+  control: AdminControl,
   name: string,
   clients: readonly string[] = [],
 ): Promise<TenantInfo> {
@@ -37,7 +37,7 @@ export function createTenant(
 }
 
 /** Replaces the names in the client certificates that may speak for a tenant. Throws `AdminError` where there is no such tenant. */
-export function setClients(control: WriteControl, name: string, clients: readonly string[]): Promise<TenantInfo> {
+export function setClients(control: AdminControl, name: string, clients: readonly string[]): Promise<TenantInfo> {
   checkClients(clients)
   return change(control, 'SetTenantClients', name, async () => {
     const { row, tenant } = await findTenant(control, name)

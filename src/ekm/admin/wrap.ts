@@ -4,9 +4,9 @@
  */
 import { createPublicKey } from 'node:crypto'
 import type { BoundaryControl, WrappingAlgorithm } from '../../boundary/client/api.ts'
+import { AdminError, operator, type ReadControl } from '../../store/admin.ts'
 import { keyRowId, splitKeyRowId } from '../keys/names.ts'
 import { explained, resolveKey } from './keys.ts'
-import { AdminError, operator, type ReadControl } from './rows.ts'
 import { findTenant } from './tenants.ts'
 
 export interface WrapRequest {

@@ -1,8 +1,8 @@
 /** Accounts: what keys and principals belong to. Each has a root principal from the start, without credentials. */
 import { randomInt } from 'node:crypto'
+import { type AdminControl, AdminError, allRows, change, currentRow } from '../../store/admin.ts'
 import { ACCOUNT_ID, rootArn } from '../access/principal-names.ts'
 import { readBody, writeBody } from '../access/rows.ts'
-import { type AdminControl, AdminError, allRows, change, currentRow } from './rows.ts'
 
 export interface Account {
   /** 12 digits. */

@@ -4,10 +4,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { PutRow } from '../../boundary/client/api.ts'
+import { type AdminControl, AdminError, allRows, currentRow } from '../../store/admin.ts'
 import { Secret } from '../../store/secret.ts'
 import { ACCESS_KEY_ID, type PrincipalBody, readBody, writeCredential } from '../access/rows.ts'
 import { changePrincipal, nameOf, randomBase32, tombstone } from './principals.ts'
-import { type AdminControl, AdminError, allRows, currentRow } from './rows.ts'
 
 export interface NewCredential {
   readonly accessKeyId: string

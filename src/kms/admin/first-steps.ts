@@ -1,4 +1,6 @@
 /** The first principals: what `--dev` and the demo make by themselves, and what the first start of any other service tells its operator to do. */
+
+import { type AdminControl, currentRow } from '../../store/admin.ts'
 import { rootArn, serviceRoleArn } from '../access/principal-names.ts'
 import { readBody } from '../access/rows.ts'
 import { createAccount } from './accounts.ts'
@@ -11,7 +13,6 @@ import {
 } from './credentials.ts'
 import { ADMINISTRATOR_POLICY, putPolicy } from './policies.ts'
 import { createPrincipal } from './principals.ts'
-import { type AdminControl, currentRow } from './rows.ts'
 
 /** The account, made if it does not exist. */
 export async function ensureAccount(control: AdminControl, account: string, name = ''): Promise<void> {

@@ -1,4 +1,6 @@
 /** Administration of a KMS over its boundary's control socket, for the CLI, `--dev` services and the demo. */
+
+export { type AdminControl, AdminError } from '../../store/admin.ts'
 export { type Account, accountOrOnly, type CreateAccount, createAccount, listAccounts } from './accounts.ts'
 export {
   type CredentialInfo,
@@ -18,4 +20,3 @@ export {
 } from './first-steps.ts'
 export { ADMINISTRATOR_POLICY, deletePolicy, getPolicy, listPolicies, putPolicy } from './policies.ts'
 export { createPrincipal, deletePrincipal, listPrincipals, type PrincipalInfo, tagPrincipal } from './principals.ts'
-export { type AdminControl, AdminError } from './rows.ts'

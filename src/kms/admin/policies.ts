@@ -1,8 +1,9 @@
 /** Identity policies: inline, by name, on one principal. */
+
+import { type AdminControl, AdminError } from '../../store/admin.ts'
 import { MalformedPolicyError, PolicyTooLargeError } from '../access/types.ts'
 import { checkIdentityPolicy } from '../access/validate.ts'
 import { changePrincipal, loadPrincipal, nameOf } from './principals.ts'
-import { type AdminControl, AdminError } from './rows.ts'
 
 /** Every right in KMS on everything that the account's keys let identity policies decide. */
 export const ADMINISTRATOR_POLICY = JSON.stringify({

@@ -2,10 +2,10 @@
 import { randomInt } from 'node:crypto'
 import type { PutRow } from '../../boundary/client/api.ts'
 import type { Row } from '../../boundary/words.ts'
+import { type AdminControl, AdminError, allRows, change, currentRow } from '../../store/admin.ts'
 import { type PrincipalName, readPrincipalArn } from '../access/principal-names.ts'
 import { type PrincipalBody, readBody, writeBody } from '../access/rows.ts'
 import { noAccount } from './accounts.ts'
-import { type AdminControl, AdminError, allRows, change, currentRow } from './rows.ts'
 
 export interface PrincipalInfo {
   readonly arn: string
