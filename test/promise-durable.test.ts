@@ -11,6 +11,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { KMS } from '@aws-sdk/client-kms'
 import { readKeyHeader } from '../src/boundary/crypto/sealed.ts'
+import { verifyFolder } from '../src/log/verify.ts'
 import { openSqliteStore } from '../src/store/sqlite/open.ts'
 import { recordsByRequest } from './support/journal.ts'
 import { freePort, type Kms, REGION, startKms } from './support/kms.ts'
@@ -377,6 +378,10 @@ test('promise 4 and promise 2: each process is killed under load, and all that w
     assert.equal(of?.[0]?.outcome === 'allowed', how === 'allowed')
   }
   await storeIsWhole(data)
+  const log = await verifyFolder(join(data, 'boundary'))
+  assert.equal(log.bad, undefined, 'the log does not verify after the kills')
+  assert.ok(log.signature, 'the last checkpoint is signed')
+  assert.ok(log.entries >= ledger.answered.size, 'fewer entries than answered requests')
   t.diagnostic(`${ledger.answered.size} requests answered, ${ledger.keys.size} keys, ${ledger.aliases.size} aliases`)
 })
 

