@@ -4,24 +4,15 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import * as admin from '../ekm/admin/index.ts'
+import { type Common, EXIT_HELP } from './admin-tools.ts'
 import { registerSwitches } from './ekm-revoke.ts'
-import {
-  type Common,
-  type EkmWorld,
-  EXIT_HELP,
-  makeTools,
-  newFile,
-  prefixOption,
-  type Tools,
-  tenantName,
-  time,
-} from './ekm-tools.ts'
+import { type EkmWorld, makeEkmTools, newFile, prefixOption, type Tools, tenantName, time } from './ekm-tools.ts'
 import { registerWrap } from './ekm-wrap.ts'
 import { columns } from './table.ts'
 
 /** Adds the commands to `holdfast ekm`. */
 export function registerEkmAdmin(ekm: Command, world?: EkmWorld): void {
-  const tools = makeTools(world)
+  const tools = makeEkmTools(world)
   registerTenants(group(ekm, 'tenant', 'path prefixes, each with its own keys and credentials'), tools)
   registerKeys(group(ekm, 'key', 'the external keys'), tools)
   registerCredentials(group(ekm, 'credential', 'what providers sign their requests with'), tools)

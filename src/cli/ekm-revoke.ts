@@ -6,7 +6,8 @@ import type { Command } from 'commander'
 import type { RevokeTarget } from '../boundary/client/api.ts'
 import { BoundaryError } from '../boundary/words.ts'
 import * as admin from '../ekm/admin/index.ts'
-import { type Common, EXIT_HELP, type Tools, tenantName } from './ekm-tools.ts'
+import type { Common } from './admin-tools.ts'
+import { type Tools, tenantName } from './ekm-tools.ts'
 
 interface TargetOptions extends Common {
   readonly tenant?: string
@@ -24,7 +25,7 @@ export function registerSwitches(ekm: Command, { run, common, print, note }: Too
       .argument('[key]', 'one key: TENANT/NAME, or NAME where one tenant only has it')
       .option('--tenant <prefix>', 'every key of this tenant, those included that are made later')
       .option('--all', 'every key there is')
-      .addHelpText('after', `\n${examples}${EXIT_HELP}`)
+      .addHelpText('after', `\n${examples}`)
   about(
     'revoke',
     'stop every use, at once: in force for each request that starts after this command has ended',

@@ -2,7 +2,8 @@
 import { type Command, Option } from 'commander'
 import type { WrappingAlgorithm } from '../boundary/client/api.ts'
 import * as admin from '../ekm/admin/index.ts'
-import { type Common, EXIT_HELP, newFile, readInput, type Tools } from './ekm-tools.ts'
+import { type Common, readInput } from './admin-tools.ts'
+import { newFile, type Tools } from './ekm-tools.ts'
 
 const ALGORITHMS: Readonly<Record<string, WrappingAlgorithm>> = {
   RSAES_OAEP_SHA_256: 'RSAES_OAEP_SHA_256',
@@ -45,7 +46,7 @@ export function registerWrap(ekm: Command, { run, common, print, note }: Tools):
     .option('--keep-as <tenant/key>', 'also keep the material here, as an external key')
     .option('--from <key>', 'wrap the current material of a key that is kept here')
     .requiredOption('--out <file>', 'where to write the wrapped material, for ImportKeyMaterial')
-    .addHelpText('after', HELP + EXIT_HELP)
+    .addHelpText('after', HELP)
     .action((options: WrapOptions) =>
       run(options, async control => {
         const material = options.material === undefined ? undefined : readInput(options.material)

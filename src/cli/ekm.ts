@@ -5,17 +5,17 @@
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
-import { ServiceFailed, untilSignalled } from '../boundary/supervisor/supervisor.ts'
+import { untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { BoundaryError } from '../boundary/words.ts'
 import { serviceFolders } from '../config/boundary.ts'
 import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
 import { loadConfig } from '../config/load.ts'
-import { ConfigError } from '../config/problems.ts'
 import * as admin from '../ekm/admin/index.ts'
 import { type DevKey, startEkmDev, startEkmService } from '../ekm/dev.ts'
 import { isKeyId, isTenantName } from '../ekm/keys/names.ts'
 import { registerEkmAdmin } from './ekm-admin.ts'
 import { tenantName } from './ekm-tools.ts'
+import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
 interface Options {
   readonly config?: string
@@ -29,9 +29,6 @@ interface Options {
 
 const DEFAULT_DEV_KEY: DevKey = { keyId: 'dev', usage: 'both' }
 
-/** Exit codes: those of the boundary where it refuses to start, and 78 (EX_CONFIG) for a wrong configuration. */
-const EXIT_CONFIG = 78
-
 const HELP = `
 Start a service:
   holdfast ekm --config ekm.yaml
@@ -42,10 +39,16 @@ A whole key manager for a laptop or a CI job, on loopback, ready in a second:
 It prints one line of JSON when it is ready: endpoint, pathPrefix, accessKeyId, secretAccessKey, caFile, pid. The credential is taken from
 HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or made.
 
+The first steps after --config, while it runs; DIR is its data folder. Each command's --json prints what it made, for scripts:
+  holdfast ekm tenant create PREFIX --data DIR                              tenant, uriPath, clients
+  holdfast ekm key create NAME --data DIR                                   the key, with the operations that it allows
+  holdfast ekm credential create --import-file xks-proxy.json --data DIR    writes what CreateCustomKeyStore takes
+
 When everything must stop:
   holdfast ekm revoke --all --data DIR
 
-Exit codes: 0 stopped; 1 wrong use, or refused; 64 the operator must change something first; 75 the folder is in use; 78 the configuration is wrong.`
+Exit codes: 0 stopped; 1 wrong use, or refused; 64 the operator must change something first; 75 the folder is in use; 78 the configuration is wrong.
+Settings, errors and guarantees, for the owner: docs/xks.md`
 
 /** Adds `holdfast ekm` and everything below it. */
 export function registerEkm(program: Command): void {
@@ -67,38 +70,15 @@ export function registerEkm(program: Command): void {
     .option('--http', '--dev: plain HTTP instead of TLS')
     .option('--data <dir>', '--dev: keep everything in this folder instead of a temporary one')
     .addHelpText('after', HELP)
-    .action((options: Options) => start(ekm, options))
+    .action((options: Options) =>
+      startCommand<EkmConfig>(ekm, options, {
+        load: file => loadConfig(file, ekmConfig),
+        start: config => startEkmService(config, false),
+        tellFirstSteps,
+        dev: () => startDev(options),
+      }),
+    )
   registerEkmAdmin(ekm)
-}
-
-async function start(ekm: Command, options: Options): Promise<void> {
-  if ((options.config === undefined) === (options.dev === undefined)) {
-    ekm.error('holdfast ekm: give --config FILE, or --dev (holdfast ekm --help)')
-    return
-  }
-  try {
-    process.exitCode = await (options.config === undefined ? startDev(options) : startFrom(options.config))
-  } catch (error) {
-    const [text, code] = explain(error)
-    process.stderr.write(`${text}\n`)
-    process.exitCode = code
-  }
-}
-
-async function startFrom(file: string): Promise<number> {
-  let config: EkmConfig
-  try {
-    config = loadConfig(file, ekmConfig)
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    process.stderr.write(`${error.message}\n`)
-    return EXIT_CONFIG
-  }
-  const service = startEkmService(config, false)
-  const ended = untilSignalled(service)
-  printLine({ ...(await service.ready), data: config.data, pid: process.pid })
-  await tellFirstSteps(config)
-  return ended
 }
 
 /** There are no default tenants or credentials, so whoever starts a service for the first time must be told how to make them. */
@@ -123,8 +103,7 @@ This key manager has no tenant yet, and serves nobody. In another terminal, make
 `
 
 async function startDev(options: Options): Promise<number> {
-  const where = options.data === undefined ? 'in a temporary folder, which is deleted at the end' : `in ${options.data}`
-  process.stderr.write(`holdfast ekm --dev is for development: its root of trust is a file ${where}.\n`)
+  warnOfDev('ekm', options.data)
   let ended = Promise.resolve(0)
   const dev = await startEkmDev(
     {
@@ -142,31 +121,6 @@ async function startDev(options: Options): Promise<number> {
   printLine(dev.line)
   process.stderr.write(`Try, in another terminal: holdfast ekm revoke ${dev.line.keys[0]} --data ${dev.line.data}\n`)
   return ended.finally(() => dev.stop())
-}
-
-function printLine(line: object): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`)
-}
-
-/** The credential that the caller's environment asks for. */
-function givenCredential(): admin.GivenCredential | undefined {
-  const { HOLDFAST_DEV_ACCESS_KEY_ID: accessKeyId, HOLDFAST_DEV_SECRET_ACCESS_KEY: secret } = process.env
-  if (accessKeyId === undefined && secret === undefined) return undefined
-  if (!accessKeyId || !secret)
-    throw new admin.AdminError('Set both HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or neither.')
-  return { accessKeyId, secretAccessKey: Buffer.from(secret, 'utf8') }
-}
-
-function explain(error: unknown): [text: string, code: number] {
-  if (error instanceof ServiceFailed) return [`holdfast ekm: ${error.message}`, error.exitCode]
-  if (error instanceof admin.AdminError || error instanceof BoundaryError) return [`holdfast ekm: ${error.message}`, 1]
-  return [`holdfast ekm: ${error instanceof Error ? error.message : String(error)}`, 1]
-}
-
-function portOption(text: string): number {
-  const port = Number(text)
-  if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('A port is a number from 0 to 65535.')
-  return port
 }
 
 function keyOption(text: string, all: readonly DevKey[]): DevKey[] {

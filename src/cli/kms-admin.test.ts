@@ -70,6 +70,15 @@ afterEach(() => {
   process.exitCode = 0
 })
 
+test('the next step that is printed names the folder that was given', async () => {
+  await holdfast('holdfast kms account create 111122223333 --data /srv/kms')
+  const { out } = await holdfast('holdfast kms principal create alice --data /srv/kms')
+  const next = /holdfast kms credential .*/.exec(out)?.[0] ?? ''
+  const { err, code } = await holdfast(next)
+  assert.deepEqual([err, code], ['', 0], next)
+  assert.deepEqual(new Set(connectedTo), new Set(['/srv/kms']))
+})
+
 test('the first steps that a new service prints work as printed', async () => {
   const lines = firstPrincipalText('./holdfast-kms').match(/holdfast kms .*/g) ?? []
   assert.equal(lines.length, 3)
@@ -165,5 +174,5 @@ test('mistakes say what to do instead', async () => {
   unavailable = true
   const down = await holdfast('holdfast kms account list --data /srv/kms')
   assert.equal(down.code, 69)
-  assert.match(down.err, /No Holdfast KMS can be reached on \/srv\/kms/)
+  assert.match(down.err, /No holdfast kms can be reached on \/srv\/kms/)
 })

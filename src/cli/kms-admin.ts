@@ -2,83 +2,35 @@
  * `holdfast kms account|principal|credential|policy`: administration over the control socket of a running service. Parses and prints; what is
  * done is in `src/kms/admin`.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { connectControl } from '../boundary/client/control.ts'
-import { BoundaryError } from '../boundary/words.ts'
 import { rootArn, serviceRoleArn } from '../kms/access/principal-names.ts'
 import * as admin from '../kms/admin/index.ts'
-import { columns } from './table.ts'
+import {
+  type Tools as AdminTools,
+  type Common,
+  EXIT_HELP,
+  makeTools,
+  readInput,
+  type World,
+  world,
+} from './admin-tools.ts'
 
 export const DEFAULT_KMS_DATA = './holdfast-kms'
 
-/** What the commands need of the world; tests give their own. */
-export interface AdminWorld {
-  /** Connects to the boundary of a data folder. */
-  connect(data: string): admin.AdminControl & { close(): void }
-  out(text: string): void
-  err(text: string): void
-}
-
-/** Exit codes, as the help says. */
-const EXIT = { refused: 1, unavailable: 69 } as const
-
-const world: AdminWorld = {
-  connect: data => connectControl({ socket: join(data, 'boundary', 'control.sock') }),
-  out: text => process.stdout.write(`${text}\n`),
-  err: text => process.stderr.write(`${text}\n`),
-}
-
-interface Common {
-  readonly data: string
-  readonly json?: boolean
-}
+export type KmsWorld = World<admin.AdminControl>
+type Tools = AdminTools<admin.AdminControl>
 
 /** Adds the commands to `holdfast kms`. */
-export function registerKmsAdmin(kms: Command, use: AdminWorld = world): void {
-  const run = async (options: Common, what: (control: admin.AdminControl) => Promise<void>) => {
-    const control = use.connect(options.data)
-    try {
-      await what(control)
-    } catch (error) {
-      const [text, code] = explain(error, options.data)
-      use.err(text)
-      process.exitCode = code
-    } finally {
-      control.close()
-    }
-  }
-  const common = (parent: Command, name: string, description: string) =>
-    parent
-      .command(name)
-      .description(description)
-      .option('--data <dir>', 'data folder of the service', DEFAULT_KMS_DATA)
-      .option('--json', 'print JSON')
-  const print = (options: Common, value: unknown, text: string) =>
-    use.out(options.json === true ? JSON.stringify(value) : text)
-  const table = (options: Common, rows: readonly object[], none: string) =>
-    print(options, rows, rows.length === 0 ? none : columns(rows))
-
-  const tools: Tools = { run, common, print, table }
+export function registerKmsAdmin(kms: Command, use: KmsWorld = world): void {
+  const tools: Tools = makeTools('kms', DEFAULT_KMS_DATA, use)
   registerAccounts(group(kms, 'account', 'the accounts of this service'), tools)
   registerPrincipals(group(kms, 'principal', 'who may call: users, roles, services'), tools)
   registerCredentials(group(kms, 'credential', 'access keys of principals'), tools)
   registerPolicies(group(kms, 'policy', 'identity policies of principals'), tools)
 }
 
-interface Tools {
-  run(options: Common, what: (control: admin.AdminControl) => Promise<void>): Promise<void>
-  common(parent: Command, name: string, description: string): Command
-  print(options: Common, value: unknown, text: string): void
-  table(options: Common, rows: readonly object[], none: string): void
-}
-
 function group(kms: Command, name: string, description: string): Command {
-  return kms
-    .command(name)
-    .description(`${description} (the service must be running)`)
-    .addHelpText('after', '\nExit codes: 0 done; 1 refused, with the reason; 69 no service is running on the folder.')
+  return kms.command(name).description(`${description} (the service must be running)`).addHelpText('after', EXIT_HELP)
 }
 
 function registerAccounts(account: Command, { run, common, print, table }: Tools): void {
@@ -119,7 +71,7 @@ function registerPrincipals(principal: Command, { run, common, print, table }: T
         if (options.administrator === true) {
           await admin.putPolicy(control, arn, 'administrator', admin.ADMINISTRATOR_POLICY)
         }
-        const next = `Give it an access key: holdfast kms credential create --principal ${arn}`
+        const next = `Give it an access key: holdfast kms credential create --principal ${arn} --data ${options.data}`
         print(options, made, `Principal ${arn} is made.\n${next}`)
       }),
     )
@@ -224,7 +176,7 @@ function registerPolicies(policy: Command, { run, common, print, table }: Tools)
     .action((options: About & { name: string; file: string }) =>
       run(options, async control => {
         const arn = await arnOf(control, options.principal, options)
-        await admin.putPolicy(control, arn, options.name, readDocument(options.file))
+        await admin.putPolicy(control, arn, options.name, readInput(options.file).toString('utf8'))
         print(options, { principal: arn, name: options.name }, `Policy ${options.name} of ${arn} is in force.`)
       }),
     )
@@ -276,27 +228,6 @@ async function arnOf(
   if (options.service !== undefined) return serviceRoleArn(account, options.service)
   if (name === undefined || name === 'root') return rootArn(account)
   return `arn:aws:iam::${account}:${/^(?:user|role)\//.test(name) ? name : `user/${name}`}`
-}
-
-function explain(error: unknown, data: string): [text: string, code: number] {
-  if (error instanceof admin.AdminError) return [error.message, EXIT.refused]
-  if (error instanceof BoundaryError && error.code === 'Unavailable') {
-    const text = `No Holdfast KMS can be reached on ${data}. Start it: holdfast kms --data ${data}`
-    return [`${text} (or name another folder with --data)`, EXIT.unavailable]
-  }
-  if (error instanceof BoundaryError && error.code === 'Locked') {
-    return ['The boundary is locked. Open it first: holdfast unlock', EXIT.unavailable]
-  }
-  return [error instanceof Error ? error.message : String(error), EXIT.refused]
-}
-
-function readDocument(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8')
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable'
-    throw new admin.AdminError(`${file} cannot be read: ${code}.`)
-  }
 }
 
 function collect(value: string, all: readonly string[]): string[] {

@@ -5,15 +5,15 @@
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
-import { ServiceFailed, untilSignalled } from '../boundary/supervisor/supervisor.ts'
+import { untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { BoundaryError } from '../boundary/words.ts'
 import { serviceFolders } from '../config/boundary.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
 import { loadConfig } from '../config/load.ts'
-import { ConfigError } from '../config/problems.ts'
-import { AdminError, firstPrincipalText, type GivenCredential } from '../kms/admin/index.ts'
+import { firstPrincipalText } from '../kms/admin/index.ts'
 import { startKmsDev, startKmsService } from '../kms/dev.ts'
 import { registerKmsAdmin } from './kms-admin.ts'
+import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
 interface Options {
   readonly config?: string
@@ -24,8 +24,6 @@ interface Options {
   readonly data?: string
 }
 
-/** EX_CONFIG, for a wrong configuration; the other exit codes are the boundary's. */
-const EXIT_CONFIG = 78
 /** How often a locked boundary is looked at again, until the first steps can be told. */
 const LOCKED_POLL_MS = 500
 
@@ -55,38 +53,15 @@ export function registerKms(program: Command): void {
     .option('--regions <list>', '--dev: Regions, comma-separated', regionsOption, ['us-east-1'])
     .option('--data <dir>', '--dev: keep everything in this folder instead of a temporary one')
     .addHelpText('after', HELP)
-    .action((options: Options) => start(kms, options))
+    .action((options: Options) =>
+      startCommand<KmsConfig>(kms, options, {
+        load: file => loadConfig(file, kmsConfig),
+        start: config => startKmsService(config, false),
+        tellFirstSteps,
+        dev: () => startDev(options),
+      }),
+    )
   registerKmsAdmin(kms)
-}
-
-async function start(kms: Command, options: Options): Promise<void> {
-  if ((options.config === undefined) === (options.dev === undefined)) {
-    kms.error('holdfast kms: give --config FILE, or --dev (holdfast kms --help)')
-    return
-  }
-  try {
-    process.exitCode = await (options.config === undefined ? startDev(options) : startFrom(options.config))
-  } catch (error) {
-    const [text, code] = explain(error)
-    process.stderr.write(`${text}\n`)
-    process.exitCode = code
-  }
-}
-
-async function startFrom(file: string): Promise<number> {
-  let config: KmsConfig
-  try {
-    config = loadConfig(file, kmsConfig)
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    process.stderr.write(`${error.message}\n`)
-    return EXIT_CONFIG
-  }
-  const service = startKmsService(config, false)
-  const ended = untilSignalled(service)
-  printLine({ ...(await service.ready), data: config.data, pid: process.pid })
-  await tellFirstSteps(config)
-  return ended
 }
 
 /** There are no default credentials, so whoever starts a service for the first time must be told how to make one: as soon as it is unlocked. */
@@ -106,8 +81,7 @@ async function tellFirstSteps({ data }: Pick<KmsConfig, 'data'>, toldLocked = fa
 }
 
 async function startDev(options: Options): Promise<number> {
-  const where = options.data === undefined ? 'in a temporary folder, which is deleted at the end' : `in ${options.data}`
-  process.stderr.write(`holdfast kms --dev is for development: its root of trust is a file ${where}.\n`)
+  warnOfDev('kms', options.data)
   let ended = Promise.resolve(0)
   const { port, account, regions, data } = options
   const dev = await startKmsDev({ port, account, regions, data, credential: givenCredential() }, service => {
@@ -115,30 +89,6 @@ async function startDev(options: Options): Promise<number> {
   })
   printLine(dev.line)
   return ended.finally(() => dev.stop())
-}
-
-function printLine(line: object): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`)
-}
-
-/** The credential that the caller's environment asks for. */
-function givenCredential(): GivenCredential | undefined {
-  const { HOLDFAST_DEV_ACCESS_KEY_ID: accessKeyId, HOLDFAST_DEV_SECRET_ACCESS_KEY: secret } = process.env
-  if (accessKeyId === undefined && secret === undefined) return undefined
-  if (!accessKeyId || !secret)
-    throw new AdminError('Set both HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or neither.')
-  return { accessKeyId, secretAccessKey: Buffer.from(secret, 'utf8') }
-}
-
-function explain(error: unknown): [text: string, code: number] {
-  if (error instanceof ServiceFailed) return [`holdfast kms: ${error.message}`, error.exitCode]
-  return [`holdfast kms: ${error instanceof Error ? error.message : String(error)}`, 1]
-}
-
-function portOption(text: string): number {
-  const port = Number(text)
-  if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('A port is a number from 0 to 65535.')
-  return port
 }
 
 function accountOption(text: string): string {
