@@ -379,3 +379,22 @@ for (const attack of ATTACKS) {
     }
   })
 }
+
+test('promise 12: a store that is ahead of its boundary is not served from, and health says why and what to do', async t => {
+  await kms.stop()
+  const at = join(folder, 'ahead')
+  cpSync(data, at, { recursive: true, filter: file => !file.endsWith('.sock') })
+  t.after(() => rmSync(at, { recursive: true, force: true }))
+  edit(at, store => store.appliedUpTo(newer.appliedUpTo + 1000))
+  const ahead = await startKms(['--data', at], ENV)
+  try {
+    const health = await fetch(`${ahead.line.operations}/health/ready`)
+    assert.equal(health.status, 503)
+    assert.match(await health.text(), /the store has write set \d+, the boundary only \d+: .*from one backup/)
+    const client = new ApiClient(ahead.line.endpoint, OWNER)
+    assert.equal((await client.call('ListKeys', {})).status, 500)
+    client.close()
+  } finally {
+    await ahead.stop()
+  }
+})

@@ -93,9 +93,14 @@ export class HealthMonitor {
 }
 
 /** Whether this front end can serve, and what the boundary says of itself, for the operator. Never rejects. */
-export async function readiness(health: HealthMonitor, replica: Pick<Replica, 'ready'>): Promise<Readiness> {
+export async function readiness(
+  health: HealthMonitor,
+  replica: Pick<Replica, 'ready' | 'failure'>,
+): Promise<Readiness> {
   const { ok, detail, boundaryId: id, version, rootKind, warnings } = await health.current()
   const boundary = { id, version, rootKind, warnings }
+  // A connection on which the store cannot be brought up to date is given up, and tried again.
+  if (replica.failure !== '') return { ready: false, detail: { reason: replica.failure, boundary } }
   if (!ok) return { ready: false, detail: { reason: detail, boundary } }
   if (!replica.ready) return { ready: false, detail: { reason: 'catching up with the boundary', boundary } }
   return { ready: true, detail: { boundary } }

@@ -6,15 +6,17 @@ import type { Replica } from '../store/replica.ts'
 /** Never rejects. */
 export async function healthOf(
   boundary: Pick<BoundaryUse, 'status'>,
-  replica: Pick<Replica, 'ready'>,
+  replica: Pick<Replica, 'ready' | 'failure'>,
 ): Promise<Health> {
   try {
     const { locked, boundaryId, version, rootKind, warnings } = await boundary.status()
     const known = { boundary: { id: boundaryId, version, rootKind, warnings } }
     if (locked) return { ready: false, detail: { reason: 'the boundary is locked: run holdfast unlock', ...known } }
+    if (replica.failure !== '') return { ready: false, detail: { reason: replica.failure, ...known } }
     if (!replica.ready) return { ready: false, detail: { reason: 'catching up with the boundary', ...known } }
     return { ready: true, detail: known }
   } catch {
-    return { ready: false, detail: { reason: 'the boundary does not answer' } }
+    // A connection on which the store cannot be brought up to date is given up, and tried again.
+    return { ready: false, detail: { reason: replica.failure || 'the boundary does not answer' } }
   }
 }

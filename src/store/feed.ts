@@ -39,7 +39,7 @@ export class Feed {
       }
       const { lastWriteSet } = await this.#boundary.status()
       if (this.#learned > lastWriteSet) {
-        const detail = `the store has write set ${this.#learned}, the boundary only ${lastWriteSet}: they do not belong together, or the boundary's folder was put back`
+        const detail = `the store has write set ${this.#learned}, the boundary only ${lastWriteSet}: they do not belong together, or one of them was put back or edited; put both back from one backup`
         throw new BoundaryError('InvalidState', detail)
       }
       await this.#fetch(Number.POSITIVE_INFINITY)

@@ -33,6 +33,8 @@ export async function openLink(options: LinkOptions): Promise<Link> {
   const opened = Promise.withResolvers<Link>()
   const heard = Promise.withResolvers<void>()
   let answered = false
+  /** Of the store that cannot be brought up to date, told once: every connection ends with it. */
+  let told = ''
   const boundary = connectUse({
     socket: options.socket,
     onWriteSet: async set => {
@@ -43,9 +45,12 @@ export async function openLink(options: LinkOptions): Promise<Link> {
       const link = await opened.promise
       if (state.kind === 'disconnected') {
         link.replica.suspend()
+        const { failure } = link.replica
+        if (failure !== '' && failure !== told) log('warn', 'the store cannot be used', { reason: failure })
+        told = failure
         // Before its first answer the boundary is not lost; it is not there yet.
         if (answered) {
-          log('warn', 'the boundary does not answer', { reason: state.reason })
+          if (failure === '') log('warn', 'the boundary does not answer', { reason: state.reason })
           await onChange?.(link)
         }
         return
@@ -54,6 +59,7 @@ export async function openLink(options: LinkOptions): Promise<Link> {
       if (state.hello.locked) log('warn', 'the boundary is locked: run holdfast unlock')
       else {
         await link.replica.catchUp()
+        told = ''
         log('info', 'the boundary answers')
       }
       await onChange?.(link)

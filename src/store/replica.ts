@@ -44,6 +44,8 @@ export interface ReplicaOptions {
 export interface Replica {
   /** True between a finished `catchUp` and `suspend`. While false `peek` knows nothing and `get` rejects with BoundaryError `Unavailable`. */
   readonly ready: boolean
+  /** For the operator: why the last `catchUp` could not bring the store up to date; empty where it did, or the boundary went away meanwhile. */
+  readonly failure: string
   /** Number of the last write set in the store. */
   readonly appliedUpTo: number
   /** Rows in the cache and the memory that they take, for metrics. */
@@ -114,6 +116,7 @@ class StoreReplica implements Replica {
   readonly #loads: Flights<Row | undefined> = new Map()
   readonly #openings: Flights<Secret | undefined> = new Map()
   #ready = false
+  #failure = ''
   /** Counts suspensions: a catch-up that was overtaken by one does not make the replica ready. */
   #connection = 0
 
@@ -132,6 +135,10 @@ class StoreReplica implements Replica {
     return this.#ready
   }
 
+  get failure(): string {
+    return this.#failure
+  }
+
   get appliedUpTo(): number {
     return this.#feed.stored
   }
@@ -142,8 +149,15 @@ class StoreReplica implements Replica {
 
   async catchUp(): Promise<void> {
     const connection = this.#connection
-    await this.#feed.catchUp()
-    await this.#known.load()
+    try {
+      await this.#feed.catchUp()
+      await this.#known.load()
+      this.#failure = ''
+    } catch (error) {
+      const away = error instanceof BoundaryError && error.code === 'Unavailable'
+      if (!away) this.#failure = error instanceof BoundaryError ? error.detail : String(error)
+      throw error
+    }
     if (connection === this.#connection) this.#ready = true
   }
 
