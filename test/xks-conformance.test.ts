@@ -328,7 +328,7 @@ test('the command line refuses what it cannot do, with a reason and an exit code
     [['ekm'], 1, /--config FILE, or --dev/],
     [['ekm', '--dev', '--key', 'a/b'], 1, /NAME:encrypt/],
     [['ekm', '--dev', '--port', '70000'], 1, /0 to 65535/],
-    [['ekm', 'key', 'list', '--data', join(ekm.data, 'nowhere')], 69, /No boundary/],
+    [['ekm', 'key', 'list', '--data', join(ekm.data, 'nowhere')], 69, /No holdfast ekm can be reached on/],
     [['ekm', 'key', 'create', 'foo', '--tenant', ekm.line.pathPrefix, '--data', ekm.data], 1, /for ever/],
     [['ekm', 'key', 'rotate', 'none', '--data', ekm.data], 1, /There is no key none/],
     [['ekm', 'credential', 'create', '--tenant', 'none', '--data', ekm.data], 1, /There is no tenant none/],
