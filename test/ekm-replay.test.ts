@@ -7,12 +7,14 @@ import { closeSync, mkdtempSync, openSync, renameSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { connectControl } from '../src/boundary/client/control.ts'
 import { type Service, startService } from '../src/boundary/supervisor/supervisor.ts'
 import { boundarySettings, serviceFolders } from '../src/config/boundary.ts'
 import { ekmConfig } from '../src/config/ekm.ts'
 import { parseConfig } from '../src/config/load.ts'
 import { createCredential, createKey, createTenant } from '../src/ekm/admin/index.ts'
+import { freePort } from './support/kms.ts'
 import type { Clock } from './support/moved-ekm.ts'
 import { answered, refused } from './support/xks-behaviours.ts'
 import { decryptBody, encryptBody, type Prepared, SignerClient, type XksAnswer } from './support/xks-clients.ts'
@@ -43,7 +45,7 @@ before(async () => {
   const data = join(folder, 'data')
   const config = parseConfig(ekmConfig, {
     data,
-    listen: { port: 0 },
+    listen: { port: await freePort() },
     boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
   })
   const folders = serviceFolders(data)
@@ -144,6 +146,29 @@ test('replays are counted for the operator, by reason', async () => {
   const metrics = await (await fetch(`${operations}/metrics`)).text()
   const [, count] = /holdfast_refused_total\{listener="xks",reason="Replayed",service="ekm"\} (\d+)/.exec(metrics) ?? []
   assert.equal(count, '9')
+})
+
+/** Kills the front end, and waits until another one answers. */
+async function restarted(): Promise<void> {
+  const before = service.pids().frontEnd
+  assert.ok(before)
+  process.kill(before, 'SIGKILL')
+  for (; ; await delay(20)) {
+    const { frontEnd } = service.pids()
+    if (frontEnd === undefined || frontEnd === before) continue
+    const answer = await encrypt().then(send).catch(() => undefined)
+    if (answer?.status === 200) return
+  }
+}
+
+test('a front end that started anew answers nothing that was signed before: neither what was answered nor what was kept back', async () => {
+  const sent = await encrypt()
+  const keptBack = await encrypt()
+  answered(await send(sent))
+  pass(1000)
+  await restarted()
+  for (const request of [sent, keptBack, sent]) refused(await send(request), 'ThrottlingException')
+  answered(await send(await encrypt()))
 })
 
 // The last one: after it every date up to the minute that was forgotten is refused.

@@ -398,3 +398,20 @@ test('promise 12: a store that is ahead of its boundary is not served from, and 
     await ahead.stop()
   }
 })
+
+test('promise 12: a store whose number was set back is not served from, and health says why', async t => {
+  const at = join(folder, 'set-back')
+  cpSync(data, at, { recursive: true, filter: file => !file.endsWith('.sock') })
+  t.after(() => rmSync(at, { recursive: true, force: true }))
+  edit(at, store => store.appliedUpTo(older.appliedUpTo))
+  const setBack = await startKms(['--data', at], ENV)
+  try {
+    const health = await fetch(`${setBack.line.operations}/health/ready`)
+    const text = await health.text()
+    t.diagnostic(text)
+    assert.equal(health.status, 503, text)
+    assert.match(text, /"reason":"[^"]{20,}/)
+  } finally {
+    await setBack.stop()
+  }
+})

@@ -84,7 +84,7 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
   }
   const { repeatMs, remembered } = config.replay
   const clock = { now: Date.now, monotonic: () => performance.now() }
-  const replay = new ReplayMemory(clock, { repeatMs, perCredential: remembered, total: remembered * 2 })
+  const replay = new ReplayMemory(clock, { repeatMs, perCredential: remembered, total: remembered * 2 }, Date.now())
   const core = new Core({ boundary, replica, policy: ownTenantOnly, health, onDefect })
   const handler = xksHandler({
     core,

@@ -23,6 +23,7 @@ export const LOG_FIELDS = {
   tenant: { max: 512 },
   key: { max: 512 },
   failure: { max: 512 },
+  host: { max: 255 },
   detail: { max: 512 },
   version: { max: 64 },
   boundaryId: { max: 64 },

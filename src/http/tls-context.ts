@@ -1,5 +1,5 @@
 /**
- * A listener's certificates: read from files, and read again when asked, on SIGHUP, or when a file changes.
+ * Certificates: read from files, and read again when asked, on SIGHUP, or when a file changes.
  */
 import { readFileSync, type StatsListener, unwatchFile, watchFile } from 'node:fs'
 import type { SecureContextOptions, TlsOptions } from 'node:tls'
@@ -31,7 +31,11 @@ export function readContext({ profile, certificateFile, keyFile, clients }: List
 
 /** Calls `changed` on SIGHUP and when one of the files changes, until the returned function is called. */
 export function watchContext({ certificateFile, keyFile, clients }: ListenerTls, changed: () => void): () => void {
-  const files = [certificateFile, keyFile, ...(clients ? [clients.caFile] : [])]
+  return watchFiles([certificateFile, keyFile, ...(clients ? [clients.caFile] : [])], changed)
+}
+
+/** The same for any files. One by one they change, so what is read of them may not fit together yet; then the next call brings the rest. */
+export function watchFiles(files: readonly string[], changed: () => void): () => void {
   const seen: StatsListener = (now, before) => {
     if (now.mtimeMs !== before.mtimeMs || now.ino !== before.ino || now.size !== before.size) changed()
   }

@@ -90,6 +90,10 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
       ...(requestId === '' ? {} : { requestId }),
       ...causeOf(error),
     })
+  const onReload = (error: Error | undefined, of: Readonly<Record<string, string>> = {}): void =>
+    error === undefined
+      ? log('info', 'certificates were read again', of)
+      : log('error', 'certificates could not be read again; the old ones stay in use', { ...of, ...placeOf(error) })
   const principals = new Principals(replica)
   const recording = markingErrors(boundary)
   const stores = openKeyStores({
@@ -97,6 +101,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     boundary: recording,
     hosts: config.xks.hosts,
     onFailure: (id, failure) => log('warn', 'an external key store failed', { store: id, failure: failure.message }),
+    onReload: (hostName, error) => onReload(error, { host: hostName }),
   })
   const services: Services = {
     boundary: recording,
@@ -133,10 +138,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     errors: listenerError,
     onUnauthenticated: onStranger,
     onDefect,
-    onReload: error =>
-      error === undefined
-        ? log('info', 'certificates were read again')
-        : log('error', 'certificates could not be read again; the old ones stay in use', placeOf(error)),
+    onReload,
   })
   metrics.watch(api)
   metrics.gauge('cached_rows', 'Verified rows in memory', () => replica.cached.rows)

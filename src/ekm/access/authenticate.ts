@@ -39,7 +39,7 @@ export type AuthenticationFailure =
 
 export type Authentication =
   | { readonly kind: 'caller'; readonly caller: AuthenticatedCaller }
-  /** Authentic, and refused because memory of signatures is full. */
+  /** Authentic, and to be signed and sent once more: memory of signatures is full, or began after the request was signed. */
   | { readonly kind: 'busy'; readonly caller: AuthenticatedCaller }
   | { readonly kind: 'failed'; readonly reason: AuthenticationFailure; readonly message: string }
 
@@ -104,7 +104,7 @@ export async function authenticate(
     peerName: peerName(request.peer),
     userAgent: request.headers['user-agent'] ?? '',
   } as AuthenticatedCaller
-  return { kind: verdict === 'full' ? 'busy' : 'caller', caller }
+  return { kind: verdict === 'full' || verdict === 'early' ? 'busy' : 'caller', caller }
 }
 
 function failed(reason: AuthenticationFailure, message: string): Authentication {

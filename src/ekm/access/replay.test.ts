@@ -10,7 +10,7 @@ const START = Date.UTC(2026, 0, 1, 12, 0, 30)
 function setup(limits?: { perCredential: number; total: number }) {
   const time = { now: START, monotonic: 5000 }
   const clock = { now: () => time.now, monotonic: () => time.monotonic }
-  const memory = new ReplayMemory(clock, { ...DEFAULT_REPLAY_LIMITS, ...limits })
+  const memory = new ReplayMemory(clock, { ...DEFAULT_REPLAY_LIMITS, ...limits }, START - SKEW_MS)
   const judge = (name: string | number, o: { peer?: string; at?: number; key?: string } = {}): ReplayVerdict =>
     memory.judge({
       accessKeyId: o.key ?? 'AKID',
@@ -99,6 +99,17 @@ test('property: no signature is answered more than twice, and every new one once
     }),
     { numRuns: 30 },
   )
+})
+
+test('what was signed before this memory began is never answered: whether another process answered it, nobody knows', () => {
+  const clock = { now: () => START + 400, monotonic: () => 0 }
+  const memory = new ReplayMemory(clock, DEFAULT_REPLAY_LIMITS, START + 400)
+  const judge = (signedAt: number) =>
+    memory.judge({ accessKeyId: 'AKID', signature: signature(signedAt), signedAt, peer: '192.0.2.1' })
+  assert.equal(judge(START - 1000), 'early')
+  assert.equal(judge(START - SKEW_MS), 'early')
+  assert.equal(judge(START), 'first', 'dates have whole seconds')
+  assert.equal(memory.size, 1)
 })
 
 test('a hundred thousand signatures are all found again', () => {

@@ -5,12 +5,13 @@
  *
  * Nothing is forgotten early. Signatures are kept by credential and by the minute of their X-Amz-Date, which they cover; a minute is dropped only
  * when its dates are past the window, and from then on every date up to it is refused, whatever the wall clock does. When memory is full, new
- * requests are refused.
+ * requests are refused. What another process answered before this one is not known here, so dates before this memory's beginning are not accepted.
  */
 import { SignatureTable } from './signature-table.ts'
 
 /** Milliseconds for which a date is accepted after it, and before it; the verifier of signatures holds the same. */
 export const SKEW_MS = 5 * 60 * 1000
+const SECOND = 1000
 const MINUTE = 60_000
 
 export interface ReplayLimits {
@@ -40,7 +41,8 @@ export interface SignedOnce {
   readonly peer: string
 }
 
-export type ReplayVerdict = 'first' | 'repeated' | 'replayed' | 'full'
+/** `early`: signed before this memory began; whether it was answered then, nobody knows. */
+export type ReplayVerdict = 'first' | 'repeated' | 'replayed' | 'full' | 'early'
 
 class CredentialMemory {
   readonly minutes = new Map<number, SignatureTable>()
@@ -55,10 +57,14 @@ export class ReplayMemory {
   readonly #credentials = new Map<string, CredentialMemory>()
   #size = 0
   #sweptMinute = 0
+  /** Dates have whole seconds. */
+  readonly #since: number
 
-  constructor(clock: ReplayClock, limits: ReplayLimits = DEFAULT_REPLAY_LIMITS) {
+  /** `since`: when this memory begins, in milliseconds since 1970: the start of the process that answers. */
+  constructor(clock: ReplayClock, limits: ReplayLimits, since: number) {
     this.#clock = clock
     this.#limits = limits
+    this.#since = Math.floor(since / SECOND) * SECOND
   }
 
   /** Signatures remembered. */
@@ -68,6 +74,7 @@ export class ReplayMemory {
 
   /** Judges a request whose signature and date were just verified, and remembers it. */
   judge(request: SignedOnce): ReplayVerdict {
+    if (request.signedAt < this.#since) return 'early'
     this.#sweep()
     let memory = this.#credentials.get(request.accessKeyId)
     if (memory === undefined) {

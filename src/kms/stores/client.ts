@@ -121,6 +121,11 @@ export class XksClient {
     return { hostName: this.hostName, inFlight: this.#inFlight, breaker: this.#breaker.state }
   }
 
+  /** New requests are sent by this route. */
+  renew(route: Route): void {
+    this.#transport.renew(route)
+  }
+
   /** No new requests come; the connections close when the last one has ended. */
   close(): void {
     this.#closing = true

@@ -21,8 +21,9 @@ import {
   readDecryptAnswer,
   readEncryptAnswer,
 } from './protocol.ts'
+import { Routes } from './routes.ts'
 import { type KeyStore, readKeyStore, signerOf } from './rows.ts'
-import { configuredRoute, type Route, type XksHost } from './transport.ts'
+import type { XksHost } from './transport.ts'
 
 export interface KeyStoresOptions {
   readonly replica: Pick<Replica, 'get' | 'peek' | 'list' | 'listLinked' | 'listAll' | 'secret' | 'peekSecret'>
@@ -32,6 +33,8 @@ export interface KeyStoresOptions {
   readonly client?: ClientSettings
   /** For the operator's log: which store (row id), and why; `detail` of the failure holds the proxy's own words. Must not throw. */
   readonly onFailure?: (store: string, failure: XksFailure) => void
+  /** For the operator's log, when the certificates of a configured host have changed: undefined, or why the old ones stay in use. Must not throw. */
+  readonly onReload?: (hostName: string, error: Error | undefined) => void
   /** How names that the configuration does not map are resolved. */
   readonly resolve?: Resolve
   /** Milliseconds after which work in the background is tried again while the boundary is away. Default 1000. */
@@ -40,23 +43,28 @@ export interface KeyStoresOptions {
 
 export class StoreUse implements ExternalStores {
   protected readonly options: KeyStoresOptions
-  readonly #routes = new Map<string, Route>()
-  readonly #public: Route
+  readonly #routes: Routes
   readonly #clients = new Map<string, XksClient>()
   /** The last that is known of each store, for the question that cannot wait. */
   readonly #states = new Map<string, KeyStore>()
 
-  /** Reads the certificates of the configured hosts; throws where one cannot be read. */
+  /** Reads the certificates of the configured hosts; throws where one cannot be used. */
   constructor(options: KeyStoresOptions) {
     this.options = options
-    for (const [name, host] of Object.entries(options.hosts)) this.#routes.set(name, configuredRoute(host))
     const timeoutMs = (options.client ?? DEFAULT_CLIENT).deadlineMs
-    this.#public = { addresses: new PublicAddresses(options.resolve ?? systemResolve(timeoutMs)) }
+    this.#routes = new Routes({
+      hosts: options.hosts,
+      others: { addresses: new PublicAddresses(options.resolve ?? systemResolve(timeoutMs)) },
+      onChange: (hostName, route) => {
+        for (const client of this.#clients.values()) if (client.hostName === hostName) client.renew(route)
+      },
+      onReload: options.onReload,
+    })
   }
 
   /** A client for a host name, not kept. */
   protected newClient(hostName: string): XksClient {
-    return new XksClient(hostName, this.#routes.get(hostName) ?? this.#public, this.options.client)
+    return new XksClient(hostName, this.#routes.of(hostName), this.options.client)
   }
 
   /** The client of a store; a new one when the endpoint has changed. */
@@ -178,6 +186,7 @@ export class StoreUse implements ExternalStores {
 
   /** Ends all connections when their requests have ended. */
   close(): void {
+    this.#routes.close()
     for (const id of [...this.#clients.keys()]) this.forget(id)
   }
 }

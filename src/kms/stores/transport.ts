@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
+import { createSecureContext } from 'node:tls'
 import type { PublicAddresses } from './addresses.ts'
 import { type FailureName, XksFailure } from './failures.ts'
 
@@ -30,16 +31,16 @@ export type Route =
     }
   | { readonly addresses: PublicAddresses }
 
-/** Reads the files of a configured host. Throws where one cannot be read. */
+/** Reads the files of a configured host. Throws where one cannot be read, or a certificate and its key do not belong together. */
 export function configuredRoute(host: XksHost): Route {
   const at = host.connect.lastIndexOf(':')
   const read = (file: string | undefined) => (file === undefined ? undefined : readFileSync(file, 'utf8'))
+  const files = { ca: read(host.caFile), cert: read(host.certificateFile), key: read(host.keyFile) }
+  createSecureContext(files)
   return {
     host: host.connect.slice(0, at).replace(/^\[(.*)\]$/, '$1'),
     port: Number(host.connect.slice(at + 1)),
-    ca: read(host.caFile),
-    cert: read(host.certificateFile),
-    key: read(host.keyFile),
+    ...files,
   }
 }
 
@@ -70,31 +71,25 @@ const IDLE_MS = 45_000
 
 export class Transport {
   readonly #hostName: string
-  readonly #route: Route
-  readonly #agent: Agent
+  readonly #connections: number
+  #route: Route
+  #agent: Agent
 
   /** `connections`: how many at most. */
   constructor(hostName: string, route: Route, connections: number) {
     this.#hostName = hostName
+    this.#connections = connections
     this.#route = route
-    const certificates =
-      'host' in route
-        ? {
-            ...(route.ca === undefined ? {} : { ca: route.ca }),
-            ...(route.cert === undefined ? {} : { cert: route.cert }),
-            ...(route.key === undefined ? {} : { key: route.key }),
-          }
-        : {}
-    this.#agent = new Agent({
-      keepAlive: true,
-      maxSockets: connections,
-      maxFreeSockets: connections,
-      scheduling: 'lifo',
-      timeout: IDLE_MS,
-      minVersion: 'TLSv1.2',
-      ciphers: CIPHERS,
-      ...certificates,
-    })
+    this.#agent = agentFor(route, connections)
+  }
+
+  /** New requests go this way, over new connections; those in use end with their requests. */
+  renew(route: Route): void {
+    const before = this.#agent
+    this.#route = route
+    this.#agent = agentFor(route, this.#connections)
+    before.maxFreeSockets = 0
+    for (const sockets of Object.values(before.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
   }
 
   /** POSTs JSON. Rejects with `XksFailure` tcp, tls, timeout or malformed; never later than `timeoutMs`. */
@@ -128,6 +123,27 @@ export class Transport {
   close(): void {
     this.#agent.destroy()
   }
+}
+
+function agentFor(route: Route, connections: number): Agent {
+  const certificates =
+    'host' in route
+      ? {
+          ...(route.ca === undefined ? {} : { ca: route.ca }),
+          ...(route.cert === undefined ? {} : { cert: route.cert }),
+          ...(route.key === undefined ? {} : { key: route.key }),
+        }
+      : {}
+  return new Agent({
+    keepAlive: true,
+    maxSockets: connections,
+    maxFreeSockets: connections,
+    scheduling: 'lifo',
+    timeout: IDLE_MS,
+    minVersion: 'TLSv1.2',
+    ciphers: CIPHERS,
+    ...certificates,
+  })
 }
 
 async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {

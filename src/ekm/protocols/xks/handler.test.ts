@@ -6,7 +6,7 @@ import { Strangers } from '../../../http/strangers.ts'
 import type { HttpRequest, Peer } from '../../../http/types.ts'
 import { Secret } from '../../../store/secret.ts'
 import { ownTenantOnly, type Policy } from '../../access/policy.ts'
-import { ReplayMemory } from '../../access/replay.ts'
+import { DEFAULT_REPLAY_LIMITS, ReplayMemory } from '../../access/replay.ts'
 import { Core } from '../../core.ts'
 import { HealthMonitor } from '../../health.ts'
 import { FakeOwner } from '../../testing.ts'
@@ -55,7 +55,7 @@ function setup(policy: Policy = ownTenantOnly) {
   const strangers = new Strangers(entry => owner.boundary.record(entry), 'xks')
   const health = new HealthMonitor(owner.boundary, () => time.monotonic)
   const onDefect = (error: unknown) => defects.push(error)
-  const replay = new ReplayMemory({ now: () => NOW, monotonic: () => time.monotonic })
+  const replay = new ReplayMemory({ now: () => NOW, monotonic: () => time.monotonic }, DEFAULT_REPLAY_LIMITS, 0)
   let count = 0
   const handler = xksHandler({
     core: new Core({ ...owner, policy, health, onDefect }),
