@@ -156,7 +156,9 @@ async function restarted(): Promise<void> {
   for (; ; await delay(20)) {
     const { frontEnd } = service.pids()
     if (frontEnd === undefined || frontEnd === before) continue
-    const answer = await encrypt().then(send).catch(() => undefined)
+    const answer = await encrypt()
+      .then(send)
+      .catch(() => undefined)
     if (answer?.status === 200) return
   }
 }
