@@ -49,7 +49,7 @@ function shown(): Promise<string> {
   })
 }
 
-/** Lines of the log that speak of certificates. */
+/** Lines of the log that hold these words. */
 const told = (words: string): string[] =>
   pair
     .log()
@@ -75,7 +75,7 @@ test(
     ]
     for (const [file, name] of over) renameSync(file, join(certificates, name))
     while ((await shown()) !== fingerprint256) await delay(50)
-    while (told('"host":"acme.owner.example"').length === 0) await delay(50)
+    while (told(`"host":"${NAME}"`).length === 0) await delay(50)
     while (!(await encrypts())) await delay(50)
   },
 )

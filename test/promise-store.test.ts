@@ -8,7 +8,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { after, before, test } from 'node:test'
+import { after, before, type TestContext, test } from 'node:test'
 import { ROW_KINDS, type RowKind } from '../src/boundary/words.ts'
 import {
   createCredential,
@@ -355,13 +355,19 @@ for (const attack of ATTACKS) {
   })
 }
 
+/** A copy of the stopped service's folder with its store edited, gone when the test is over. */
+async function editedCopy(t: TestContext, change: (store: Editor) => void): Promise<string> {
+  await kms.stop()
+  const at = join(folder, 'attacked')
+  cpSync(data, at, { recursive: true, filter: file => !file.endsWith('.sock') })
+  t.after(() => rmSync(at, { recursive: true, force: true }))
+  edit(at, change)
+  return at
+}
+
 for (const attack of ATTACKS) {
   test(`promise 12: with the service stopped, ${attack.name}: nothing comes back at the next start`, async t => {
-    await kms.stop()
-    const at = join(folder, 'attacked')
-    cpSync(data, at, { recursive: true, filter: file => !file.endsWith('.sock') })
-    t.after(() => rmSync(at, { recursive: true, force: true }))
-    edit(at, attack.change)
+    const at = await editedCopy(t, attack.change)
     let attacked: Kms
     try {
       attacked = await startKms(['--data', at], ENV)
@@ -381,11 +387,7 @@ for (const attack of ATTACKS) {
 }
 
 test('promise 12: a store that is ahead of its boundary is not served from, and health says why and what to do', async t => {
-  await kms.stop()
-  const at = join(folder, 'ahead')
-  cpSync(data, at, { recursive: true, filter: file => !file.endsWith('.sock') })
-  t.after(() => rmSync(at, { recursive: true, force: true }))
-  edit(at, store => store.appliedUpTo(newer.appliedUpTo + 1000))
+  const at = await editedCopy(t, store => store.appliedUpTo(newer.appliedUpTo + 1000))
   const ahead = await startKms(['--data', at], ENV)
   try {
     const health = await fetch(`${ahead.line.operations}/health/ready`)
@@ -400,10 +402,7 @@ test('promise 12: a store that is ahead of its boundary is not served from, and 
 })
 
 test('promise 12: a store whose number was set back is not served from, and health says why', async t => {
-  const at = join(folder, 'set-back')
-  cpSync(data, at, { recursive: true, filter: file => !file.endsWith('.sock') })
-  t.after(() => rmSync(at, { recursive: true, force: true }))
-  edit(at, store => store.appliedUpTo(older.appliedUpTo))
+  const at = await editedCopy(t, store => store.appliedUpTo(older.appliedUpTo))
   const setBack = await startKms(['--data', at], ENV)
   try {
     const health = await fetch(`${setBack.line.operations}/health/ready`)

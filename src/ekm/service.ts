@@ -9,7 +9,7 @@ import { BoundaryError } from '../boundary/words.ts'
 import { serviceFolders } from '../config/boundary.ts'
 import type { EkmConfig } from '../config/ekm.ts'
 import { startListener } from '../http/listener.ts'
-import { type Log, type LogFields, openLog, placeOf } from '../http/logging.ts'
+import { type Log, type LogFields, logReload, openLog, placeOf } from '../http/logging.ts'
 import { Metrics, startOperations } from '../http/metrics.ts'
 import { Strangers } from '../http/strangers.ts'
 import type { Listener, ListenerTls, Reply } from '../http/types.ts'
@@ -103,10 +103,6 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
     metrics.watch(listener)
     return listener
   }
-  const onReload = (error: Error | undefined): void =>
-    error === undefined
-      ? log('info', 'certificates were read again')
-      : log('error', 'certificates could not be read again; the old ones stay in use', placeOf(error))
   metrics.gauge('cached_rows', 'Verified rows in memory', () => replica.cached.rows)
   metrics.gauge('cached_bytes', 'Memory of verified rows', () => replica.cached.bytes)
   metrics.gauge('write_set', 'Number of the last write set in the store', () => replica.appliedUpTo)
@@ -124,7 +120,7 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
         errors: xksListenerError,
         onUnauthenticated: onStranger,
         onDefect,
-        onReload,
+        onReload: error => logReload(log, error),
       }),
     )
     const ping = async (): Promise<Reply> => ({

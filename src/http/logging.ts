@@ -69,6 +69,12 @@ function allowed(fields: LogFields): Record<string, string | number | boolean> {
   return line
 }
 
+/** Tells that certificates were read again, or why they could not be. */
+export function logReload(log: Log, error: Error | undefined, fields: LogFields = {}): void {
+  if (error === undefined) log('info', 'certificates were read again', fields)
+  else log('error', 'certificates could not be read again; the old ones stay in use', { ...fields, ...placeOf(error) })
+}
+
 /** Of an unforeseen error its name and where it arose. Its message may hold what it was about, and is left out. */
 export function placeOf(error: unknown): LogFields {
   if (!(error instanceof Error)) return { error: typeof error }

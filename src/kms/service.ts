@@ -9,7 +9,7 @@ import { BoundaryError, type WriteSet } from '../boundary/words.ts'
 import { serviceFolders } from '../config/boundary.ts'
 import type { KmsConfig } from '../config/kms.ts'
 import { startListener } from '../http/listener.ts'
-import { type Log, type LogFields, openLog, placeOf } from '../http/logging.ts'
+import { type Log, type LogFields, logReload, openLog, placeOf } from '../http/logging.ts'
 import { Metrics, startOperations } from '../http/metrics.ts'
 import { Strangers } from '../http/strangers.ts'
 import type { Listener, ListenerTls } from '../http/types.ts'
@@ -90,10 +90,6 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
       ...(requestId === '' ? {} : { requestId }),
       ...causeOf(error),
     })
-  const onReload = (error: Error | undefined, of: Readonly<Record<string, string>> = {}): void =>
-    error === undefined
-      ? log('info', 'certificates were read again', of)
-      : log('error', 'certificates could not be read again; the old ones stay in use', { ...of, ...placeOf(error) })
   const principals = new Principals(replica)
   const recording = markingErrors(boundary)
   const stores = openKeyStores({
@@ -101,7 +97,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     boundary: recording,
     hosts: config.xks.hosts,
     onFailure: (id, failure) => log('warn', 'an external key store failed', { store: id, failure: failure.message }),
-    onReload: (hostName, error) => onReload(error, { host: hostName }),
+    onReload: (hostName, error) => logReload(log, error, { host: hostName }),
   })
   const services: Services = {
     boundary: recording,
@@ -138,7 +134,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     errors: listenerError,
     onUnauthenticated: onStranger,
     onDefect,
-    onReload,
+    onReload: error => logReload(log, error),
   })
   metrics.watch(api)
   metrics.gauge('cached_rows', 'Verified rows in memory', () => replica.cached.rows)

@@ -19,16 +19,18 @@ export interface RoutesOptions {
 export class Routes {
   readonly #options: RoutesOptions
   readonly #routes = new Map<string, Route>()
-  readonly #unwatch: (() => void)[] = []
+  readonly #unwatch: () => void
 
   /** Throws where a file cannot be read, or a certificate and its key do not belong together. */
   constructor(options: RoutesOptions) {
     this.#options = options
     for (const [hostName, host] of Object.entries(options.hosts)) this.#routes.set(hostName, configuredRoute(host))
-    for (const [hostName, host] of Object.entries(options.hosts)) {
-      const files = [host.caFile, host.certificateFile, host.keyFile].filter(file => file !== undefined)
-      if (files.length > 0) this.#unwatch.push(watchFiles(files, () => this.#reload(hostName, host)))
-    }
+    const named = Object.values(options.hosts).flatMap(host => [host.caFile, host.certificateFile, host.keyFile])
+    // One watch for all hosts, which may share files: each host is compared when any of them changes.
+    const files = new Set(named.filter(file => file !== undefined))
+    this.#unwatch = watchFiles([...files], () => {
+      for (const [hostName, host] of Object.entries(options.hosts)) this.#reload(hostName, host)
+    })
   }
 
   of(hostName: string): Route {
@@ -49,7 +51,7 @@ export class Routes {
   }
 
   close(): void {
-    for (const unwatch of this.#unwatch) unwatch()
+    this.#unwatch()
   }
 }
 

@@ -126,14 +126,7 @@ export class Transport {
 }
 
 function agentFor(route: Route, connections: number): Agent {
-  const certificates =
-    'host' in route
-      ? {
-          ...(route.ca === undefined ? {} : { ca: route.ca }),
-          ...(route.cert === undefined ? {} : { cert: route.cert }),
-          ...(route.key === undefined ? {} : { key: route.key }),
-        }
-      : {}
+  const certificates = 'host' in route ? { ca: route.ca, cert: route.cert, key: route.key } : {}
   return new Agent({
     keepAlive: true,
     maxSockets: connections,
