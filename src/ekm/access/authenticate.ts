@@ -91,6 +91,7 @@ export async function authenticate(
     accessKeyId: parsed.accessKeyId,
     signature: parsed.signature,
     signedAt: readAmzDate(parsed.amzDate),
+    credentialCreated: tenant.credentials[parsed.accessKeyId]?.created ?? 0,
     peer: request.peer?.fingerprint ?? request.remoteAddress,
   })
   if (verdict === 'replayed')

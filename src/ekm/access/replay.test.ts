@@ -16,6 +16,7 @@ function setup(limits?: { perCredential: number; total: number }) {
       accessKeyId: o.key ?? 'AKID',
       signature: signature(name),
       signedAt: o.at ?? START,
+      credentialCreated: 0,
       peer: o.peer ?? '192.0.2.1',
     })
   const pass = (ms: number) => {
@@ -104,12 +105,24 @@ test('property: no signature is answered more than twice, and every new one once
 test('what was signed before this memory began is never answered: whether another process answered it, nobody knows', () => {
   const clock = { now: () => START + 400, monotonic: () => 0 }
   const memory = new ReplayMemory(clock, DEFAULT_REPLAY_LIMITS, START + 400)
-  const judge = (signedAt: number) =>
-    memory.judge({ accessKeyId: 'AKID', signature: signature(signedAt), signedAt, peer: '192.0.2.1' })
+  const judge = (signedAt: number, credentialCreated = 0) =>
+    memory.judge({
+      accessKeyId: 'AKID',
+      signature: signature(signedAt),
+      signedAt,
+      credentialCreated,
+      peer: '192.0.2.1',
+    })
   assert.equal(judge(START - 1000), 'early')
+  assert.equal(judge(START - 1000, START + 399), 'early', 'in the second of the start, and before it')
   assert.equal(judge(START - SKEW_MS), 'early')
   assert.equal(judge(START), 'first', 'dates have whole seconds')
   assert.equal(memory.size, 1)
+  assert.equal(
+    judge(START - 1000, START + 400),
+    'first',
+    'a credential that is younger was never used with another process',
+  )
 })
 
 test('a hundred thousand signatures are all found again', () => {

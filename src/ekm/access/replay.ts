@@ -5,7 +5,8 @@
  *
  * Nothing is forgotten early. Signatures are kept by credential and by the minute of their X-Amz-Date, which they cover; a minute is dropped only
  * when its dates are past the window, and from then on every date up to it is refused, whatever the wall clock does. When memory is full, new
- * requests are refused. What another process answered before this one is not known here, so dates before this memory's beginning are not accepted.
+ * requests are refused. What another process answered before this one is not known here, so of credentials
+ * that are older than this memory no date before its beginning is accepted.
  */
 import { SignatureTable } from './signature-table.ts'
 
@@ -37,11 +38,13 @@ export interface SignedOnce {
   readonly signature: string
   /** Milliseconds since 1970 of X-Amz-Date. */
   readonly signedAt: number
+  /** Milliseconds since 1970: when the credential was made. */
+  readonly credentialCreated: number
   /** Fingerprint of the client's certificate, or the address where there is none. */
   readonly peer: string
 }
 
-/** `early`: signed before this memory began; whether it was answered then, nobody knows. */
+/** `early`: dated before this memory began, with a credential that is older than it; whether it was answered then, nobody knows. */
 export type ReplayVerdict = 'first' | 'repeated' | 'replayed' | 'full' | 'early'
 
 class CredentialMemory {
@@ -57,14 +60,16 @@ export class ReplayMemory {
   readonly #credentials = new Map<string, CredentialMemory>()
   #size = 0
   #sweptMinute = 0
-  /** Dates have whole seconds. */
   readonly #since: number
+  /** The same for dates, which have whole seconds. */
+  readonly #sinceSecond: number
 
   /** `since`: when this memory begins, in milliseconds since 1970: the start of the process that answers. */
   constructor(clock: ReplayClock, limits: ReplayLimits, since: number) {
     this.#clock = clock
     this.#limits = limits
-    this.#since = Math.floor(since / SECOND) * SECOND
+    this.#since = since
+    this.#sinceSecond = Math.floor(since / SECOND) * SECOND
   }
 
   /** Signatures remembered. */
@@ -74,7 +79,8 @@ export class ReplayMemory {
 
   /** Judges a request whose signature and date were just verified, and remembers it. */
   judge(request: SignedOnce): ReplayVerdict {
-    if (request.signedAt < this.#since) return 'early'
+    // A credential that was made since then was never used with another process.
+    if (request.signedAt < this.#sinceSecond && request.credentialCreated < this.#since) return 'early'
     this.#sweep()
     let memory = this.#credentials.get(request.accessKeyId)
     if (memory === undefined) {
