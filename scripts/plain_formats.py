@@ -128,9 +128,10 @@ def external_aad(aad, metadata):
 
 
 STATES = ["", "Enabled", "Disabled", "PendingImport", "PendingDeletion", "Revoked", "Creating", "Updating", "PendingReplicaDeletion"]
-SPECS = ["", "SYMMETRIC_DEFAULT", "EXTERNAL_AES_256"]
+SPECS = ["", "SYMMETRIC_DEFAULT", "EXTERNAL_AES_256", "RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256"]
+USAGES = ["", "ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "ENCAPSULATE_DECAPSULATE"]
 KINDS = {"key": 1, "policy": 2, "attributes": 3, "alias": 4, "keystore": 5, "keystore-credential": 6, "account": 16, "principal": 17,
-         "credential": 18, "tenant": 32, "switch": 33, "counter": 34, "clock": 35}
+         "credential": 18, "grant": 7, "group": 19, "tenant": 32, "switch": 33, "counter": 34, "clock": 35}
 
 
 def code(words):
@@ -139,7 +140,7 @@ def code(words):
 
 HEADER = [
     ("id", string), ("account", string), ("revision", u64), ("rootGeneration", u32), ("fence", u64), ("createdAt", u64),
-    ("spec", code(SPECS)), ("usage", code(["", "ENCRYPT_DECRYPT"])),
+    ("spec", code(SPECS)), ("usage", code(USAGES)),
     ("origin", code(["", "AWS_KMS", "EXTERNAL", "EXTERNAL_KEY_STORE", "OWNER"])), ("manager", code(["", "CUSTOMER", "AWS"])),
     ("managerService", string), ("state", code(STATES)), ("previousState", code(STATES)), ("deletionDate", u64),
     ("pendingWindowDays", u32), ("policyDigest", H), ("rotationEnabled", u8), ("rotationPeriodDays", u32), ("nextRotationAt", u64),
@@ -159,9 +160,17 @@ def fields(table, values):
 
 def sealed_key(boundary, v):
     header, materials = v["header"], v["header"]["materials"]
-    head = u8(1) + fields(HEADER, header) + u16(len(materials)) + b"".join(fields(MATERIAL, one) for one in materials)
+    plain = header["spec"] in SPECS[1:3] and header["multiRegion"] == "NONE"
+    version = u8(1 if plain else 2)
+    head = version + fields(HEADER, header)
+    if not plain:
+        regions = header["replicaRegions"]
+        head += (long(H(header["publicKey"])) + u8(["NONE", "PRIMARY", "REPLICA"].index(header["multiRegion"]))
+                 + string(header["primaryRegion"]) + u16(len(regions)) + b"".join(map(string, regions)))
+    head += u16(len(materials)) + b"".join(fields(MATERIAL, one) for one in materials)
     inside = [] if header["backing"] == "TOKEN" else [H(v["materials"][one["id"]]) for one in materials if one["present"]]
-    return u8(1) + long(head) + boundary.box("seal", v["nonce"], head, b"".join(inside))
+    clear = b"".join(one if plain else short(one) for one in inside)
+    return version + long(head) + boundary.box("seal", v["nonce"], head, clear)
 
 
 def untagged(row):
@@ -188,7 +197,7 @@ def read_row(data):
 
 ASSERTED = ["", "operation", "requestId", "account", "principal", "accessKeyId", "sourceIp", "region", "viaService", "userAgent", "peer",
             "claimedPrincipal", "claimedKeyArn", "claimedOperation", "claimedRequestId", "reason", "subject", "claimedSourceVpc",
-            "claimedSourceVpce"]
+            "claimedSourceVpce", "grantId"]
 OPERATIONS = {"reEncrypt": 3, "deleteKey": 50, "start": 64, "putKeyPolicy": 21}
 text = str.encode
 

@@ -20,6 +20,11 @@ export const BOUNDARY_OPERATIONS = {
   externalDecrypt: 8,
   openSecret: 9,
   selfTest: 10,
+  sign: 11,
+  verify: 12,
+  generateMac: 13,
+  verifyMac: 14,
+  deriveSharedSecret: 15,
   createKey: 16,
   enableKey: 17,
   disableKey: 18,
@@ -37,12 +42,21 @@ export const BOUNDARY_OPERATIONS = {
   revoke: 30,
   restore: 31,
   wrapForImport: 32,
+  encapsulate: 33,
+  decapsulate: 34,
+  generateDataKeyPair: 35,
+  replicateKey: 36,
+  updatePrimaryRegion: 37,
+  sealSession: 38,
+  openSession: 39,
   /** Done when their time came, asked by nobody. */
   rotateKeyAutomatically: 48,
   expireKeyMaterial: 49,
   deleteKey: 50,
   /** Encryptions under an external key version, reserved ahead. */
   reserveEncryptions: 51,
+  /** A replica, or a change of the primary Region, is complete. */
+  finishRegions: 52,
   start: 64,
   stop: 65,
   unlock: 66,
@@ -93,6 +107,12 @@ export const OWN_FIELDS = {
   /** Lifecycle time, where it is not real time. */
   lifecycleTime: { code: 82, type: 'u64' },
   changes: { code: 83, type: 'changes' },
+  /** Of a signature, MAC, asymmetric encryption or key pair: AWS's name of the algorithm, or of the pair's key spec. */
+  algorithm: { code: 84, type: 'string', max: 64 },
+  /** SHA-256 of the DER SPKI of the other party of a key agreement. */
+  peerKeyDigest: { code: 85, type: 'bytes', min: 32, max: 32 },
+  /** SHA-256 of the DER SPKI of the recipient for whom the answer was encrypted. */
+  recipientDigest: { code: 86, type: 'bytes', min: 32, max: 32 },
 } as const satisfies Record<
   string,
   | { code: number; type: 'code'; codes: Readonly<Record<string, number>> }
@@ -128,6 +148,9 @@ export interface RecordFields {
   readonly wrappingKeyDigest?: Buffer
   readonly lifecycleTime?: number
   readonly changes?: readonly RowChange[]
+  readonly algorithm?: string
+  readonly peerKeyDigest?: Buffer
+  readonly recipientDigest?: Buffer
 }
 
 /** What `decodeRecord` gives: `asserted` always as fields. */

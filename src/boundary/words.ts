@@ -18,9 +18,11 @@ export const ROW_KINDS = {
   alias: { code: 4, protection: 'tagged', socket: 'use' },
   keystore: { code: 5, protection: 'tagged', socket: 'use' },
   'keystore-credential': { code: 6, protection: 'secret', socket: 'use' },
+  grant: { code: 7, protection: 'tagged', socket: 'use' },
   account: { code: 16, protection: 'tagged', socket: 'control' },
   principal: { code: 17, protection: 'tagged', socket: 'control' },
   credential: { code: 18, protection: 'secret', socket: 'control' },
+  group: { code: 19, protection: 'tagged', socket: 'control' },
   tenant: { code: 32, protection: 'tagged', socket: 'control' },
   switch: { code: 33, protection: 'tagged', socket: 'transition' },
   counter: { code: 34, protection: 'tagged', socket: 'transition' },
@@ -34,10 +36,11 @@ export type RowKind = keyof typeof ROW_KINDS
  *
  * - `id`: UTF-8, at most 512 bytes, unique within its kind. Keys of the KMS: `<region>/<key-id>`; keys of the ekm: `<tenant>/<external-key-id>`;
  *   policy and attributes: the id of their key; alias: `<account>/<region>/alias/<name>`; keystore: `<account>/<region>/<cks-id>`;
- *   principal: its ARN; credential: its access key id; tenant: its path prefix; switch: `all` or `tenant/<tenant>`; counter: `<key row id>#<version>`;
+ *   grant: `<key row id>#<grant id>`; principal: its ARN; group: its ARN; credential: its access key id; tenant: its path prefix; switch: `all` or `tenant/<tenant>`; counter: `<key row id>#<version>`;
  *   clock: `offset`, by which lifecycle time is ahead of real time in a service started with `--dev`.
  * - `scope`: what lists walk: `<account>/<region>` for the KMS, the tenant for the ekm, the account for principals and credentials.
- * - `link`: a second thing to look rows up by: alias → key row id, key → custom key store row id, credential → principal ARN, keystore → its name.
+ * - `link`: a second thing to look rows up by: alias → key row id, key → custom key store row id, credential → principal ARN, keystore → its name,
+ *   grant → its key's row id.
  * - `revision`: from 1, plus one at every change, kept through deletion.
  * - `body`: null is a tombstone. For `sealed` and `secret` kinds it is ciphertext.
  * - `tag`: 32 bytes, HMAC-SHA-256 by the boundary over all the other fields.
@@ -72,21 +75,58 @@ export const KEY_STATES = {
 } as const
 export type KeyState = keyof typeof KEY_STATES
 
-export const KEY_SPECS = { SYMMETRIC_DEFAULT: 1, EXTERNAL_AES_256: 2 } as const
+/** EXTERNAL_AES_256: a key of the ekm. The others are AWS's. What each is for: `algorithms.ts`. */
+export const KEY_SPECS = {
+  SYMMETRIC_DEFAULT: 1,
+  EXTERNAL_AES_256: 2,
+  RSA_2048: 3,
+  RSA_3072: 4,
+  RSA_4096: 5,
+  ECC_NIST_P256: 6,
+  ECC_NIST_P384: 7,
+  ECC_NIST_P521: 8,
+  ECC_SECG_P256K1: 9,
+  ECC_NIST_EDWARDS25519: 10,
+  ML_DSA_44: 11,
+  ML_DSA_65: 12,
+  ML_DSA_87: 13,
+  ML_KEM_512: 14,
+  ML_KEM_768: 15,
+  ML_KEM_1024: 16,
+  HMAC_224: 17,
+  HMAC_256: 18,
+  HMAC_384: 19,
+  HMAC_512: 20,
+} as const
 export type KeySpec = keyof typeof KEY_SPECS
-export const KEY_USAGES = { ENCRYPT_DECRYPT: 1 } as const
+export const KEY_USAGES = {
+  ENCRYPT_DECRYPT: 1,
+  SIGN_VERIFY: 2,
+  GENERATE_VERIFY_MAC: 3,
+  KEY_AGREEMENT: 4,
+  ENCAPSULATE_DECAPSULATE: 5,
+} as const
 export type KeyUsage = keyof typeof KEY_USAGES
 /** OWNER: a key of the ekm. The others are AWS's. */
-export const KEY_ORIGINS = { AWS_KMS: 1, EXTERNAL: 2, EXTERNAL_KEY_STORE: 3, OWNER: 4 } as const
+export const KEY_ORIGINS = { AWS_KMS: 1, EXTERNAL: 2, EXTERNAL_KEY_STORE: 3, OWNER: 4, AWS_CLOUDHSM: 5 } as const
 export type KeyOrigin = keyof typeof KEY_ORIGINS
 export const KEY_MANAGERS = { CUSTOMER: 1, AWS: 2 } as const
 export type KeyManager = keyof typeof KEY_MANAGERS
-export const MATERIAL_STATES = { CURRENT: 1, NON_CURRENT: 2, PENDING_ROTATION: 3 } as const
+export const MATERIAL_STATES = {
+  CURRENT: 1,
+  NON_CURRENT: 2,
+  PENDING_ROTATION: 3,
+  /** Imported into a multi-Region primary, and not yet into every replica. */
+  PENDING_MULTI_REGION_IMPORT_AND_ROTATION: 4,
+} as const
 export type MaterialState = keyof typeof MATERIAL_STATES
 export const ROTATION_TYPES = { NONE: 0, AUTOMATIC: 1, ON_DEMAND: 2 } as const
 export type RotationType = keyof typeof ROTATION_TYPES
 export const EXPIRATION_MODELS = { NONE: 0, KEY_MATERIAL_EXPIRES: 1, KEY_MATERIAL_DOES_NOT_EXPIRE: 2 } as const
 export type ExpirationModel = keyof typeof EXPIRATION_MODELS
+/** Whether a key is one of several Regions, and which of them. */
+export const MULTI_REGION_TYPES = { NONE: 0, PRIMARY: 1, REPLICA: 2 } as const
+export type MultiRegionType = keyof typeof MULTI_REGION_TYPES
 /** Where the material of a key is: inside the sealed key, or as an object in the PKCS#11 token. */
 export const BACKINGS = { SEALED: 1, TOKEN: 2 } as const
 export type Backing = keyof typeof BACKINGS
@@ -143,6 +183,14 @@ export interface KeyHeader {
   readonly tokenObject: string
   readonly mayEncrypt: boolean
   readonly mayDecrypt: boolean
+  /** DER SPKI of an asymmetric key whose material is or was there; else empty. */
+  readonly publicKey: Buffer
+  /** Members of a multi-Region set have the same bare key id and each name the whole set. */
+  readonly multiRegion: MultiRegionType
+  /** Region of the set's primary key; empty for keys of one Region. */
+  readonly primaryRegion: string
+  /** Regions of the set's replicas, sorted by bytes. */
+  readonly replicaRegions: readonly string[]
   /** Oldest first. Exactly one is CURRENT once the key has any. */
   readonly materials: readonly MaterialInfo[]
 }
@@ -173,6 +221,8 @@ export const ASSERTED_FIELDS = {
   /** Where a provider says that its caller's request came from: the private network and its endpoint. */
   claimedSourceVpc: { code: 17, max: 128 },
   claimedSourceVpce: { code: 18, max: 128 },
+  /** The grant that allowed the request; with two keys, of the source. */
+  grantId: { code: 19, max: 64 },
 } as const
 export type AssertedField = keyof typeof ASSERTED_FIELDS
 export type Asserted = { readonly [F in AssertedField]?: string }
@@ -217,6 +267,15 @@ export const BOUNDARY_ERRORS = {
   NotPermitted: { code: 23 },
   Internal: { code: 24 },
   AlreadyExists: { code: 25 },
+  InvalidSignature: { code: 26 },
+  InvalidMac: { code: 27 },
+  /** All would have succeeded, and was only to be tried. */
+  DryRun: { code: 28 },
+  /** A peer's public key or a recipient's is none, or does not fit the key. */
+  InvalidPublicKey: { code: 29 },
+  /** A session token that this boundary did not make, or that has expired. */
+  InvalidSession: { code: 30 },
+  ExpiredSession: { code: 31 },
 } as const satisfies Record<string, { code: number }>
 export type BoundaryErrorCode = keyof typeof BOUNDARY_ERRORS
 

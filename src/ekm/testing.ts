@@ -189,6 +189,10 @@ function headerOf(id: string, account: string, state: KeyState, mayEncrypt: bool
     tokenObject: '',
     mayEncrypt,
     mayDecrypt,
+    publicKey: Buffer.alloc(0),
+    multiRegion: 'NONE',
+    primaryRegion: '',
+    replicaRegions: [],
     materials: [
       {
         id: '00000001',

@@ -5,6 +5,7 @@
  * Every answer comes after the record of what was done is durable. Every method rejects with a `BoundaryError`, and at once with
  * `Unavailable` while there is no connection. Byte strings are `Buffer`s; sizes are bytes; times are milliseconds since 1970.
  */
+import type { EncryptionAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm } from '../algorithms.ts'
 import type {
   Asserted,
   Backing,
@@ -13,6 +14,8 @@ import type {
   KeyHeader,
   KeyManager,
   KeyOrigin,
+  KeySpec,
+  KeyUsage,
   Outcome,
   Row,
   RowKind,
@@ -57,7 +60,11 @@ export interface CreateKey {
   readonly id: string
   readonly scope: string
   readonly account: string
+  readonly spec: KeySpec
+  readonly usage: KeyUsage
   readonly origin: KeyOrigin
+  /** Whether the key is the primary of a multi-Region set; its id is then `<region>/mrk-<32 hex digits>`. */
+  readonly multiRegion: boolean
   readonly manager: KeyManager
   readonly managerService: string
   readonly policy: Buffer
@@ -89,7 +96,12 @@ export interface ImportMaterial {
   readonly materialId: string
 }
 
-export type WrappingAlgorithm = 'RSAES_OAEP_SHA_256' | 'RSAES_OAEP_SHA_1'
+/** With RSA_AES_KEY_WRAP the blob is RSAES-OAEP of an AES-256 key, then AES-KWP (RFC 5649) of the material under that. */
+export type WrappingAlgorithm =
+  | 'RSAES_OAEP_SHA_256'
+  | 'RSAES_OAEP_SHA_1'
+  | 'RSA_AES_KEY_WRAP_SHA_256'
+  | 'RSA_AES_KEY_WRAP_SHA_1'
 
 /** Something done without key material, or refused before the boundary: it still has a record. */
 export interface RecordEntry {
@@ -107,6 +119,27 @@ export interface EncryptResult {
   readonly ciphertext: Buffer
   readonly materialId: string
 }
+
+/** One side of a re-encryption. The algorithm must be one of the key's. */
+export interface ReEncryptSide {
+  readonly key: KeyRow
+  readonly algorithm: EncryptionAlgorithm
+  /** Must be empty for asymmetric keys. */
+  readonly context: EncryptionContext
+}
+
+/** What is signed: RAW is hashed here; a DIGEST has the length of the algorithm's hash; EXTERNAL_MU has 64 bytes. At most 4096 bytes. */
+export interface ToSign {
+  readonly algorithm: SigningAlgorithm
+  readonly messageType: MessageType
+  readonly message: Buffer
+}
+
+/**
+ * DER SPKI of the RSA key (2048 to 4096 bits) that alone is to open the answer: what would be plaintext is then CMS EnvelopedData (RFC 5652) for it,
+ * RSAES-OAEP with SHA-256 and AES-256-CBC. Whoever calls has verified the attestation document that it stands in.
+ */
+export type Recipient = Buffer | undefined
 
 /** The use socket. One connection per front end; requests of one tick leave in one write. */
 export interface BoundaryUse {
@@ -127,14 +160,27 @@ export interface BoundaryUse {
     message: Buffer,
     context: EncryptionContext,
     asserted: Asserted,
+    recipient?: Recipient,
   ): Promise<{ plaintext: Buffer; materialId: string }>
-  /** One operation over two keys; the plaintext never leaves. */
+  /** RSAES-OAEP with an RSA key. The ciphertext is as long as the modulus. Plaintext longer than the algorithm takes: InvalidRequest. */
+  asymmetricEncrypt(
+    key: KeyRow,
+    algorithm: EncryptionAlgorithm,
+    plaintext: Buffer,
+    asserted: Asserted,
+  ): Promise<{ ciphertext: Buffer }>
+  asymmetricDecrypt(
+    key: KeyRow,
+    algorithm: EncryptionAlgorithm,
+    ciphertext: Buffer,
+    asserted: Asserted,
+    recipient?: Recipient,
+  ): Promise<{ plaintext: Buffer }>
+  /** One operation over two keys of any spec; the plaintext never leaves. Material ids of asymmetric keys are empty. */
   reEncrypt(
-    source: KeyRow,
+    source: ReEncryptSide,
     message: Buffer,
-    sourceContext: EncryptionContext,
-    destination: KeyRow,
-    destinationContext: EncryptionContext,
+    destination: ReEncryptSide,
     asserted: Asserted,
   ): Promise<EncryptResult & { sourceMaterialId: string }>
   /** Makes `bytes` random bytes (1..1024) and encrypts them. Without `wantPlaintext` they never leave the boundary. */
@@ -144,8 +190,45 @@ export interface BoundaryUse {
     wantPlaintext: boolean,
     context: EncryptionContext,
     asserted: Asserted,
+    recipient?: Recipient,
   ): Promise<EncryptResult & { plaintext: Buffer | undefined }>
-  generateRandom(bytes: number, asserted: Asserted): Promise<Buffer>
+  /** A key pair whose private half (PKCS #8 DER) is encrypted under `key` as a message. `publicKey` is DER SPKI. `spec` is one that `SPECS` calls a pair. */
+  generateDataKeyPair(
+    key: KeyRow,
+    spec: KeySpec,
+    wantPlaintext: boolean,
+    context: EncryptionContext,
+    asserted: Asserted,
+    recipient?: Recipient,
+  ): Promise<EncryptResult & { publicKey: Buffer; plaintext: Buffer | undefined }>
+  generateRandom(bytes: number, asserted: Asserted, recipient?: Recipient): Promise<Buffer>
+
+  /** AWS's encodings: DER SEQUENCE(r, s) for ECDSA, raw for RSA, Ed25519 and ML-DSA. A digest of the wrong length: InvalidRequest. */
+  sign(key: KeyRow, input: ToSign, asserted: Asserted): Promise<{ signature: Buffer }>
+  /** Resolves where the signature is valid; InvalidSignature where it is not; DryRun where it is and `dryRun` is set. */
+  verify(key: KeyRow, input: ToSign, signature: Buffer, dryRun: boolean, asserted: Asserted): Promise<void>
+  /** HMAC (RFC 2104) of 1 to 4096 bytes; the tag has the hash's length. */
+  generateMac(key: KeyRow, algorithm: MacAlgorithm, message: Buffer, asserted: Asserted): Promise<{ mac: Buffer }>
+  /** Resolves where the tag is right, in whole and in constant time; InvalidMac where it is not; DryRun where it is and `dryRun` is set. */
+  verifyMac(
+    key: KeyRow,
+    algorithm: MacAlgorithm,
+    message: Buffer,
+    mac: Buffer,
+    dryRun: boolean,
+    asserted: Asserted,
+  ): Promise<void>
+  /** ECDH (SP 800-56A §5.7.1.2): the x coordinate, 32, 48 or 66 bytes. `publicKey` is DER SPKI of the same curve, else InvalidPublicKey. */
+  deriveSharedSecret(
+    key: KeyRow,
+    publicKey: Buffer,
+    asserted: Asserted,
+    recipient?: Recipient,
+  ): Promise<{ sharedSecret: Buffer }>
+  /** ML-KEM (FIPS 203). The shared secret has 32 bytes. */
+  encapsulate(key: KeyRow, asserted: Asserted): Promise<{ sharedSecret: Buffer; ciphertext: Buffer }>
+  /** A ciphertext of the wrong length: InvalidCiphertext. Any other gives a secret (implicit rejection). */
+  decapsulate(key: KeyRow, ciphertext: Buffer, asserted: Asserted): Promise<{ sharedSecret: Buffer }>
   record(entry: RecordEntry): Promise<void>
 
   /** Transitions. Each resolves after its write set was given to `onWriteSet` and that has resolved, so the store has it. */

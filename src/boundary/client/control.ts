@@ -4,7 +4,7 @@
 import type { BoundaryControl } from './api.ts'
 import { Connection } from './connection.ts'
 import type { InputOf, OperationName, OutputOf } from './protocol/operations.ts'
-import { asAsserted } from './use.ts'
+import { asAsserted } from './references.ts'
 
 export type ControlConnection = BoundaryControl & {
   /** For good; what waits is rejected with Unavailable. */

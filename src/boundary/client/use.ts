@@ -2,13 +2,13 @@
  * The front end's side of the use socket. A use sends id, revision and digest of its key; only where the boundary has not opened that key yet
  * is it repeated once, with the sealed key.
  */
-import { decodeRows, rowDigest } from '../crypto/rows.ts'
-import { encodeAsserted } from '../record.ts'
+import { decodeRows } from '../crypto/rows.ts'
 import { type Asserted, BoundaryError, type Row } from '../words.ts'
-import type { BoundaryUse, KeyRow, OnWriteSet } from './api.ts'
+import type { BoundaryUse, OnWriteSet } from './api.ts'
 import { Connection, type ConnectionState } from './connection.ts'
+import { moreUses } from './more-uses.ts'
 import type { InputOf, OperationName, OutputOf } from './protocol/operations.ts'
-import type { KeyRef } from './protocol/shapes.ts'
+import { asAsserted, refTo } from './references.ts'
 
 export interface ConnectUse {
   /** Path of `use.sock`. */
@@ -31,21 +31,6 @@ export type UseConnection = BoundaryUse & {
 /** Rows of one `checkRows` request: bytes, well below the largest frame. */
 const CHECK_BYTES = 1 << 19
 const CHECK_ROWS = 1024
-
-const refTo = (row: KeyRow, whole: boolean): KeyRef => ({
-  id: row.id,
-  revision: row.revision,
-  digest: row.digest ?? rowDigest(row),
-  row: whole ? row : undefined,
-})
-
-export const asAsserted = (fields: Asserted) => {
-  try {
-    return encodeAsserted(fields)
-  } catch (error) {
-    throw new BoundaryError('InvalidRequest', error instanceof RangeError ? error.message : 'asserted fields')
-  }
-}
 
 /** Connects in the background and stays connected until `close`. */
 export function connectUse(options: ConnectUse): UseConnection {
@@ -105,22 +90,20 @@ export function connectUse(options: ConnectUse): UseConnection {
       const sent = asAsserted(asserted)
       return use('encrypt', whole => ({ key: refTo(key, whole), plaintext, context, asserted: sent }))
     },
-    decrypt: async (key, message, context, asserted) => {
+    decrypt: async (key, message, context, asserted, recipient) => {
       const sent = asAsserted(asserted)
-      return use('decrypt', whole => ({ key: refTo(key, whole), message, context, asserted: sent }))
+      return use('decrypt', whole => ({ key: refTo(key, whole), message, context, asserted: sent, recipient }))
     },
-    reEncrypt: async (source, message, sourceContext, destination, destinationContext, asserted) => {
+    reEncrypt: async (source, message, destination, asserted) => {
       const sent = asAsserted(asserted)
       return use('reEncrypt', whole => ({
-        source: refTo(source, whole),
+        source: { ...source, key: refTo(source.key, whole) },
         message,
-        sourceContext,
-        destination: refTo(destination, whole),
-        destinationContext,
+        destination: { ...destination, key: refTo(destination.key, whole) },
         asserted: sent,
       }))
     },
-    generateDataKey: async (key, bytes, wantPlaintext, context, asserted) => {
+    generateDataKey: async (key, bytes, wantPlaintext, context, asserted, recipient) => {
       const sent = asAsserted(asserted)
       return use('generateDataKey', whole => ({
         key: refTo(key, whole),
@@ -128,9 +111,12 @@ export function connectUse(options: ConnectUse): UseConnection {
         wantPlaintext,
         context,
         asserted: sent,
+        recipient,
       }))
     },
-    generateRandom: async (bytes, asserted) => ask('generateRandom', { bytes, asserted: asAsserted(asserted) }),
+    generateRandom: async (bytes, asserted, recipient) =>
+      ask('generateRandom', { bytes, asserted: asAsserted(asserted), recipient }),
+    ...moreUses(use),
     record: async entry => ask('record', { ...entry, asserted: asAsserted(entry.asserted) }),
 
     createKey: async (input, asserted) => ask('createKey', { input, asserted: asAsserted(asserted) }),

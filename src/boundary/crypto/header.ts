@@ -1,4 +1,8 @@
-/** The clear header of a sealed key, byte by byte: fields in one fixed order, every string with its length. See docs/formats/sealed-key.md. */
+/**
+ * The clear header of a sealed key, byte by byte: fields in one fixed order, every string with its length. See docs/formats/sealed-key.md.
+ *
+ * Version 2 is version 1 with what keys of one Region and 32 secret bytes do not have; each key has exactly one of the two.
+ */
 import { FormatError, Reader, Writer } from '../bytes.ts'
 import {
   BACKINGS,
@@ -11,12 +15,20 @@ import {
   type KeyHeader,
   MATERIAL_STATES,
   type MaterialInfo,
+  MULTI_REGION_TYPES,
   ROTATION_TYPES,
 } from '../words.ts'
 
-const VERSION = 1
 const DIGEST_BYTES = 32
 const MAX_MATERIALS = 10_000
+const MAX_PUBLIC_KEY_BYTES = 4096
+const MAX_REGIONS = 64
+const NONE = Buffer.alloc(0)
+const NO_REGIONS: readonly string[] = []
+
+/** The version in which a key is written: 1 for 32 secret bytes in one Region, 2 for all others. */
+export const versionOf = ({ spec, multiRegion }: Pick<KeyHeader, 'spec' | 'multiRegion'>): 1 | 2 =>
+  (spec === 'SYMMETRIC_DEFAULT' || spec === 'EXTERNAL_AES_256') && multiRegion === 'NONE' ? 1 : 2
 
 /** A table of names and codes, read the other way round. */
 function names<T extends string>(table: Readonly<Record<T, number>>): (code: number) => T {
@@ -38,6 +50,7 @@ const backing = names(BACKINGS)
 const materialState = names(MATERIAL_STATES)
 const expirationModel = names(EXPIRATION_MODELS)
 const rotationType = names(ROTATION_TYPES)
+const multiRegion = names(MULTI_REGION_TYPES)
 
 function flag(reader: Reader): boolean {
   const value = reader.u8()
@@ -48,8 +61,9 @@ function flag(reader: Reader): boolean {
 export function writeHeader(header: KeyHeader): Buffer {
   if (header.policyDigest.length !== DIGEST_BYTES) throw new RangeError('a policy digest is 32 bytes')
   if (header.materials.length > MAX_MATERIALS) throw new RangeError('a key with too many materials')
+  const version = versionOf(header)
   const writer = new Writer(512)
-    .u8(VERSION)
+    .u8(version)
     .string(header.id)
     .string(header.account)
     .u64(header.revision)
@@ -76,10 +90,44 @@ export function writeHeader(header: KeyHeader): Buffer {
     .string(header.tokenObject)
     .u8(header.mayEncrypt ? 1 : 0)
     .u8(header.mayDecrypt ? 1 : 0)
-    .u16(header.materials.length)
+  if (version === 2) writeExtension(writer, header)
+  writer.u16(header.materials.length)
   for (const material of header.materials) writeMaterial(writer, material)
   return writer.done()
 }
+
+/** Region names are ASCII, so JavaScript's order is that of their bytes. */
+const rising = (names: readonly string[]): boolean =>
+  names.every((name, at) => at === 0 || (names[at - 1] as string) < name)
+
+function writeExtension(writer: Writer, header: KeyHeader): void {
+  if (header.publicKey.length > MAX_PUBLIC_KEY_BYTES) throw new RangeError('a public key of more than 4096 bytes')
+  if (header.replicaRegions.length > MAX_REGIONS) throw new RangeError('a key in too many Regions')
+  if (!rising(header.replicaRegions)) throw new RangeError('Regions are written in order, each once')
+  writer
+    .long(header.publicKey)
+    .u8(MULTI_REGION_TYPES[header.multiRegion])
+    .string(header.primaryRegion)
+    .u16(header.replicaRegions.length)
+  for (const region of header.replicaRegions) writer.string(region)
+}
+
+function readExtension(
+  reader: Reader,
+): Pick<KeyHeader, 'publicKey' | 'multiRegion' | 'primaryRegion' | 'replicaRegions'> {
+  const publicKey = own(reader.long(MAX_PUBLIC_KEY_BYTES))
+  const type = multiRegion(reader.u8())
+  const primaryRegion = reader.string()
+  const count = reader.u16()
+  if (count > MAX_REGIONS) throw new FormatError('a key in too many Regions')
+  const replicaRegions: string[] = []
+  for (let index = 0; index < count; index++) replicaRegions.push(reader.string())
+  if (!rising(replicaRegions)) throw new FormatError('Regions out of order')
+  return { publicKey, multiRegion: type, primaryRegion, replicaRegions }
+}
+
+/** What a header of version 1 says by its version. */
+const ONE_REGION = { publicKey: NONE, multiRegion: 'NONE', primaryRegion: '', replicaRegions: NO_REGIONS } as const
 
 function writeMaterial(writer: Writer, material: MaterialInfo): void {
   writer
@@ -97,8 +145,9 @@ function writeMaterial(writer: Writer, material: MaterialInfo): void {
 /** Strict: throws `FormatError` for anything that `writeHeader` would not have written. */
 export function readHeader(bytes: Buffer): KeyHeader {
   const reader = new Reader(bytes)
-  if (reader.u8() !== VERSION) throw new FormatError('a key header of unknown version')
-  const header = {
+  const version = reader.u8()
+  if (version !== 1 && version !== 2) throw new FormatError('a key header of unknown version')
+  const head = {
     id: reader.string(),
     account: reader.string(),
     revision: reader.u64(),
@@ -125,12 +174,15 @@ export function readHeader(bytes: Buffer): KeyHeader {
     tokenObject: reader.string(),
     mayEncrypt: flag(reader),
     mayDecrypt: flag(reader),
-    materials: [] as MaterialInfo[],
   }
+  const extension = version === 2 ? readExtension(reader) : ONE_REGION
   const count = reader.u16()
   if (count > MAX_MATERIALS) throw new FormatError('a key with too many materials')
-  for (let index = 0; index < count; index++) header.materials.push(readMaterial(reader))
+  const materials: MaterialInfo[] = []
+  for (let index = 0; index < count; index++) materials.push(readMaterial(reader))
   reader.end()
+  const header = { ...head, ...extension, materials }
+  if (versionOf(header) !== version) throw new FormatError('a key header in the wrong version')
   return header
 }
 

@@ -35,6 +35,8 @@ const ALGORITHMS: Readonly<
 > = {
   RSAES_OAEP_SHA_1: { code: 1, oaepHash: 'sha1', webHash: 'SHA-1' },
   RSAES_OAEP_SHA_256: { code: 2, oaepHash: 'sha256', webHash: 'SHA-256' },
+  RSA_AES_KEY_WRAP_SHA_1: { code: 3, oaepHash: 'sha1', webHash: 'SHA-1' },
+  RSA_AES_KEY_WRAP_SHA_256: { code: 4, oaepHash: 'sha256', webHash: 'SHA-256' },
 }
 const MODULI = [2048, 3072, 4096] as const
 const MAX_TOKEN_BYTES = 6144

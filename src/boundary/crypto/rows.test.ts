@@ -108,6 +108,10 @@ const header: KeyHeader = {
   tokenObject: '',
   mayEncrypt: true,
   mayDecrypt: true,
+  publicKey: Buffer.alloc(0),
+  multiRegion: 'NONE',
+  primaryRegion: '',
+  replicaRegions: [],
   materials: [
     {
       id,

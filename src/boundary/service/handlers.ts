@@ -2,6 +2,7 @@
  * Which function does which operation: every opcode of the table has one. Those of the boundary itself (status, unlock, stop, clock) are in boundary.ts.
  */
 import type { InputOf, OperationName, OutputOf } from '../client/protocol/operations.ts'
+import { BoundaryError } from '../words.ts'
 import type { Call, Core } from './core.ts'
 import { createKey } from './operations/create.ts'
 import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
@@ -16,6 +17,8 @@ import { wrapForImport } from './operations/wrap.ts'
 
 export type Handler<N extends OperationName> = (core: Core, input: InputOf<N>, call: Call) => Promise<OutputOf<N>>
 export type OwnOperation = 'status' | 'unlock' | 'advanceClock' | 'stop'
+
+const notBuilt = (): Promise<never> => Promise.reject(new BoundaryError('NotPermitted', 'not built'))
 
 export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: Handler<N> } = {
   writeSets,
@@ -49,6 +52,16 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   revoke,
   restore,
   wrapForImport,
+  sign: notBuilt,
+  verify: notBuilt,
+  generateMac: notBuilt,
+  verifyMac: notBuilt,
+  deriveSharedSecret: notBuilt,
+  encapsulate: notBuilt,
+  decapsulate: notBuilt,
+  generateDataKeyPair: notBuilt,
+  asymmetricEncrypt: notBuilt,
+  asymmetricDecrypt: notBuilt,
 }
 
 /** Transitions that go on below the floor of free space: they only take something away. Uses refuse by themselves. */

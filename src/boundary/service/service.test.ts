@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import net from 'node:net'
 import { after, before, test } from 'node:test'
-import type { KeyRow } from '../client/api.ts'
+import type { EncryptionContext, KeyRow } from '../client/api.ts'
 import type { ControlConnection } from '../client/control.ts'
 import { connectUse, type UseConnection } from '../client/use.ts'
 import { wrapForImport } from '../crypto/import-token.ts'
@@ -58,13 +58,19 @@ test('promise 12: what is not exactly the newest row is refused', async () => {
   assert.equal(never, undefined)
 })
 
+const side = (key: KeyRow, context: EncryptionContext = []) => ({
+  key,
+  algorithm: 'SYMMETRIC_DEFAULT' as const,
+  context,
+})
+
 test('reEncrypt and generateDataKey', async () => {
   const [a, b] = await Promise.all([create(), create()])
   const made = await use.generateDataKey(a, 32, true, [], {})
   const hidden = await use.generateDataKey(a, 16, false, [], {})
   assert.equal(hidden.plaintext, undefined)
   assert.deepEqual((await use.decrypt(a, made.ciphertext, [], {})).plaintext, made.plaintext)
-  const moved = await use.reEncrypt(a, made.ciphertext, [], b, [['to', 'b']], {})
+  const moved = await use.reEncrypt(side(a), made.ciphertext, side(b, [['to', 'b']]), {})
   assert.deepEqual((await use.decrypt(b, moved.ciphertext, [['to', 'b']], {})).plaintext, made.plaintext)
   await assert.rejects(use.decrypt(a, moved.ciphertext, [['to', 'b']], {}), fails('InvalidCiphertext'))
   assert.equal((await use.generateRandom(100, {})).length, 100)

@@ -133,6 +133,10 @@ function header(revision: number, present: boolean): KeyHeader {
     tokenObject: '',
     mayEncrypt: true,
     mayDecrypt: true,
+    publicKey: Buffer.alloc(0),
+    multiRegion: 'NONE',
+    primaryRegion: '',
+    replicaRegions: [],
     materials: [info],
   }
 }

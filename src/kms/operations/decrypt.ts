@@ -104,7 +104,12 @@ export const ReEncrypt: Operation<ReEncryptInput, ReEncryptOutput> = {
     refuseDryRun(input.DryRun)
     const message = await unwrapByOwner(call, source, given(blob), from)
     const done = await openInner(source, () =>
-      call.services.boundary.reEncrypt(source.row, message, from, destination.row, to, call.asserted),
+      call.services.boundary.reEncrypt(
+        { key: source.row, algorithm: ALGORITHM, context: from },
+        message,
+        { key: destination.row, algorithm: ALGORITHM, context: to },
+        call.asserted,
+      ),
     )
     return {
       CiphertextBlob: await wrapForOwner(call, destination, done.ciphertext, done.materialId, to),

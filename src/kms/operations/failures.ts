@@ -49,6 +49,13 @@ const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
     new KmsError('IncorrectKeyMaterialException', 'The key material is not the material that this operation needs.'),
   NoPendingMaterial: (_, arn) =>
     new KmsError('KMSInvalidStateException', `No available key material pending rotation for the key: ${arn}.`),
+  InvalidSignature: () => new KmsError('KMSInvalidSignatureException'),
+  InvalidMac: () => new KmsError('KMSInvalidMacException'),
+  DryRun: () =>
+    new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.'),
+  InvalidPublicKey: () => new KmsError('ValidationException'),
+  InvalidSession: internal,
+  ExpiredSession: internal,
   WrongPassphrase: internal,
   NotPermitted: (_, arn) => new KmsError('UnsupportedOperationException', `${arn} does not allow this operation.`),
   Internal: internal,

@@ -92,6 +92,10 @@ export const HEADER: KeyHeader = {
   tokenObject: '',
   mayEncrypt: true,
   mayDecrypt: true,
+  publicKey: Buffer.alloc(0),
+  multiRegion: 'NONE',
+  primaryRegion: '',
+  replicaRegions: [],
   materials: [],
 }
 

@@ -58,10 +58,35 @@ export function sealedKeys(): VectorFile {
     mayDecrypt: false,
     materials: [external],
   }
+  // Of an asymmetric key and of a set in several Regions the materials have lengths of their own.
+  const replica: KeyHeader = {
+    ...HEADER,
+    id: `us-east-1/${MULTI_REGION}`,
+    spec: 'ECC_NIST_P256',
+    usage: 'SIGN_VERIFY',
+    state: 'Enabled',
+    origin: 'AWS_KMS',
+    publicKey: fixed('public key', 91),
+    multiRegion: 'REPLICA',
+    primaryRegion: 'eu-central-1',
+    replicaRegions: ['eu-west-1', 'us-east-1'],
+    materials: [
+      {
+        ...material,
+        id: hex(fixed('id of a private key', 32)),
+        state: 'CURRENT',
+        present: true,
+        description: '',
+        rotationType: 'NONE',
+      },
+    ],
+  }
+  const privateKey = fixed('private key', 138)
   const byId = new Map(secrets.flatMap((secret, at) => (at === 1 ? [] : [[ids[at] ?? '', secret] as const])))
   const cases: [KeyHeader, Map<string, Buffer>][] = [
     [{ ...HEADER, materials }, byId],
     [token, new Map()],
+    [replica, new Map([[replica.materials[0]?.id ?? '', privateKey]])],
   ]
   return {
     boundary,
@@ -72,6 +97,8 @@ export function sealedKeys(): VectorFile {
         header: {
           ...header,
           policyDigest: hex(header.policyDigest),
+          publicKey: hex(header.publicKey),
+          replicaRegions: [...header.replicaRegions],
           materials: header.materials.map(one => ({ ...one })),
         },
         materials: Object.fromEntries([...inside].map(([id, secret]) => [id, hex(secret)])),

@@ -28,9 +28,8 @@ const op = <I, O>(
   answer: Codec<O>,
 ): Operation<I, O> => ({ code, sockets, request, answer })
 
-const { asserted, keyRef, context, plaintext, message, materialId, rowId, keyRow } = s
+const { asserted, keyRef, context, plaintext, message, materialId, recipient, rowId, keyRow } = s
 const ofKey = struct({ id: rowId, asserted })
-const random = bytes(1024)
 
 export const OPERATIONS = {
   status: op(1, both, nothing, s.status),
@@ -43,27 +42,25 @@ export const OPERATIONS = {
   listRows: op(8, control, struct({ kind: s.rowKind, after: rowId, max: u32 }), list(s.row, 1 << 16)),
 
   encrypt: op(16, use, struct({ key: keyRef, plaintext, context, asserted }), s.encryptResult),
-  decrypt: op(17, use, struct({ key: keyRef, message, context, asserted }), struct({ plaintext, materialId })),
+  decrypt: op(
+    17,
+    use,
+    struct({ key: keyRef, message, context, asserted, recipient }),
+    struct({ plaintext, materialId }),
+  ),
   reEncrypt: op(
     18,
     use,
-    struct({
-      source: keyRef,
-      message,
-      sourceContext: context,
-      destination: keyRef,
-      destinationContext: context,
-      asserted,
-    }),
+    struct({ source: s.reEncryptSide, message, destination: s.reEncryptSide, asserted }),
     struct({ ciphertext: message, materialId, sourceMaterialId: materialId }),
   ),
   generateDataKey: op(
     19,
     use,
-    struct({ key: keyRef, bytes: u16, wantPlaintext: bool, context, asserted }),
-    struct({ ciphertext: message, materialId, plaintext: optional(random) }),
+    struct({ key: keyRef, bytes: u16, wantPlaintext: bool, context, asserted, recipient }),
+    struct({ ciphertext: message, materialId, plaintext: optional(message) }),
   ),
-  generateRandom: op(20, use, struct({ bytes: u16, asserted }), random),
+  generateRandom: op(20, use, struct({ bytes: u16, asserted, recipient }), message),
   externalEncrypt: op(
     21,
     use,
@@ -77,6 +74,47 @@ export const OPERATIONS = {
     plaintext,
   ),
   selfTest: op(23, use, nothing, struct({ ok: bool, detail: text(1024) })),
+
+  sign: op(24, use, struct({ key: keyRef, ...s.toSign, asserted }), struct({ signature: message })),
+  verify: op(25, use, struct({ key: keyRef, ...s.toSign, signature: message, dryRun: bool, asserted }), nothing),
+  generateMac: op(
+    26,
+    use,
+    struct({ key: keyRef, algorithm: s.macAlgorithm, message, asserted }),
+    struct({ mac: message }),
+  ),
+  verifyMac: op(
+    27,
+    use,
+    struct({ key: keyRef, algorithm: s.macAlgorithm, message, mac: message, dryRun: bool, asserted }),
+    nothing,
+  ),
+  deriveSharedSecret: op(
+    28,
+    use,
+    struct({ key: keyRef, publicKey: s.publicKey, asserted, recipient }),
+    struct({ sharedSecret: message }),
+  ),
+  encapsulate: op(29, use, struct({ key: keyRef, asserted }), struct({ sharedSecret: message, ciphertext: message })),
+  decapsulate: op(30, use, struct({ key: keyRef, ciphertext: message, asserted }), struct({ sharedSecret: message })),
+  generateDataKeyPair: op(
+    31,
+    use,
+    struct({ key: keyRef, spec: s.keySpec, wantPlaintext: bool, context, asserted, recipient }),
+    struct({ publicKey: s.publicKey, ciphertext: message, materialId, plaintext: optional(message) }),
+  ),
+  asymmetricEncrypt: op(
+    48,
+    use,
+    struct({ key: keyRef, algorithm: s.encryptionAlgorithm, plaintext, asserted }),
+    struct({ ciphertext: message }),
+  ),
+  asymmetricDecrypt: op(
+    49,
+    use,
+    struct({ key: keyRef, algorithm: s.encryptionAlgorithm, ciphertext: message, asserted, recipient }),
+    struct({ plaintext: message }),
+  ),
 
   createKey: op(32, use, struct({ input: s.createKey, asserted }), keyRow),
   enableKey: op(33, use, ofKey, keyRow),

@@ -1,6 +1,13 @@
 /**
  * Codecs of the shapes in api.ts and words.ts. Maximal lengths are part of the protocol: they are checked here and nowhere later.
  */
+import {
+  ENCRYPTION_ALGORITHMS,
+  type EncryptionAlgorithm,
+  MAC_ALGORITHMS,
+  MESSAGE_TYPES,
+  SIGNING_ALGORITHMS,
+} from '../../algorithms.ts'
 import { FormatError } from '../../bytes.ts'
 import { decodeRow, encodeRow } from '../../crypto/rows.ts'
 import { MAX_WRITE_SET_BYTES } from '../../journal/types.ts'
@@ -11,6 +18,8 @@ import {
   EXPIRATION_MODELS,
   KEY_MANAGERS,
   KEY_ORIGINS,
+  KEY_SPECS,
+  KEY_USAGES,
   OUTCOMES,
   ROW_KINDS,
   type Row,
@@ -131,6 +140,27 @@ export const plaintext = bytes(PLAINTEXT)
 export const message = bytes(PLAINTEXT)
 export const materialId = text(64)
 
+export const encryptionAlgorithm: Codec<EncryptionAlgorithm> = word(ENCRYPTION_ALGORITHMS)
+export const signingAlgorithm = word(SIGNING_ALGORITHMS)
+export const messageType = word(MESSAGE_TYPES)
+export const macAlgorithm = word(MAC_ALGORITHMS)
+export const keySpec = word(KEY_SPECS)
+export const toSign = { algorithm: signingAlgorithm, messageType, message } as const
+/** DER SPKI. */
+export const publicKey = bytes(8192)
+export const recipient = optional(publicKey)
+
+export interface SentSide {
+  readonly key: KeyRef
+  readonly algorithm: EncryptionAlgorithm
+  readonly context: EncryptionContext
+}
+export const reEncryptSide: Codec<SentSide> = struct<SentSide>({
+  key: keyRef,
+  algorithm: encryptionAlgorithm,
+  context,
+})
+
 export const encryptResult: Codec<EncryptResult> = struct<EncryptResult>({ ciphertext: message, materialId })
 
 export const putRow: Codec<PutRow> = named(
@@ -149,7 +179,10 @@ export const createKey: Codec<CreateKey> = struct<CreateKey>({
   id: rowId,
   scope: text(1024),
   account: text(64),
+  spec: word(KEY_SPECS),
+  usage: word(KEY_USAGES),
   origin: word(KEY_ORIGINS),
+  multiRegion: bool,
   manager: word(KEY_MANAGERS),
   managerService: text(128),
   policy: bytes(1 << 17),
@@ -168,7 +201,12 @@ export const importMaterial: Codec<ImportMaterial> = struct<ImportMaterial>({
   materialId,
 })
 
-export const wrappingAlgorithm = oneOf('RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1')
+export const wrappingAlgorithm = oneOf(
+  'RSAES_OAEP_SHA_256',
+  'RSAES_OAEP_SHA_1',
+  'RSA_AES_KEY_WRAP_SHA_256',
+  'RSA_AES_KEY_WRAP_SHA_1',
+)
 const modulusCodec: Codec<number> = u16
 export const modulusBits: Codec<2048 | 3072 | 4096> = {
   name: 'u16',

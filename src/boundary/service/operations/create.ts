@@ -61,6 +61,10 @@ export const headerOf = (
   tokenObject: '',
   mayEncrypt: true,
   mayDecrypt: true,
+  publicKey: Buffer.alloc(0),
+  multiRegion: 'NONE',
+  primaryRegion: '',
+  replicaRegions: [],
   ...parts,
 })
 

@@ -101,16 +101,16 @@ export async function decrypt(core: Core, input: InputOf<'decrypt'>, call: Call)
 export async function reEncrypt(core: Core, input: InputOf<'reEncrypt'>, call: Call): Promise<OutputOf<'reEncrypt'>> {
   spaceForUses(core)
   const fields = baseFields(core, 'reEncrypt', call, input.asserted)
-  fields.keyId = input.source.id
-  fields.destinationKeyId = input.destination.id
+  fields.keyId = input.source.key.id
+  fields.destinationKeyId = input.destination.key.id
   let result: OutputOf<'reEncrypt'>
   try {
-    const source = core.open.open(input.source)
-    const destination = core.open.open(input.destination)
+    const source = core.open.open(input.source.key)
+    const destination = core.open.open(input.destination.key)
     fields.keyRevision = source.revision
     fields.destinationKeyRevision = destination.revision
-    const context = encodeContext(input.sourceContext)
-    const destinationContext = encodeContext(input.destinationContext)
+    const context = encodeContext(input.source.context)
+    const destinationContext = encodeContext(input.destination.context)
     fields.context = context
     fields.destinationContext = destinationContext
     forMessages(core, source)
