@@ -85,6 +85,21 @@ test('several violations are counted in one message', () => {
   )
 })
 
+test('a value that breaks several constraints is counted once for each; of lists of strings AWS names the list', () => {
+  refused(
+    'CreateAlias',
+    { AliasName: '', TargetKeyId: 'x' },
+    'ValidationException',
+    "2 validation errors detected: Value '' at 'aliasName' failed to satisfy constraint: Member must have length greater than or equal to 1; Value '' at 'aliasName' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$",
+  )
+  refused(
+    'UntagResource',
+    { KeyId: 'x', TagKeys: ['a', '', null] },
+    'ValidationException',
+    "1 validation error detected: Value '[a, , null]' at 'tagKeys' failed to satisfy constraint: Member must satisfy constraint: [Member must have length less than or equal to 128, Member must have length greater than or equal to 1, Member must not be null]",
+  )
+})
+
 test('sensitive values and blobs are not repeated, and long ones not in full', () => {
   const secret = Buffer.alloc(4097, 'S').toString('base64')
   const text = failure('Encrypt', { KeyId: 'x', Plaintext: secret }).text ?? ''

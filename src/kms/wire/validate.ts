@@ -2,28 +2,17 @@
  * Requests checked against the API's model, which is compiled to closures once. Wrong JSON types are a SerializationException at once; broken
  * constraints are collected into one ValidationException in AWS's words (aws-kms.md §5.3). Members that the model does not know are dropped.
  */
+import { broken, keep, missing, NOT_NULL, rulesOf } from './constraints.ts'
 import { KmsError } from './errors.ts'
 import { DEVIATIONS, OPERATION_INPUTS, type Shape, shapeOf } from './model/model.ts'
 
 /** Checks one value and returns what operations work with, or undefined after adding to `found`. `path` is lowerCamel, as AWS prints it. */
 type Check = (value: unknown, path: string, found: string[]) => unknown
 
-/** At most so many characters of a refused value are repeated to the caller. */
-const ECHO_CHARS = 256
-
 /** Turns the parsed body of one operation into its input: blobs as Buffers, timestamps as milliseconds. Throws KmsError. */
 export type Validator = (body: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
 
 const lowerCamel = (name: string): string => name.charAt(0).toLowerCase() + name.slice(1)
-
-function echo(shape: Shape, value: unknown): string {
-  if (shape.sensitive || shape.type === 'blob') return 'Value'
-  const text = typeof value === 'object' ? '[...]' : String(value)
-  return `Value '${text.length > ECHO_CHARS ? `${text.slice(0, ECHO_CHARS)}...` : text}'`
-}
-
-const broken = (shape: Shape, value: unknown, path: string, constraint: string): string =>
-  `${echo(shape, value)} at '${path}' failed to satisfy constraint: ${constraint}`
 
 /** The name of a JSON value in the words of AWS's parser. */
 function jsonKind(value: unknown): string {
@@ -42,36 +31,11 @@ function wrongType(value: unknown, wanted: string): KmsError {
   return new KmsError('SerializationException', text)
 }
 
-/** Length and range of one value; `unit` is what the bound is on. */
-function bounds(
-  shape: Shape,
-  unit: 'length' | 'value',
-  size: number,
-  value: unknown,
-  path: string,
-  found: string[],
-): boolean {
-  if (shape.max !== undefined && size > shape.max) {
-    found.push(broken(shape, value, path, `Member must have ${unit} less than or equal to ${shape.max}`))
-    return false
-  }
-  if (shape.min !== undefined && size < shape.min) {
-    found.push(broken(shape, value, path, `Member must have ${unit} greater than or equal to ${shape.min}`))
-    return false
-  }
-  return true
-}
-
 function stringCheck(shape: Shape): Check {
-  const values = shape.enum && new Set(shape.enum)
-  const enumText = `Member must satisfy enum value set: [${shape.enum?.join(', ')}]`
-  // Patterns hold for the whole value, whether the model anchors them or not.
-  const pattern = shape.pattern === undefined ? undefined : new RegExp(`^(?:${shape.pattern})$`)
+  const rules = rulesOf(shape)
   return (value, path, found) => {
     if (typeof value !== 'string') throw wrongType(value, 'a String')
-    if (values && !values.has(value)) found.push(broken(shape, value, path, enumText))
-    else if (bounds(shape, 'length', value.length, value, path, found) && pattern && !pattern.test(value))
-      found.push(broken(shape, value, path, `Member must satisfy regular expression pattern: ${shape.pattern}`))
+    keep(rules, shape, value.length, value, path, found)
     return value
   }
 }
@@ -84,19 +48,21 @@ export function decodeBlob(text: string): Buffer | undefined {
 }
 
 function blobCheck(shape: Shape): Check {
+  const rules = rulesOf(shape)
   return (value, path, found) => {
     if (typeof value !== 'string') throw wrongType(value, 'a Blob')
     const bytes = decodeBlob(value)
     if (bytes === undefined) throw new KmsError('SerializationException', `'${path}' is not canonical base64`)
-    bounds(shape, 'length', bytes.length, value, path, found)
+    keep(rules, shape, bytes.length, bytes, path, found)
     return bytes
   }
 }
 
 function integerCheck(shape: Shape): Check {
+  const rules = rulesOf(shape)
   return (value, path, found) => {
     if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw wrongType(value, 'an Integer')
-    bounds(shape, 'value', value, value, path, found)
+    keep(rules, shape, value, value, path, found)
     return value
   }
 }
@@ -116,34 +82,61 @@ function booleanCheck(): Check {
   }
 }
 
+/** Lists of structures name the item that is wrong by its place; of lists of strings AWS names the list, with all that holds for an item. */
 function listCheck(shape: Shape): Check {
-  const member = compile(shapeOf(shape.member?.shape ?? ''))
+  const memberShape = shapeOf(shape.member?.shape ?? '')
+  return memberShape.type === 'structure' ? structuresCheck(shape, memberShape) : stringsCheck(shape, memberShape)
+}
+
+function structuresCheck(shape: Shape, memberShape: Shape): Check {
+  const rules = rulesOf(shape)
+  const member = compile(memberShape)
   return (value, path, found) => {
     if (!Array.isArray(value)) throw wrongType(value, 'a List')
-    if (!bounds(shape, 'length', value.length, value, path, found)) return value
+    keep(rules, shape, value.length, value, path, found)
     return value.map((item: unknown, index) => {
       const itemPath = `${path}.${index + 1}.member`
-      if (item === null) {
-        found.push(`Value null at '${itemPath}' failed to satisfy constraint: Member must not be null`)
-        return undefined
-      }
-      return member(item, itemPath, found)
+      if (item !== null) return member(item, itemPath, found)
+      found.push(missing(itemPath))
+      return undefined
     })
   }
 }
 
+function stringsCheck(shape: Shape, memberShape: Shape): Check {
+  const rules = rulesOf(shape)
+  const itemRules = rulesOf(memberShape)
+  return (value, path, found) => {
+    if (!Array.isArray(value)) throw wrongType(value, 'a List')
+    keep(rules, shape, value.length, value, path, found)
+    let wrong = false
+    let absent = false
+    for (const item of value) {
+      if (item === null) absent = true
+      else if (typeof item !== 'string') throw wrongType(item, 'a String')
+      else wrong ||= itemRules.some(({ holds }) => !holds(item.length, item))
+    }
+    if (wrong || absent) {
+      const texts = itemRules.map(({ text }) => text)
+      const all = (absent ? [...texts, NOT_NULL] : texts).join(', ')
+      found.push(broken(shape, value, path, `Member must satisfy constraint: [${all}]`))
+    }
+    return value
+  }
+}
+
+/** The API's maps go from strings to strings that have no constraint of their own. */
 function mapCheck(shape: Shape): Check {
-  const member = compile(shapeOf(shape.value?.shape ?? ''))
   return (value, path, found) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongType(value, 'a Map')
-    const map = value as Record<string, unknown>
-    for (const name of Object.keys(map)) {
-      if (map[name] === null)
-        found.push(broken(shape, value, path, 'Map value must satisfy constraint: [Member must not be null]'))
-      else member(map[name], `${path}.${name}.member`, found)
+    let absent = false
+    for (const item of Object.values(value)) {
+      if (item === null) absent = true
+      else if (typeof item !== 'string') throw wrongType(item, 'a String')
     }
+    if (absent) found.push(broken(shape, value, path, `Map value must satisfy constraint: [${NOT_NULL}]`))
     // What JSON.parse made has only own members, also for names such as __proto__.
-    return map
+    return value
   }
 }
 
@@ -165,10 +158,7 @@ function structureCheck(shape: Shape, operation?: string): Check {
     for (const { name, path: last, check, required } of members) {
       const item = Object.hasOwn(given, name) ? given[name] : undefined
       if (item === undefined || item === null) {
-        if (required)
-          found.push(
-            `Value null at '${path === '' ? last : `${path}.${last}`}' failed to satisfy constraint: Member must not be null`,
-          )
+        if (required) found.push(missing(path === '' ? last : `${path}.${last}`))
       } else {
         taken[name] = check(item, path === '' ? last : `${path}.${last}`, found)
       }
