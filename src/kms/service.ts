@@ -18,6 +18,7 @@ import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { Principals } from './access/principals.ts'
 import { healthOf } from './health.ts'
+import { MarkerKey } from './operations/markers.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
@@ -53,12 +54,14 @@ export async function startKms(config: KmsConfig): Promise<KmsService> {
 }
 
 interface Linked extends Link {
+  readonly markers: MarkerKey
   readonly clocks: Clocks
 }
 
 /** Connects to the boundary, and follows lifecycle time, which is ahead of real time only in a service made with --dev. */
 async function connect(config: KmsConfig, store: Store, socket: string, log: Log): Promise<Linked> {
   const { bytes, secrets } = config.cache
+  const markers = new MarkerKey()
   let offset = 0
   const link = await openLink({
     store,
@@ -68,13 +71,14 @@ async function connect(config: KmsConfig, store: Store, socket: string, log: Log
     onWriteSet: set => {
       offset = movedClock(set) ?? offset
     },
-    onChange: async ({ replica }) => {
+    onChange: async ({ boundary, replica }) => {
       if (!replica.ready) return
+      markers.take(await boundary.markerKey())
       const row = await replica.get('clock', 'offset')
       offset = row?.body == null ? 0 : decodeOffset(row.body)
     },
   })
-  return { ...link, clocks: { lifecycle: () => Date.now() + offset, real: Date.now } }
+  return { ...link, markers, clocks: { lifecycle: () => Date.now() + offset, real: Date.now } }
 }
 
 function movedClock({ rows }: WriteSet): number | undefined {
@@ -83,7 +87,7 @@ function movedClock({ rows }: WriteSet): number | undefined {
 }
 
 async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): Promise<KmsService> {
-  const { boundary, replica, clocks } = link
+  const { boundary, replica, clocks, markers } = link
   const metrics = new Metrics('kms')
   const onDefect = (error: unknown, requestId = ''): void =>
     log('error', 'a request failed for a reason of ours', {
@@ -106,6 +110,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     stores,
     clocks,
     settings: { partition: 'aws', regions: config.regions, services: PROVIDER_SERVICES },
+    markers,
   }
   const runner = new Runner(services, OPERATIONS, {
     onDefect,

@@ -11,6 +11,7 @@ import { compilePolicy } from './access/compile.ts'
 import { Principals } from './access/principals.ts'
 import { callerOf, policyBytes } from './access/testing.ts'
 import type { Caller } from './access/types.ts'
+import { MarkerKey } from './operations/markers.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
@@ -68,6 +69,8 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
   })
   const replica = await openReplica({ store: new MemoryStore(), boundary: use })
   await caughtUp.promise
+  const markers = new MarkerKey()
+  markers.take(await use.markerKey())
   const connected = new Set<string>()
   const defects: unknown[] = []
   let offset = 0
@@ -78,6 +81,7 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
     settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
+    markers,
   }
   const runner = new Runner(services, OPERATIONS, { onDefect: error => defects.push(error), onAnswer: () => {} })
   const call: TestKms['call'] = async (operation, input = {}, caller = ADMINISTRATOR, region = REGION) => {

@@ -154,6 +154,9 @@ export interface BoundaryUse {
   /** Opens a row of protection `secret` that is current. */
   openSecret(row: Row): Promise<Buffer>
 
+  /** The key with which front ends sign the markers of their lists: 32 bytes, the same for all of them, also after a restart. */
+  markerKey(): Promise<Buffer>
+
   encrypt(key: KeyRow, plaintext: Buffer, context: EncryptionContext, asserted: Asserted): Promise<EncryptResult>
   decrypt(
     key: KeyRow,

@@ -28,6 +28,7 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   putRows,
   getRow: (core, { kind, id }) => core.book.read(kind, id),
   listRows,
+  markerKey: core => Promise.resolve(core.keyring.key('marker').export()),
   encrypt,
   decrypt,
   reEncrypt,

@@ -162,20 +162,20 @@ export const ListAliases: Operation<{ KeyId?: string; Limit?: number; Marker?: s
   recordedBy: 'runner',
   async run(call, { KeyId, Limit = 50, Marker }) {
     authorizeAny(call)
+    const target = KeyId === undefined ? undefined : await findKey(call, KeyId, { aliases: false })
+    // Only the account's own aliases are listed.
+    if (target !== undefined && target.account !== call.caller.account) throw hidden(call, target.arn, 'key')
     const after = readMarker(call, Marker)
     const page = { after: after === '' ? '' : rowIdOf(call, after), limit: Limit + 1 }
     const { replica } = call.services
     let entries: AliasEntry[]
-    if (KeyId === undefined) {
+    if (target === undefined) {
       const rows = await replica.list('alias', `${call.caller.account}/${call.region}`, page)
       const waiting = (await predefined(call)).filter(({ AliasName }) => AliasName > after)
       entries = [...rows.map(row => entryOf(call, row)), ...waiting].sort((a, b) =>
         a.AliasName < b.AliasName ? -1 : 1,
       )
     } else {
-      const target = await findKey(call, KeyId, { aliases: false })
-      // Only the account's own aliases are listed.
-      if (target.account !== call.caller.account) throw hidden(call, target.arn, 'key')
       entries = (await replica.listLinked('alias', target.rowId, page)).map(row => entryOf(call, row))
     }
     const { page: Aliases, ...rest } = pageOf(call, entries, Limit, ({ AliasName }) => AliasName)

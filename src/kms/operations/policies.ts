@@ -46,9 +46,9 @@ export const ListKeyPolicies: Operation<{ KeyId: string; Marker?: string }, obje
   name: 'ListKeyPolicies',
   recordedBy: 'runner',
   async run(call, { KeyId, Marker }) {
-    readMarker(call, Marker)
     const key = await findKey(call, KeyId, { aliases: false })
     authorizeKey(call, key)
+    readMarker(call, Marker)
     return { PolicyNames: ['default'], Truncated: false }
   },
 }

@@ -11,6 +11,7 @@ import type { Replica } from '../../store/replica.ts'
 import type { Principals } from '../access/principals.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
 import type { KeyStores } from '../stores/types.ts'
+import type { MarkerKey } from './markers.ts'
 
 /** One operation of the API. `Input` is what `validate` made of the body: blobs are Buffers, timestamps milliseconds since 1970. */
 export interface Operation<Input, Output> {
@@ -128,4 +129,5 @@ export interface Services {
   readonly stores: KeyStores
   readonly clocks: Clocks
   readonly settings: KmsSettings
+  readonly markers: MarkerKey
 }

@@ -1,6 +1,7 @@
 /** Calls of the operations on custom key stores, for their tests: an authenticated caller, and the least of services. */
 import assert from 'node:assert/strict'
 import { callerOf } from '../access/testing.ts'
+import { MarkerKey } from '../operations/markers.ts'
 import type { Call, Services } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 import type { KeyStoresOptions } from './key-stores.ts'
@@ -24,6 +25,9 @@ export const REQUEST = {
   viaService: '',
 }
 
+const markers = new MarkerKey()
+markers.take(Buffer.alloc(32, 1))
+
 /** A call by `arn` of the account: `root`, or a user without rights. */
 export function callOf(
   operation: string,
@@ -33,7 +37,7 @@ export function callOf(
   const caller = callerOf(`arn:aws:iam::${ACCOUNT}:${arn}`)
   const facts = { caller, region: REGION, sourceIp: '', secureTransport: true, userAgent: '', now: 0 }
   return {
-    services: { ...services, clocks: { lifecycle: () => 1_700_000_000_000, real: () => Date.now() } },
+    services: { ...services, markers, clocks: { lifecycle: () => 1_700_000_000_000, real: () => Date.now() } },
     operation,
     requestId: 'request-1',
     caller,

@@ -41,6 +41,8 @@ export const OPERATIONS = {
   getRow: op(7, control, struct({ kind: s.rowKind, id: rowId }), optional(s.row)),
   listRows: op(8, control, struct({ kind: s.rowKind, after: rowId, max: u32 }), list(s.row, 1 << 16)),
 
+  markerKey: op(12, use, nothing, fixed(32)),
+
   encrypt: op(16, use, struct({ key: keyRef, plaintext, context, asserted }), s.encryptResult),
   decrypt: op(
     17,
