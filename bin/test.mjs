@@ -1,6 +1,7 @@
 // `npm test`: every test. Installs what it needs first: npm packages, and Debian packages where it may.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { installClients } from './clients.mjs'
 import { environment, fail, installPackages, root, runNode } from './lib.mjs'
 
 /** What the tests run besides npm packages: how it is recognised, and the Debian package that has it. */
@@ -11,11 +12,16 @@ const components = [
   { name: 'AWS CLI', has: () => existsSync('/usr/bin/aws') || onPath('aws'), debian: 'awscli' },
   { name: 'OpenSSL', has: () => onPath('openssl'), debian: 'openssl' },
   { name: 'Python 3', has: () => onPath('python3'), debian: 'python3' },
+  { name: 'Python’s venv', has: () => succeeds('python3', ['-c', 'import ensurepip, venv']), debian: 'python3-venv' },
   { name: 'Chromium', has: () => onPath('chromium'), debian: 'chromium' },
 ]
 
+function succeeds(command, args) {
+  return spawnSync(command, args).status === 0
+}
+
 function onPath(command) {
-  return spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
+  return succeeds('sh', ['-c', `command -v ${command}`])
 }
 
 function installComponents() {
@@ -51,10 +57,11 @@ function run(command, args) {
   if (result.status !== 0) fail(`${args.join(' ')} failed`)
 }
 
+const chosen = process.argv.slice(2)
 installPackages()
 installComponents()
+if (chosen.length === 0 || chosen.some(path => path.includes('clients'))) installClients()
 run('tsc', ['--noEmit'])
 run(process.execPath, ['bin/lint.mjs'])
-const chosen = process.argv.slice(2)
 const files = chosen.length > 0 ? chosen : ['src/**/*.test.ts', 'test/**/*.test.ts']
 process.exit(await runNode(['--test', '--test-concurrency=2', '--test-timeout=300000', ...files], { cwd: root }))

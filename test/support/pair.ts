@@ -114,7 +114,12 @@ export interface Pair {
 
 const hostOf = (name: string): string => `${name}.owner.example`
 
-export async function startPair(folder: string, names: readonly string[], given?: GivenCredential): Promise<Pair> {
+export async function startPair(
+  folder: string,
+  names: readonly string[],
+  given?: GivenCredential,
+  regions: readonly string[] = [REGION],
+): Promise<Pair> {
   const ownerData = join(folder, 'owner')
   const providerData = join(folder, 'provider')
   const certificates = join(folder, 'certificates')
@@ -148,7 +153,7 @@ export async function startPair(folder: string, names: readonly string[], given?
       { connect: `127.0.0.1:${relays[name]?.port}`, caFile: authority.caFile, ...client },
     ]),
   )
-  const config = defaultConfig({ data: providerData, port: 0, regions: [REGION], account: CUSTOMER, hosts })
+  const config = defaultConfig({ data: providerData, port: 0, regions, account: CUSTOMER, hosts })
   const provider = startKmsService(config, false, stderr)
   let stopped = false
   const stopServices = async (): Promise<void> => {
