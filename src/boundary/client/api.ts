@@ -154,6 +154,17 @@ export interface BoundaryUse {
   /** Opens a row of protection `secret` that is current. */
   openSecret(row: Row): Promise<Buffer>
 
+  /**
+   * Seals what a session of temporary credentials is made of, at most 8192 bytes, until `expiresAt`: real time, at most 36 hours ahead. What it is made
+   * of is the front end's business; that nobody else makes one, or makes one last longer, is the boundary's.
+   */
+  sealSession(body: Buffer, expiresAt: number, asserted: Asserted): Promise<{ token: Buffer }>
+  /**
+   * What `sealSession` sealed. InvalidSession where the token is not this boundary's, ExpiredSession where its time is over; strangers can send any, so
+   * refusals have no record.
+   */
+  openSession(token: Buffer, asserted: Asserted): Promise<{ body: Buffer; expiresAt: number }>
+
   encrypt(key: KeyRow, plaintext: Buffer, context: EncryptionContext, asserted: Asserted): Promise<EncryptResult>
   decrypt(
     key: KeyRow,

@@ -14,6 +14,7 @@ export const PURPOSES = [
   'write-set',
   'snapshot',
   'import-token',
+  'session',
   'root-file',
   'log-key',
   'test',

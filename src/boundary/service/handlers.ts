@@ -11,6 +11,7 @@ import { restore, revoke } from './operations/revoke.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
 import { selfTest } from './operations/service.ts'
+import { openSession, sealSession } from './operations/sessions.ts'
 import { cancelKeyDeletion, disableKey, enableKey, putKeyPolicy, scheduleKeyDeletion } from './operations/state.ts'
 import { decrypt, encrypt, generateDataKey, generateRandom, reEncrypt } from './operations/uses.ts'
 import { wrapForImport } from './operations/wrap.ts'
@@ -28,6 +29,8 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   putRows,
   getRow: (core, { kind, id }) => core.book.read(kind, id),
   listRows,
+  sealSession,
+  openSession,
   encrypt,
   decrypt,
   reEncrypt,

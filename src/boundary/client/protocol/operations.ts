@@ -41,6 +41,19 @@ export const OPERATIONS = {
   getRow: op(7, control, struct({ kind: s.rowKind, id: rowId }), optional(s.row)),
   listRows: op(8, control, struct({ kind: s.rowKind, after: rowId, max: u32 }), list(s.row, 1 << 16)),
 
+  sealSession: op(
+    10,
+    use,
+    struct({ body: bytes(s.SESSION_BODY), expiresAt: u64, asserted }),
+    struct({ token: bytes(s.SESSION_TOKEN) }),
+  ),
+  openSession: op(
+    11,
+    use,
+    struct({ token: bytes(s.SESSION_TOKEN), asserted }),
+    struct({ body: bytes(s.SESSION_BODY), expiresAt: u64 }),
+  ),
+
   encrypt: op(16, use, struct({ key: keyRef, plaintext, context, asserted }), s.encryptResult),
   decrypt: op(
     17,
