@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 from plain_crypto import oaep, seal  # noqa: E402
 from plain_formats import (  # noqa: E402
     bound, Boundary, context, external_aad, frame, H, kdf, key_id, KINDS, mac, message, open_message, read_context,
-    read_record, read_row, record, root_file, sealed_key, segment, sha256, short, SPECS, string, text, u16, u32, u64,
+    read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
     u8, untagged,
 )
 
@@ -143,6 +143,15 @@ def check_import_token(file):
             same(where, oaep(H(v["privateKey"]), algorithm, H(wrapped)), v["material"])
 
 
+def check_session_token(file):
+    boundary = Boundary(file["boundary"])
+    for where, v in each("session-token", file):
+        body = session_body(v["session"])
+        same(where, body, v["body"])
+        head = u8(1) + boundary.id + u64(v["expiresAt"])
+        same(where, head + boundary.box("session", v["nonce"], head, body), v["token"])
+
+
 def check_root(file):
     label, encoded = file["keyFile"]["line"].rstrip("\n").split(" ")
     wrapping = base64.urlsafe_b64decode(encoded + "=")
@@ -169,7 +178,7 @@ def check_journal(file):
 CHECKS = {
     "context": check_context, "derivation": check_derivation, "message": check_message, "envelope": check_envelope,
     "sealed-key": check_sealed_key, "rows": check_rows, "record": check_record, "external": check_external,
-    "import-token": check_import_token, "root": check_root, "journal": check_journal,
+    "import-token": check_import_token, "session-token": check_session_token, "root": check_root, "journal": check_journal,
 }
 
 

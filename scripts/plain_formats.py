@@ -81,6 +81,14 @@ class Boundary:
 # --- The other documents
 
 
+def session_body(v):
+    tags = sorted(v["tags"], key=lambda tag: tag["key"].encode())
+    return (u8(1) + u8({"role": 1, "principal": 2}[v["kind"]]) + string(v["accessKeyId"]) + string(v["secretAccessKey"]) + string(v["principal"])
+            + string(v["uniqueId"]) + string(v["sessionName"]) + string(v["accessKey"]) + u64(v["begun"]) + string(v["sourceIdentity"])
+            + u16(len(tags)) + b"".join(string(tag["key"]) + string(tag["value"]) + u8(tag["transitive"]) for tag in tags)
+            + long(v["policy"].encode()))
+
+
 def context(pairs):
     ordered = sorted((name.encode(), value.encode()) for name, value in pairs)
     return u16(len(ordered)) + b"".join(short(name) + short(value) for name, value in ordered)

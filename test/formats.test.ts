@@ -18,6 +18,7 @@ import { openImportToken } from '../src/boundary/crypto/import-token.ts'
 import { decryptMessage, MessageKey } from '../src/boundary/crypto/message.ts'
 import { checkRowTag, decodeRow, decodeRows, encodeRow, openSecret } from '../src/boundary/crypto/rows.ts'
 import { openKey, readKeyHeader } from '../src/boundary/crypto/sealed.ts'
+import { openSessionToken } from '../src/boundary/crypto/session-token.ts'
 import { openWriteSet, parseFrame, parseHeader } from '../src/boundary/journal/frame.ts'
 import { BOUNDARY_OPERATIONS, decodeRecord, OWN_FIELDS } from '../src/boundary/record.ts'
 import { openKeyFile } from '../src/boundary/root/keyfile.ts'
@@ -41,6 +42,7 @@ import {
   ROW_KINDS,
   type RowKind,
 } from '../src/boundary/words.ts'
+import { readSessionBody, writeSessionBody } from '../src/kms/access/session-body.ts'
 import { makeVectors, vectorText } from './support/vectors/make.ts'
 import { keyring, VECTOR_FOLDER } from './support/vectors/source.ts'
 
@@ -68,7 +70,7 @@ test('the code makes exactly the vectors that are written down', async () => {
 test('an independent script, which knows the documents only, makes the same vectors', () => {
   const { status, output } = python()
   assert.equal(status, 0, output)
-  assert.match(output, /^\d{3,} values of 11 files checked, 0 wrong/)
+  assert.match(output, /^\d{3,} values of 12 files checked, 0 wrong/)
 })
 
 /** In each file, the name of a value that must come out of the others. */
@@ -82,6 +84,7 @@ const OUTPUTS: Readonly<Record<string, string>> = {
   record: 'encoded',
   external: 'integrityValue',
   'import-token': 'token',
+  'session-token': 'token',
   root: 'file',
   journal: 'frame',
 }
@@ -178,7 +181,7 @@ const isBytes = (value: unknown): value is { data: number[] } =>
   typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer'
 const bytesOf = ({ data }: { data: number[] }): string => Buffer.from(data).toString('hex')
 
-test('the code opens import tokens, root files and the journal of the vectors', async () => {
+test('the code opens import tokens, session tokens, root files and the journal of the vectors', async () => {
   const ring = keyring()
   for (const vector of each('import-token')) {
     const { token, keyId, spec, validTo, material, wrapped } = vector
@@ -186,6 +189,12 @@ test('the code opens import tokens, root files and the journal of the vectors', 
     const opened = openImportToken(ring, bytes(token), expected)
     const given = wrapped as Record<string, string>
     assert.deepEqual(await opened.unwrap(bytes(given[opened.algorithm])), bytes(material))
+  }
+
+  for (const { token, expiresAt, body } of each('session-token')) {
+    const opened = openSessionToken(ring, bytes(token), Number(expiresAt) - 1)
+    assert.deepEqual(opened, { body: bytes(body), expiresAt })
+    assert.deepEqual(writeSessionBody(readSessionBody(opened.body)), bytes(body))
   }
 
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-root-vectors-'))

@@ -17,6 +17,7 @@ import { type Link, openLink } from '../store/link.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { Principals } from './access/principals.ts'
+import { Sessions } from './access/sessions.ts'
 import { healthOf } from './health.ts'
 import { MarkerKey } from './operations/markers.ts'
 import { markingErrors } from './operations/recorded.ts'
@@ -130,7 +131,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     limits: config.limits,
     handler: makeHandler({
       runner,
-      principals,
+      who: { principals, sessions: new Sessions(principals, recording, config.cache.secrets) },
       regions: new Set(config.regions),
       secure: tls !== undefined,
       onStranger,

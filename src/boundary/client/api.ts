@@ -156,6 +156,16 @@ export interface BoundaryUse {
 
   /** The key with which front ends sign the markers of their lists: 32 bytes, the same for all of them, also after a restart. */
   markerKey(): Promise<Buffer>
+  /**
+   * Seals what a session of temporary credentials is made of, at most 8192 bytes, until `expiresAt`: real time, at most 36 hours ahead. What it is made
+   * of is the front end's business; that nobody else makes one, or makes one last longer, is the boundary's.
+   */
+  sealSession(body: Buffer, expiresAt: number, asserted: Asserted): Promise<{ token: Buffer }>
+  /**
+   * What `sealSession` sealed. InvalidSession where the token is not this boundary's, ExpiredSession where its time is over; strangers can send any, so
+   * refusals have no record.
+   */
+  openSession(token: Buffer, asserted: Asserted): Promise<{ body: Buffer; expiresAt: number }>
 
   encrypt(key: KeyRow, plaintext: Buffer, context: EncryptionContext, asserted: Asserted): Promise<EncryptResult>
   decrypt(

@@ -87,6 +87,10 @@ export function connectUse(options: ConnectUse): UseConnection {
     openSecret: row => ask('openSecret', row),
     markerKey: () => ask('markerKey', undefined),
 
+    sealSession: async (body, expiresAt, asserted) =>
+      ask('sealSession', { body, expiresAt, asserted: asAsserted(asserted) }),
+    openSession: async (token, asserted) => ask('openSession', { token, asserted: asAsserted(asserted) }),
+
     encrypt: async (key, plaintext, context, asserted) => {
       const sent = asAsserted(asserted)
       return use('encrypt', whole => ({ key: refTo(key, whole), plaintext, context, asserted: sent }))

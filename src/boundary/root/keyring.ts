@@ -15,6 +15,7 @@ export const PURPOSES = [
   'snapshot',
   'import-token',
   'marker',
+  'session',
   'root-file',
   'log-key',
   'test',

@@ -16,6 +16,7 @@ import { restore, revoke } from './operations/revoke.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
 import { selfTest } from './operations/service.ts'
+import { openSession, sealSession } from './operations/sessions.ts'
 import { sign, verify } from './operations/sign.ts'
 import { cancelKeyDeletion, disableKey, enableKey, putKeyPolicy, scheduleKeyDeletion } from './operations/state.ts'
 import { decrypt, encrypt, generateDataKey, generateRandom } from './operations/uses.ts'
@@ -33,6 +34,8 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   getRow: (core, { kind, id }) => core.book.read(kind, id),
   listRows,
   markerKey: core => Promise.resolve(core.keyring.key('marker').export()),
+  sealSession,
+  openSession,
   encrypt,
   decrypt,
   reEncrypt,

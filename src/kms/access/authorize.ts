@@ -16,7 +16,12 @@ function inLowerCase(permission: string): string {
   return lower
 }
 
-/** Whether the caller has this permission on this resource. Synchronous, allocates nothing. */
+/**
+ * Whether the caller has this permission on this resource. Synchronous, allocates nothing.
+ *
+ * IAM's logic for one account: a permissions boundary and a session policy limit what identity policies give, and what a resource's policy gives to
+ * the role; what it gives to the user, to the session or to everyone by name they do not limit. Grants are limited by them (aws-kms.md §12.2).
+ */
 export function authorize(question: AccessQuestion): Verdict {
   const { caller, keyPolicy, resource, context } = question
   const action = inLowerCase(question.permission)
@@ -25,27 +30,43 @@ export function authorize(question: AccessQuestion): Verdict {
   if (keySays === POLICY_SAYS.deny) return 'explicit-deny-key-policy'
   // The account's root has every right that its account has; it carries no policies.
   let identityAllows = caller.kind === 'root'
-  const { policies } = caller
+  const { policies, boundary } = caller
   for (let i = 0; i < policies.length; i++) {
     const says = policies[i]?.evaluate(caller, action, resource, context)
     if (says === POLICY_SAYS.deny) return 'explicit-deny-identity-policy'
     if (says === POLICY_SAYS.allow) identityAllows = true
   }
+  const sessionPolicy = caller.session?.policy
+  const boundarySays = boundary === undefined ? undefined : boundary.evaluate(caller, action, resource, context)
+  if (boundarySays === POLICY_SAYS.deny) return 'explicit-deny-permissions-boundary'
+  const sessionSays =
+    sessionPolicy === undefined ? undefined : sessionPolicy.evaluate(caller, action, resource, context)
+  if (sessionSays === POLICY_SAYS.deny) return 'explicit-deny-session-policy'
 
   const sameAccount = caller.account === question.resourceAccount
   if (!sameAccount && !question.crossAccount) return 'cross-account-not-supported'
-  if (keyPolicy === undefined) {
-    return sameAccount && identityAllows ? 'allowed' : 'no-identity-policy-allows'
-  }
   if (sameAccount && keySays === POLICY_SAYS.allow) return 'allowed'
-  if (keySays !== POLICY_SAYS.nothing && identityAllows) return 'allowed'
-  if (question.grants?.() === true) return 'allowed'
-  return keySays === POLICY_SAYS.nothing ? 'no-key-policy-allows' : 'no-identity-policy-allows'
+  const withinBoundary = boundarySays === undefined || boundarySays === POLICY_SAYS.allow
+  const withinSession = sessionSays === undefined || sessionSays === POLICY_SAYS.allow
+  let given: boolean
+  if (keyPolicy === undefined) given = sameAccount && identityAllows
+  else if (sameAccount && keySays === POLICY_SAYS.allowRole) given = true
+  else given = keySays !== POLICY_SAYS.nothing && identityAllows
+  if (given && withinBoundary && withinSession) return 'allowed'
+  const granted = keyPolicy !== undefined && !given && withinBoundary && withinSession && question.grants?.() === true
+  if (granted) return 'allowed'
+  if (!given && keyPolicy !== undefined && keySays === POLICY_SAYS.nothing) return 'no-key-policy-allows'
+  if (!given) return 'no-identity-policy-allows'
+  return withinBoundary ? 'no-session-policy-allows' : 'no-permissions-boundary-allows'
 }
 
 const REASONS: Readonly<Record<Exclude<Verdict, 'allowed'>, (permission: string) => string>> = {
   'explicit-deny-key-policy': () => 'with an explicit deny in a resource-based policy',
   'explicit-deny-identity-policy': () => 'with an explicit deny in an identity-based policy',
+  'explicit-deny-permissions-boundary': () => 'with an explicit deny in a permissions boundary',
+  'explicit-deny-session-policy': () => 'with an explicit deny in a session policy',
+  'no-permissions-boundary-allows': permission => `because no permissions boundary allows the ${permission} action`,
+  'no-session-policy-allows': permission => `because no session policy allows the ${permission} action`,
   'no-key-policy-allows': permission => `because no resource-based policy allows the ${permission} action`,
   'no-identity-policy-allows': permission => `because no identity-based policy allows the ${permission} action`,
   // AWS: the permission is ineffective across accounts; it says no more than that no policy of the resource allows it.

@@ -9,11 +9,12 @@ import { type Listed, type PolicyDocument, type Principals, readPolicy, type Sta
 import { compileArn, compileText, type TextMatcher } from './patterns.ts'
 import { type Caller, type CompiledPolicy, POLICY_SAYS, type PolicySays, type PolicyUse } from './types.ts'
 
-/** How a statement's Principal meets a caller: not at all, by naming the caller, or by naming the caller's account. */
-type Meets = 0 | 1 | 2
+/** How a statement's Principal meets a caller: not at all, by naming the caller, its account, or its role. */
+type Meets = 0 | 1 | 2 | 3
 const NOT: Meets = 0
 const ITSELF: Meets = 1
 const ACCOUNT: Meets = 2
+const ROLE: Meets = 3
 
 interface CompiledStatement {
   readonly deny: boolean
@@ -57,7 +58,8 @@ export function compileDocument(use: PolicyUse, document: PolicyDocument, digest
         }
         if (statement.deny) return POLICY_SAYS.deny
         if (meets === ITSELF) return POLICY_SAYS.allow
-        says = POLICY_SAYS.allowAccount
+        if (meets === ROLE) says = POLICY_SAYS.allowRole
+        else if (says === POLICY_SAYS.nothing) says = POLICY_SAYS.allowAccount
       }
       return says
     },
@@ -71,13 +73,14 @@ function compileStatement(use: PolicyUse, statement: Statement, variables: boole
   const place = { use, effect, variables }
   const conditions = statement.conditions.map(condition => compileCondition(condition, place))
   const resource = resources === undefined ? undefined : listed(resources, text => resourcePattern(text, variables))
-  // aws-kms.md §12.1: accepted, and without effect.
-  if (actions === undefined || resources === undefined) return undefined
+  // aws-kms.md §12.1: accepted, and without effect. A trust policy has no resource but its role.
+  if (actions === undefined || (resources === undefined && use !== 'trust')) return undefined
+  const anything = resources !== undefined && !resources.negated && resources.patterns.some(text => /^\*+$/.test(text))
   return {
     deny: effect === 'Deny',
     action: listed(actions, text => compileText(text.toLowerCase(), { wildcards: true, variables: false })),
     principal: principals === undefined ? () => ITSELF : compilePrincipals(principals),
-    resource: !resources.negated && resources.patterns.some(text => /^\*+$/.test(text)) ? undefined : resource,
+    resource: anything ? undefined : resource,
     conditions,
   }
 }
@@ -96,26 +99,28 @@ function listed(list: Listed, compile: (text: string) => TextMatcher): TextMatch
 }
 
 /**
- * `*` names everyone. NotPrincipal (with Deny only) spares a caller that is named together with its account, as IAM demands: naming a user
- * alone does not spare it, because its account is a principal too.
+ * `*` names everyone. Naming a role names all of its sessions; naming a session names that one only. NotPrincipal (with Deny only) spares a caller
+ * that is named together with its account, and a role's session only where the role is named too, as IAM demands: naming a user alone does not spare
+ * it, because its account is a principal too.
  */
 function compilePrincipals(principals: Principals): (caller: Caller) => Meets {
   const arns = new Set(principals.arns)
   const accounts = new Set(principals.accounts)
   const services = new Set(principals.services)
   const { everyone } = principals
-  const named = (caller: Caller) =>
-    arns.has(caller.arn) || (caller.servicePrincipal !== '' && services.has(caller.servicePrincipal))
+  const asService = (caller: Caller) => caller.servicePrincipal !== '' && services.has(caller.servicePrincipal)
   if (principals.negated) {
     return caller => {
-      if (everyone) return NOT
-      if (caller.kind === 'root') return accounts.has(caller.account) ? NOT : ITSELF
-      if (caller.servicePrincipal !== '' && services.has(caller.servicePrincipal)) return NOT
-      return named(caller) && accounts.has(caller.account) ? NOT : ITSELF
+      if (everyone || asService(caller)) return NOT
+      const byName = caller.kind === 'root' || (arns.has(caller.arn) && arns.has(caller.principalArn))
+      return byName && accounts.has(caller.account) ? NOT : ITSELF
     }
   }
   return caller => {
-    if (everyone || named(caller)) return ITSELF
+    if (everyone || asService(caller)) return ITSELF
+    // A role that calls with an access key of its own is limited like its sessions.
+    if (arns.has(caller.arn)) return caller.kind === 'role' && caller.session === undefined ? ROLE : ITSELF
+    if (arns.has(caller.principalArn)) return ROLE
     if (!accounts.has(caller.account)) return NOT
     return caller.kind === 'root' ? ITSELF : ACCOUNT
   }

@@ -19,6 +19,7 @@ const table = {
   'aws:calledvialast': { name: 'aws:CalledViaLast', type: 'String' },
   'aws:currenttime': { name: 'aws:CurrentTime', type: 'Date' },
   'aws:epochtime': { name: 'aws:EpochTime', type: 'Date' },
+  'aws:multifactorauthpresent': { name: 'aws:MultiFactorAuthPresent', type: 'Bool' },
   'aws:principalaccount': { name: 'aws:PrincipalAccount', type: 'String' },
   'aws:principalarn': { name: 'aws:PrincipalArn', type: 'ARN' },
   'aws:principalisawsservice': { name: 'aws:PrincipalIsAWSService', type: 'Bool' },
@@ -32,7 +33,9 @@ const table = {
   'aws:resourcetag': { name: 'aws:ResourceTag', type: 'String', parameter: '/' },
   'aws:securetransport': { name: 'aws:SecureTransport', type: 'Bool' },
   'aws:sourceip': { name: 'aws:SourceIp', type: 'IP' },
+  'aws:sourceidentity': { name: 'aws:SourceIdentity', type: 'String' },
   'aws:tagkeys': { name: 'aws:TagKeys', type: 'String', multi: true },
+  'aws:tokenissuetime': { name: 'aws:TokenIssueTime', type: 'Date' },
   'aws:useragent': { name: 'aws:UserAgent', type: 'String' },
   'aws:userid': { name: 'aws:userid', type: 'String' },
   'aws:username': { name: 'aws:username', type: 'String' },
@@ -63,6 +66,11 @@ const table = {
   'kms:viaservice': { name: 'kms:ViaService', type: 'String' },
   'kms:wrappingalgorithm': { name: 'kms:WrappingAlgorithm', type: 'String' },
   'kms:wrappingkeyspec': { name: 'kms:WrappingKeySpec', type: 'String' },
+  'sts:durationseconds': { name: 'sts:DurationSeconds', type: 'Numeric' },
+  'sts:externalid': { name: 'sts:ExternalId', type: 'String' },
+  'sts:rolesessionname': { name: 'sts:RoleSessionName', type: 'String' },
+  'sts:sourceidentity': { name: 'sts:SourceIdentity', type: 'String' },
+  'sts:transitivetagkeys': { name: 'sts:TransitiveTagKeys', type: 'String', multi: true },
 } as const satisfies Record<string, ConditionKeyInfo>
 
 /** A condition key that some request can have, by its lower-case name. */

@@ -5,8 +5,8 @@ import { CONDITION_KEYS, type ConditionKey, readConditionKey } from './condition
 import { compileCondition, readOperator } from './conditions.ts'
 import { FactsContext } from './context.ts'
 import { OPERATORS } from './operators.ts'
-import { ACCOUNT, callerOf, contextOf } from './testing.ts'
-import type { ConditionValue, KeyFacts, RequestContext, RequestFacts } from './types.ts'
+import { ACCOUNT, callerOf, contextOf, OTHER, sessionOf } from './testing.ts'
+import type { AssumeFacts, ConditionValue, KeyFacts, RequestContext, RequestFacts } from './types.ts'
 
 const TAG_KEYS = 'aws:tagkeys'
 
@@ -212,7 +212,7 @@ describe('condition keys', () => {
     })
     assert.deepEqual(readConditionKey('aws:ResourceTag/a:b/c'), { key: 'aws:resourcetag', suffix: 'a:b/c' })
     assert.deepEqual(readConditionKey('kms:EncryptionContextKeys'), { key: 'kms:encryptioncontextkeys', suffix: '' })
-    for (const none of ['kms:EncryptionContext', 'aws:MultiFactorAuthPresent', 'aws:username/x', 'toString', 'x']) {
+    for (const none of ['kms:EncryptionContext', 'aws:MultiFactorAuthAge', 'aws:username/x', 'toString', 'x']) {
       assert.equal(readConditionKey(none).key, undefined, none)
     }
   })
@@ -223,6 +223,7 @@ describe('condition keys', () => {
   } as unknown as KeyFacts['header']
   const key: KeyFacts = { header, tags: new Map([['Team', 'red']]), aliases: () => ['alias/a', 'alias/b'] }
   const alice = callerOf(`arn:aws:iam::${ACCOUNT}:user/staff/alice`, [], { team: 'blue' })
+  const session = sessionOf('', undefined, { issuedAt: Date.UTC(2026, 0, 1), sourceIdentity: 'alice' })
   const base: RequestFacts = {
     ...{ caller: alice, region: 'eu-north-1', sourceIp: '192.0.2.1', secureTransport: true },
     ...{ userAgent: 'curl/8', now: Date.UTC(2026, 0, 2) },
@@ -242,6 +243,11 @@ describe('condition keys', () => {
     rotationPeriodInDays: 365,
     pendingWindowInDays: 7,
     requestTags: new Map([['Stage', 'test']]),
+    caller: { ...alice, session },
+    assume: {
+      ...{ roleAccount: OTHER, roleTags: new Map(), sessionName: 'deploy', durationSeconds: 900 },
+      ...{ externalId: 'x-1', sourceIdentity: 'bob', transitiveTagKeys: ['Stage'] },
+    },
   }
   const service = callerOf(
     `arn:aws:iam::${ACCOUNT}:role/aws-service-role/objects.amazonaws.com/AWSServiceRoleForObjects`,
@@ -254,6 +260,7 @@ describe('condition keys', () => {
     'aws:CalledViaLast': undefined,
     'aws:CurrentTime': '2026-01-02T00:00:00.000Z',
     'aws:EpochTime': '1767312000',
+    'aws:MultiFactorAuthPresent': 'false',
     'aws:PrincipalAccount': ACCOUNT,
     'aws:PrincipalArn': alice.arn,
     'aws:PrincipalIsAWSService': 'false',
@@ -267,7 +274,9 @@ describe('condition keys', () => {
     'aws:ResourceTag/TEAM': 'red',
     'aws:SecureTransport': 'true',
     'aws:SourceIp': '192.0.2.1',
+    'aws:SourceIdentity': 'alice',
     'aws:TagKeys': ['Stage'],
+    'aws:TokenIssueTime': '2026-01-01T00:00:00.000Z',
     'aws:UserAgent': 'curl/8',
     'aws:userid': 'AIDAEXAMPLE',
     'aws:username': 'alice',
@@ -293,6 +302,11 @@ describe('condition keys', () => {
     'kms:ViaService': undefined,
     'kms:WrappingAlgorithm': 'RSAES_OAEP_SHA_256',
     'kms:WrappingKeySpec': 'RSA_4096',
+    'sts:DurationSeconds': '900',
+    'sts:ExternalId': 'x-1',
+    'sts:RoleSessionName': 'deploy',
+    'sts:SourceIdentity': 'bob',
+    'sts:TransitiveTagKeys': ['Stage'],
   }
   const asked = (context: RequestContext, name: string) => {
     const named = readConditionKey(name)
@@ -320,6 +334,22 @@ describe('condition keys', () => {
     for (const name of Object.keys(values)) {
       assert.equal(asked(context, name) !== undefined, always.has(name), name)
     }
+  })
+
+  test('a session of a role, and the role that is to be assumed', () => {
+    const role = callerOf(`arn:aws:iam::${ACCOUNT}:role/path/app`, [], {}, { session: sessionOf('s1') })
+    const context = new FactsContext({
+      ...base,
+      caller: role,
+      assume: { ...full.assume, roleTags: new Map([['team', 'x']]) } as AssumeFacts,
+    })
+    assert.equal(role.arn, `arn:aws:sts::${ACCOUNT}:assumed-role/app/s1`)
+    assert.equal(asked(context, 'aws:PrincipalArn'), `arn:aws:iam::${ACCOUNT}:role/path/app`)
+    assert.equal(asked(context, 'aws:PrincipalType'), 'AssumedRole')
+    assert.equal(asked(context, 'aws:username'), undefined)
+    assert.equal(asked(context, 'aws:SourceIdentity'), undefined)
+    assert.equal(asked(context, 'aws:ResourceTag/Team'), 'x')
+    assert.equal(asked(context, 'aws:ResourceAccount'), OTHER)
   })
 
   test('a service of the provider', () => {

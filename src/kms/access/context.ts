@@ -33,11 +33,14 @@ export class FactsContext implements RequestContext {
         return new Date(facts.now).toISOString()
       case 'aws:epochtime':
         return String(Math.floor(facts.now / 1000))
+      case 'aws:multifactorauthpresent':
+        // Nobody proves a second factor here. As at AWS, long-term credentials say nothing of it.
+        return caller.session === undefined ? undefined : 'false'
       case 'aws:principalaccount':
       case 'kms:calleraccount':
         return caller.account
       case 'aws:principalarn':
-        return caller.arn
+        return caller.principalArn
       case 'aws:principalisawsservice':
       case 'aws:viaawsservice':
         return flag(caller.kind === 'service')
@@ -50,15 +53,19 @@ export class FactsContext implements RequestContext {
       case 'aws:requesttag':
         return byName(facts.requestTags, suffix)
       case 'aws:resourceaccount':
-        return facts.key?.header.account
+        return facts.key?.header.account ?? facts.assume?.roleAccount
       case 'aws:resourcetag':
-        return byName(facts.key?.tags, suffix)
+        return byName(facts.key?.tags ?? facts.assume?.roleTags, suffix)
       case 'aws:securetransport':
         return flag(facts.secureTransport)
       case 'aws:sourceip':
         return given(facts.sourceIp)
+      case 'aws:sourceidentity':
+        return given(caller.session?.sourceIdentity ?? '')
       case 'aws:tagkeys':
         return facts.requestTags === undefined ? facts.requestTagKeys : [...facts.requestTags.keys()]
+      case 'aws:tokenissuetime':
+        return caller.session === undefined ? undefined : new Date(caller.session.issuedAt).toISOString()
       case 'aws:useragent':
         return given(facts.userAgent)
       case 'aws:userid':
@@ -114,6 +121,16 @@ export class FactsContext implements RequestContext {
         return facts.wrappingAlgorithm
       case 'kms:wrappingkeyspec':
         return facts.wrappingKeySpec
+      case 'sts:durationseconds':
+        return number(facts.assume?.durationSeconds)
+      case 'sts:externalid':
+        return facts.assume?.externalId
+      case 'sts:rolesessionname':
+        return facts.assume?.sessionName
+      case 'sts:sourceidentity':
+        return facts.assume?.sourceIdentity
+      case 'sts:transitivetagkeys':
+        return facts.assume?.transitiveTagKeys
     }
   }
 }

@@ -5,17 +5,17 @@
 import { type Condition, readOperator } from './conditions.ts'
 import { type Json, JsonNumber, type JsonObject, readJson } from './json.ts'
 import { quote } from './patterns.ts'
-import { ACCOUNT_ID, readPrincipalArn, SERVICE_NAME } from './principal-names.ts'
+import { ACCOUNT_ID, readPrincipalArn, readSessionArn, SERVICE_NAME } from './principal-names.ts'
 import { MalformedPolicyError, PolicyTooLargeError, type PolicyUse } from './types.ts'
 
-/** Bytes of UTF-8: AWS's quota for key policies; for identity policies that of a role's inline policies. */
-export const POLICY_MAX_BYTES: Readonly<Record<PolicyUse, number>> = { key: 32_768, identity: 10_240 }
+/** Bytes of UTF-8: AWS's quotas for key policies and (the higher one) for trust policies; for identity policies that of a role's inline policies. */
+export const POLICY_MAX_BYTES: Readonly<Record<PolicyUse, number>> = { key: 32_768, trust: 8_192, identity: 10_240 }
 
 export interface Principals {
   /** NotPrincipal: everyone but these. */
   readonly negated: boolean
   readonly everyone: boolean
-  /** ARNs of users and roles. */
+  /** ARNs of users, roles and sessions of roles. */
   readonly arns: readonly string[]
   /** Accounts, by id or by the ARN of their root. */
   readonly accounts: readonly string[]
@@ -91,6 +91,10 @@ function readStatement(use: PolicyUse, statement: JsonObject): Statement {
     if (actions === undefined) throw new MalformedPolicyError('Policy statement must contain actions.')
     if (resources === undefined) throw new MalformedPolicyError('Policy statement must contain resources.')
   }
+  if (use === 'trust') {
+    if (actions === undefined) throw new MalformedPolicyError('Policy statement must contain actions.')
+    if (resources !== undefined) throw new MalformedPolicyError('Has prohibited field Resource.')
+  }
   for (const action of actions?.patterns ?? []) {
     if (!ACTION.test(action)) {
       throw new MalformedPolicyError(`Actions must be "*" or prefaced by a vendor, e.g., kms: ${quote(action)}.`)
@@ -116,7 +120,7 @@ function readPrincipalElement(use: PolicyUse, statement: JsonObject, effect: str
     if (written !== undefined) throw new MalformedPolicyError('Policy document should not specify a principal.')
     return undefined
   }
-  if (written === undefined) throw new MalformedPolicyError('Every statement of a key policy needs a Principal.')
+  if (written === undefined) throw new MalformedPolicyError(`Every statement of a ${use} policy needs a Principal.`)
   if (negated && effect === 'Allow') {
     throw new MalformedPolicyError(
       'NotPrincipal with the Effect "Allow" would allow everyone else; it is not supported.',
@@ -139,7 +143,7 @@ function readPrincipalElement(use: PolicyUse, statement: JsonObject, effect: str
       else if (type === 'AWS' && name === '*') everyone = true
       else if (type === 'AWS' && ACCOUNT_ID.test(name)) accounts.push(name)
       else if (known?.kind === 'root') accounts.push(known.account)
-      else if (known !== undefined) arns.push(name)
+      else if (known !== undefined || (type === 'AWS' && readSessionArn(name) !== undefined)) arns.push(name)
       else throw invalidPrincipal(name)
     }
   }

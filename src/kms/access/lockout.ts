@@ -10,5 +10,5 @@ export const LOCKOUT_MESSAGE = 'The new key policy will not allow you to update 
  */
 export function wouldLockOut(policy: CompiledPolicy, caller: Caller, keyArn: string, context: RequestContext): boolean {
   const says = policy.evaluate(caller, 'kms:putkeypolicy', keyArn, context)
-  return says !== POLICY_SAYS.allow && says !== POLICY_SAYS.allowAccount
+  return says === POLICY_SAYS.nothing || says === POLICY_SAYS.deny
 }

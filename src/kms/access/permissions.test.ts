@@ -13,7 +13,9 @@ const model: { operations: Record<string, unknown> } = JSON.parse(
 )
 /** The operations that are newer than the model. */
 const API = [...Object.keys(model.operations), 'Encapsulate', 'Decapsulate']
-const STS = ['GetCallerIdentity']
+const STS = ['GetCallerIdentity', 'GetSessionToken', 'AssumeRole']
+/** For every authenticated caller; STS refuses those for whom they mean nothing. */
+const FOR_ANYONE = ['GetSessionToken', 'GetCallerIdentity']
 
 describe('promise 5: denied unless allowed', () => {
   test('the table declares the 56 operations of the API and those of STS, and nothing else', () => {
@@ -40,10 +42,10 @@ describe('promise 5: denied unless allowed', () => {
     }
   })
 
-  test('only GetCallerIdentity is for everyone', () => {
+  test('only what tells or gives nobody more than they have is for everyone', () => {
     assert.deepEqual(
       Object.keys(OPERATION_ACCESS).filter(name => accessOf(name).anyone === true),
-      STS,
+      FOR_ANYONE,
     )
   })
 
@@ -60,11 +62,11 @@ describe('promise 5: denied unless allowed', () => {
       'CreateGrant',
       'ListGrants',
     ],
-    ...['RetireGrant', 'RevokeGrant'],
+    ...['RetireGrant', 'RevokeGrant', 'AssumeRole'],
   ])
   // aws-kms.md §12.3.
   const iamOnly = new Set([
-    ...['CreateKey', 'ListKeys', 'ListAliases', 'GenerateRandom', 'ListRetirableGrants', 'GetCallerIdentity'],
+    ...['CreateKey', 'ListKeys', 'ListAliases', 'GenerateRandom', 'ListRetirableGrants', ...FOR_ANYONE],
     ...['CreateCustomKeyStore', 'ConnectCustomKeyStore', 'DisconnectCustomKeyStore', 'DeleteCustomKeyStore'],
     ...['UpdateCustomKeyStore', 'DescribeCustomKeyStores'],
   ])
@@ -81,6 +83,7 @@ describe('promise 5: denied unless allowed', () => {
   // Generated from the table: with every permission the operation is allowed; with all but one of those it needs, it is not.
   const resourceOf = ({ on }: Permission) => {
     if (on === 'any') return '*'
+    if (on === 'role') return `arn:aws:iam::${ACCOUNT}:role/app`
     if (on === 'alias') return `arn:aws:kms:eu-north-1:${ACCOUNT}:alias/a`
     return on === 'new-key' || on === 'destination-key' ? `${KEY_ARN.slice(0, -1)}6` : KEY_ARN
   }
@@ -90,6 +93,12 @@ describe('promise 5: denied unless allowed', () => {
       Statement: { Effect: 'Allow', Principal: { AWS: [ACCOUNT, OTHER] }, Action: 'kms:*', Resource: '*' },
     }),
   )
+  const openRole = compilePolicy(
+    'trust',
+    policyBytes({ Statement: { Effect: 'Allow', Principal: { AWS: [ACCOUNT, OTHER] }, Action: 'sts:*' } }),
+  )
+  const policyOf = ({ on }: Permission) =>
+    on === 'role' ? openRole : on === 'any' || on === 'alias' ? undefined : openKey
   const allowed = (caller: Caller, operation: string) =>
     accessOf(operation).permissions.every(
       permission =>
@@ -99,7 +108,7 @@ describe('promise 5: denied unless allowed', () => {
           resource: resourceOf(permission),
           resourceAccount: ACCOUNT,
           crossAccount: accessOf(operation).crossAccount,
-          keyPolicy: permission.on === 'any' || permission.on === 'alias' ? undefined : openKey,
+          keyPolicy: policyOf(permission),
           context: contextOf({}),
           grants: undefined,
         }) === 'allowed',
@@ -120,7 +129,7 @@ describe('promise 5: denied unless allowed', () => {
       policies.map(policy => compilePolicy('identity', policyBytes(policy))),
     )
   }
-  for (const operation of API) {
+  for (const operation of [...API, 'AssumeRole']) {
     test(`${operation}: every permission but one is not enough`, () => {
       assert.ok(allowed(holder(ACCOUNT), operation))
       assert.equal(allowed(holder(OTHER), operation), accessOf(operation).crossAccount)

@@ -7,15 +7,15 @@
  * What a permission is asked on.
  * `key`: the key that the request names (for UpdateAlias and DeleteAlias the alias's target). `source-key`, `destination-key`: ReEncrypt.
  * `alias`: the alias's ARN, identity policies only. `new-key`: the key that an alias is to point at, or the other key of UpdatePrimaryRegion.
- * `any`: `*`, identity policies only.
+ * `any`: `*`, identity policies only. `role`: the role that is to be assumed, whose trust policy decides as a key's policy does for a key.
  */
-export type AccessTarget = 'key' | 'source-key' | 'destination-key' | 'alias' | 'new-key' | 'any'
+export type AccessTarget = 'role' | 'key' | 'source-key' | 'destination-key' | 'alias' | 'new-key' | 'any'
 
 export interface Permission {
   readonly permission: string
   readonly on: AccessTarget
-  /** Asked only when the request brings tags. */
-  readonly when?: 'tags'
+  /** Asked only when the request brings tags, or a session has a source identity. */
+  readonly when?: 'tags' | 'source-identity'
 }
 
 export interface OperationAccess {
@@ -130,7 +130,17 @@ export const OPERATION_ACCESS: Readonly<Record<string, OperationAccess>> = Objec
   },
   Verify: onKeyAcross('Verify'),
   VerifyMac: onKeyAcross('VerifyMac'),
-  // STS: needs no permission, and cannot be denied.
+  AssumeRole: {
+    permissions: [
+      { permission: 'sts:AssumeRole', on: 'role' },
+      { permission: 'sts:TagSession', on: 'role', when: 'tags' },
+      { permission: 'sts:SetSourceIdentity', on: 'role', when: 'source-identity' },
+    ],
+    crossAccount: true,
+    iamOnly: false,
+  },
+  // These need no permission, and cannot be denied.
+  GetSessionToken: { permissions: [], crossAccount: false, iamOnly: true, anyone: true },
   GetCallerIdentity: { permissions: [], crossAccount: false, iamOnly: true, anyone: true },
 } satisfies Record<string, OperationAccess>)
 

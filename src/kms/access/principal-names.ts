@@ -36,6 +36,34 @@ export function readPrincipalArn(arn: string): PrincipalName | undefined {
   return { kind: service === undefined ? 'role' : 'service', arn, account, name, service: service ?? '' }
 }
 
+const SESSION_ARN = /^arn:(aws[a-z-]{0,20}):sts::(\d{12}):assumed-role\/([\w+=,.@-]{1,64})\/([\w+=,.@-]{2,64})$/
+
+/** A role's session, as policies name it: by the role's name without its path, which is the account's only role of that name. */
+export interface SessionName {
+  readonly account: string
+  readonly role: string
+}
+
+/** Reads the ARN of a role's session; undefined if it is none. */
+export function readSessionArn(arn: string): SessionName | undefined {
+  const found = arn.length > 512 ? null : SESSION_ARN.exec(arn)
+  return found === null ? undefined : { account: found[2] ?? '', role: found[3] ?? '' }
+}
+
+/** `roleArn`: of a role, which has been read. */
+export function sessionArn(roleArn: string, sessionName: string): string {
+  const [, partition = '', , , account = ''] = roleArn.split(':')
+  return `arn:${partition}:sts::${account}:assumed-role/${roleArn.slice(roleArn.lastIndexOf('/') + 1)}/${sessionName}`
+}
+
+const GROUP_ARN = /^arn:aws[a-z-]{0,20}:iam::(\d{12}):group\/([\w+=,.@-]{1,128})$/
+
+/** Reads a group's ARN; groups are no principals, so nothing but administration reads them. Undefined if it is none. */
+export function readGroupArn(arn: string): { readonly account: string; readonly name: string } | undefined {
+  const found = GROUP_ARN.exec(arn)
+  return found === null ? undefined : { account: found[1] ?? '', name: found[2] ?? '' }
+}
+
 /** ARN of the role through which a service (`objects`) calls in an account. */
 export function serviceRoleArn(account: string, service: string, partition = 'aws'): string {
   const label = service.charAt(0).toUpperCase() + service.slice(1)

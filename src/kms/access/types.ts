@@ -8,6 +8,7 @@
  * - `validate.ts`: `checkKeyPolicy(bytes, exists)`, before CreateKey and PutKeyPolicy; throws `MalformedPolicyError` or `PolicyTooLargeError`.
  * - `lockout.ts`: `wouldLockOut(policy, caller, keyArn, context): boolean`.
  * - `context.ts`: `new FactsContext(facts): RequestContext`.
+ * - `sessions.ts`: `new Sessions(principals, boundary, max)`: the same two for temporary credentials, by their token.
  * - `authorize.ts`: `authorize(question): Verdict`, `denialMessage(verdict, question): string`.
  * - `defaults.ts`: `defaultKeyPolicy(account): Buffer`, `providerManagedKeyPolicy(account, region, service): Buffer`.
  */
@@ -17,14 +18,30 @@ import type { ConditionKey } from './condition-keys.ts'
 /** `service`: a service of the provider, which calls through its own role in an account. */
 export type PrincipalKind = 'root' | 'user' | 'role' | 'service'
 
+/** What a session of temporary credentials adds to its principal. */
+export interface CallerSession {
+  /** `DEPLOY@ci` of `…:assumed-role/app/DEPLOY@ci`; empty for a session of a user or root. */
+  readonly name: string
+  /** `aws:TokenIssueTime`: milliseconds since 1970, real time. */
+  readonly issuedAt: number
+  /** `aws:SourceIdentity`; empty for none. */
+  readonly sourceIdentity: string
+  /** Tags that go along when the session assumes another role, by tag key as written. */
+  readonly transitiveTags: ReadonlyMap<string, string>
+  /** The policy that was passed when it was begun: a limit, never a grant. */
+  readonly policy: CompiledPolicy | undefined
+}
+
 /**
  * An authenticated caller. Made by `principals.ts` from rows that the boundary has vouched for, one object a row revision, and kept: nothing
  * is made for it in a request.
  */
 export interface Caller {
   readonly kind: PrincipalKind
-  /** `arn:aws:iam::<account>:root`, `…:user/<path/name>`, `…:role/<path/name>`. */
+  /** `arn:aws:iam::<account>:root`, `…:user/<path/name>`, `…:role/<path/name>`; of a role's session `arn:aws:sts::<account>:assumed-role/<name>/<session>`. */
   readonly arn: string
+  /** `aws:PrincipalArn`: `arn`, but the role's own for its sessions. What is given to a role is given to its sessions. */
+  readonly principalArn: string
   /** 12 digits. */
   readonly account: string
   /** `arn:aws:iam::<account>:root`: what a key policy names to delegate to the account. */
@@ -37,10 +54,14 @@ export interface Caller {
   readonly service: string
   /** `<service>.amazonaws.com` for kind `service`; else empty. What `{"Service": …}` in a policy matches. */
   readonly servicePrincipal: string
-  /** Principal tags, by lower-case tag key. */
+  /** Principal tags, by lower-case tag key; a session's own stand before its role's. */
   readonly tags: ReadonlyMap<string, string>
-  /** Identity policies in force, compiled. Root has none and needs none. */
+  /** Identity policies in force, compiled, those of a user's groups among them. Root has none and needs none. */
   readonly policies: readonly CompiledPolicy[]
+  /** The permissions boundary: a limit, never a grant. */
+  readonly boundary: CompiledPolicy | undefined
+  /** Undefined for long-term credentials. */
+  readonly session: CallerSession | undefined
 }
 
 /** The value of a condition key in a request: absent, single-valued, or multi-valued (an empty array counts as absent). */
@@ -100,19 +121,34 @@ export interface RequestFacts {
   readonly wrappingKeySpec?: string | undefined
   readonly rotationPeriodInDays?: number | undefined
   readonly pendingWindowInDays?: number | undefined
-  /** CreateKey, TagResource: tags in the request, by tag key as written. */
+  /** AssumeRole: what it asks for, and the role. */
+  readonly assume?: AssumeFacts | undefined
+  /** CreateKey, TagResource, AssumeRole: tags in the request, by tag key as written. */
   readonly requestTags?: ReadonlyMap<string, string> | undefined
   /** UntagResource: tag keys in the request. (With `requestTags`, the keys are taken from there.) */
   readonly requestTagKeys?: readonly string[] | undefined
 }
 
-/** Whom a policy's statement must match. */
-export type PolicyUse = 'key' | 'identity'
+/** What policies can ask of a request to assume a role. */
+export interface AssumeFacts {
+  readonly roleAccount: string
+  /** Tags of the role, by lower-case tag key. */
+  readonly roleTags: ReadonlyMap<string, string>
+  readonly sessionName: string
+  readonly durationSeconds: number
+  readonly externalId: string | undefined
+  readonly sourceIdentity: string | undefined
+  readonly transitiveTagKeys: readonly string[]
+}
+
+/** What a policy hangs on: a key, a role that may be assumed, or a principal (also as its boundary, or for one session). */
+export type PolicyUse = 'key' | 'trust' | 'identity'
 
 /** What one policy says to one request. `deny` wins over everything. */
-export const POLICY_SAYS = { nothing: 0, allow: 1, allowAccount: 2, deny: 3 } as const
+export const POLICY_SAYS = { nothing: 0, allow: 1, allowAccount: 2, deny: 3, allowRole: 4 } as const
 /**
  * nothing: no statement matches. allow: a key policy's statement that names the caller itself (or everyone), or any of an identity policy.
+ * allowRole: statements name the caller's role, so that what limits the role or its session limits this too.
  * allowAccount: only statements that name the caller's account match: an identity policy must allow too.
  */
 export type PolicySays = (typeof POLICY_SAYS)[keyof typeof POLICY_SAYS]
@@ -143,7 +179,7 @@ export interface AccessQuestion {
   readonly resourceAccount: string
   /** Whether the operation may be used across accounts at all (`permissions.ts`). */
   readonly crossAccount: boolean
-  /** The key's policy; undefined where only identity policies count (aliases, lists, CreateKey, custom key stores). */
+  /** The policy of the key, or of the role that is to be assumed; undefined where only identity policies count (aliases, lists, CreateKey, custom key stores). */
   readonly keyPolicy: CompiledPolicy | undefined
   readonly context: RequestContext
   readonly grants: GrantCheck | undefined
@@ -154,8 +190,12 @@ export type Verdict =
   | 'allowed'
   | 'explicit-deny-key-policy'
   | 'explicit-deny-identity-policy'
+  | 'explicit-deny-permissions-boundary'
+  | 'explicit-deny-session-policy'
   | 'no-key-policy-allows'
   | 'no-identity-policy-allows'
+  | 'no-permissions-boundary-allows'
+  | 'no-session-policy-allows'
   | 'cross-account-not-supported'
 
 /** A policy document that is refused. `message` is AWS's kind of reason, safe to show to the caller; the API's error is MalformedPolicyDocument. */

@@ -5,20 +5,33 @@ import { readConditionKey } from './condition-keys.ts'
 import { invalidPrincipal, type PolicyDocument, readPolicy } from './document.ts'
 import { type CompiledPolicy, MalformedPolicyError, type PolicyUse } from './types.ts'
 
-/** Whether an account (12 digits) or the principal of this ARN exists. */
+/** Whether an account (12 digits), the principal of this ARN, or the role of a session's ARN exists. */
 export type PrincipalExists = (arnOrAccount: string) => Promise<boolean>
 
 /**
  * Checks a key policy and returns it compiled. Throws `MalformedPolicyError` (MalformedPolicyDocumentException; the message is the reason) or
  * `PolicyTooLargeError` (LimitExceededException).
  */
-export async function checkKeyPolicy(bytes: Buffer, exists: PrincipalExists): Promise<CompiledPolicy> {
-  const document = check('key', bytes)
+export function checkKeyPolicy(bytes: Buffer, exists: PrincipalExists): Promise<CompiledPolicy> {
+  return checkResourcePolicy('key', bytes, exists)
+}
+
+/** The same for the trust policy of a role. */
+export function checkTrustPolicy(bytes: Buffer, exists: PrincipalExists): Promise<CompiledPolicy> {
+  return checkResourcePolicy('trust', bytes, exists)
+}
+
+async function checkResourcePolicy(
+  use: 'key' | 'trust',
+  bytes: Buffer,
+  exists: PrincipalExists,
+): Promise<CompiledPolicy> {
+  const document = check(use, bytes)
   const names = new Set(
     document.statements.flatMap(({ principals }) => [...(principals?.arns ?? []), ...(principals?.accounts ?? [])]),
   )
   for (const name of names) if (!(await exists(name))) throw invalidPrincipal(name)
-  return compilePolicy('key', bytes)
+  return compilePolicy(use, bytes)
 }
 
 /** The same for an identity policy, which names no principals. */

@@ -65,6 +65,9 @@ class Rows {
   async get(kind: RowKind, id: string): Promise<Row | undefined> {
     return this.peek(kind, id) ?? undefined
   }
+  async list(kind: RowKind, scope: string): Promise<readonly Row[]> {
+    return [...this.all.values()].filter(row => row.kind === kind && row.scope === scope && row.body !== null)
+  }
   async secret(kind: RowKind, id: string): Promise<Secret | undefined> {
     return this.peekSecret(kind, id) ?? undefined
   }
@@ -127,6 +130,7 @@ describe('principals', () => {
       {
         kind: 'user',
         arn: ALICE,
+        principalArn: ALICE,
         account: ACCOUNT,
         rootArn: rootArn(ACCOUNT),
         userId: '',
@@ -135,6 +139,8 @@ describe('principals', () => {
         servicePrincipal: '',
         tags: [['team', 'red']],
         policies: [],
+        boundary: undefined,
+        session: undefined,
       },
     )
   })

@@ -7,7 +7,8 @@ import type { PutRow } from '../../boundary/client/api.ts'
 import { type AdminControl, AdminError, allRows, currentRow } from '../../store/admin.ts'
 import { Secret } from '../../store/secret.ts'
 import { ACCESS_KEY_ID, type PrincipalBody, readBody, writeCredential } from '../access/rows.ts'
-import { changePrincipal, nameOf, randomBase32, tombstone } from './principals.ts'
+import { uniqueId } from '../access/unique-id.ts'
+import { changePrincipal, nameOf, tombstone } from './principals.ts'
 
 export interface NewCredential {
   readonly accessKeyId: string
@@ -44,7 +45,7 @@ export function createCredential(
     if (Object.keys(body.credentials).length >= MAX_CREDENTIALS) {
       throw new AdminError(`${principal} has ${MAX_CREDENTIALS} credentials already; delete one first.`)
     }
-    const accessKeyId = given?.accessKeyId ?? `AKIA${randomBase32(16)}`
+    const accessKeyId = given?.accessKeyId ?? uniqueId('AKIA')
     if ((await currentRow(control, 'credential', accessKeyId)) !== undefined) {
       throw new AdminError(`The access key id ${accessKeyId} is taken.`)
     }

@@ -1,10 +1,10 @@
 /** Principals: users, roles, the root of an account, and the roles through which the provider's services call. */
-import { randomInt } from 'node:crypto'
 import type { PutRow } from '../../boundary/client/api.ts'
 import type { Row } from '../../boundary/words.ts'
 import { type AdminControl, AdminError, allRows, change, currentRow } from '../../store/admin.ts'
 import { type PrincipalName, readPrincipalArn } from '../access/principal-names.ts'
 import { type PrincipalBody, readBody, writeBody } from '../access/rows.ts'
+import { uniqueId } from '../access/unique-id.ts'
 import { noAccount } from './accounts.ts'
 
 export interface PrincipalInfo {
@@ -22,12 +22,6 @@ export interface PrincipalInfo {
 
 const MAX_TAGS = 50
 const MAX_PRINCIPAL_BYTES = 256 * 1024
-const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
-
-/** Letters and digits of base 32, from the system's random generator. */
-export function randomBase32(length: number): string {
-  return Array.from({ length }, () => BASE32.charAt(randomInt(BASE32.length))).join('')
-}
 
 /** Makes a principal of this ARN. Its account must exist. Throws `AdminError`. */
 export function createPrincipal(
@@ -43,7 +37,7 @@ export function createPrincipal(
     if ((await currentRow(control, 'principal', arn)) !== undefined) {
       throw new AdminError(`The principal ${arn} exists already. See: holdfast kms principal list`)
     }
-    const userId = `${name.kind === 'user' ? 'AIDA' : 'AROA'}${randomBase32(16)}`
+    const userId = uniqueId(name.kind === 'user' ? 'AIDA' : 'AROA')
     const body: PrincipalBody = { v: 1, created: Date.now(), userId, tags, policies: {}, credentials: {} }
     const row: PutRow = put(arn, name.account, 0, body)
     return { rows: [row], result: info(name, body) }

@@ -31,6 +31,7 @@ function mark(error: unknown): never {
 export function markingErrors(boundary: BoundaryUse): BoundaryUse {
   return {
     ...boundary,
+    sealSession: (...args) => boundary.sealSession(...args).catch(mark),
     encrypt: (...args) => boundary.encrypt(...args).catch(mark),
     decrypt: (...args) => boundary.decrypt(...args).catch(mark),
     reEncrypt: (...args) => boundary.reEncrypt(...args).catch(mark),

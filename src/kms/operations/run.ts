@@ -4,7 +4,7 @@
  */
 import { BoundaryError, type Outcome } from '../../boundary/words.ts'
 import type { Reply } from '../../http/types.ts'
-import { assertEveryOperationDeclared } from '../access/permissions.ts'
+import { assertEveryOperationDeclared, OPERATION_ACCESS } from '../access/permissions.ts'
 import type { RequestFacts } from '../access/types.ts'
 import { AliasesWanted } from '../keys/allow.ts'
 import { parseBody } from '../wire/body.ts'
@@ -74,11 +74,20 @@ export class Runner {
     }
   }
 
-  /** The record of a request that another protocol answers (STS). False where it could not be written: then there is no answer. */
-  async recordForeign(request: Authenticated, error: string): Promise<boolean> {
-    this.#answered(request, error === '' ? 'ok' : error)
+  /** The call of a request that another protocol answers (STS); it is over with `ended`. */
+  foreignCall(request: Authenticated): Call {
+    return this.#callOf(request)
+  }
+
+  /**
+   * Ends such a call: its record, unless the boundary has `recorded` it, and its place in the metrics. `error`: the protocol's name of it, empty where it
+   * was served. False where the record could not be written: then there is no answer.
+   */
+  async ended(call: Call, error: string, recorded: boolean): Promise<boolean> {
+    this.#answered(call, error === '' ? 'ok' : error)
+    if (recorded) return true
     try {
-      await this.#record(this.#callOf(request), error === '' ? 'allowed' : 'failed', error)
+      await this.#record(call, error === '' ? 'allowed' : error === 'AccessDenied' ? 'denied' : 'failed', error)
       return true
     } catch {
       return false
@@ -86,7 +95,7 @@ export class Runner {
   }
 
   #answered({ operation, facts }: Pick<Authenticated, 'operation' | 'facts'>, outcome: string): void {
-    const name = OPERATION_INPUTS.has(operation) || operation === 'GetCallerIdentity' ? operation : 'unknown'
+    const name = Object.hasOwn(OPERATION_ACCESS, operation) ? operation : 'unknown'
     this.#watch.onAnswer(name, outcome, (this.#services.clocks.real() - facts.now) / 1000)
   }
 

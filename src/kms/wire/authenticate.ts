@@ -2,6 +2,7 @@
 import { parseAuthorization, type SigV4ErrorCode, verifySignature } from '../../http/sigv4.ts'
 import type { HttpRequest } from '../../http/types.ts'
 import type { Identity, Principals } from '../access/principals.ts'
+import type { Sessions } from '../access/sessions.ts'
 import { type ErrorCode, KmsError } from './errors.ts'
 
 const CODES: Readonly<Record<SigV4ErrorCode, ErrorCode>> = {
@@ -16,6 +17,13 @@ const CODES: Readonly<Record<SigV4ErrorCode, ErrorCode>> = {
 }
 
 const INVALID_TOKEN = 'The security token included in the request is invalid.'
+const EXPIRED_TOKEN = 'The security token included in the request is expired'
+
+/** Where identities come from: long-term credentials, and sessions. */
+export interface Who {
+  readonly principals: Principals
+  readonly sessions: Sessions
+}
 
 export interface Verified {
   readonly identity: Identity
@@ -24,17 +32,10 @@ export interface Verified {
 }
 
 /** Throws the front end's error for everything that is not an authenticated request to one of the served Regions. */
-export async function authenticate(
-  request: HttpRequest,
-  principals: Principals,
-  regions: ReadonlySet<string>,
-): Promise<Verified> {
+export async function authenticate(request: HttpRequest, who: Who, regions: ReadonlySet<string>): Promise<Verified> {
   const parsed = parseAuthorization(request.headers)
   if (!parsed.ok) throw new KmsError(CODES[parsed.code], parsed.message)
-  // There are no session credentials yet, so a token can belong to none; ignoring it would sign in somebody else than was meant.
-  if (parsed.sessionToken) throw new KmsError('UnrecognizedClientException', INVALID_TOKEN)
-  const identity = principals.peekIdentity(parsed.accessKeyId) ?? (await principals.identity(parsed.accessKeyId))
-  if (identity === undefined || identity === null) throw new KmsError('UnrecognizedClientException', INVALID_TOKEN)
+  const identity = await identityOf(parsed.accessKeyId, request, who)
   const result = verifySignature(parsed, request, identity.secret, {
     service: ['kms', 'sts'],
     regions,
@@ -42,4 +43,21 @@ export async function authenticate(
   })
   if (!result.ok) throw new KmsError(CODES[result.code], result.message)
   return { identity, region: parsed.region, service: parsed.service === 'sts' ? 'sts' : 'kms' }
+}
+
+/** A token decides where to look: ignoring one would sign in somebody else than was meant. */
+async function identityOf(accessKeyId: string, request: HttpRequest, { principals, sessions }: Who): Promise<Identity> {
+  const token = request.headers['x-amz-security-token']
+  if (token === undefined) {
+    const identity = principals.peekIdentity(accessKeyId) ?? (await principals.identity(accessKeyId))
+    if (identity === undefined || identity === null) throw new KmsError('UnrecognizedClientException', INVALID_TOKEN)
+    return identity
+  }
+  const now = request.receivedAt
+  const asserted = { accessKeyId, sourceIp: request.remoteAddress }
+  const answer =
+    sessions.peekIdentity(token, accessKeyId, now) ?? (await sessions.identity(token, accessKeyId, now, asserted))
+  if (answer === 'expired') throw new KmsError('ExpiredTokenException', EXPIRED_TOKEN)
+  if (answer === 'invalid') throw new KmsError('UnrecognizedClientException', INVALID_TOKEN)
+  return answer
 }

@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { BoundaryError } from '../../boundary/words.ts'
 import { parseAuthorization } from '../../http/sigv4.ts'
 import type { HttpErrorKind, HttpRequest, Reply } from '../../http/types.ts'
-import type { Principals } from '../access/principals.ts'
 import { type Authenticated, type Runner, reply } from '../operations/run.ts'
-import { answerSts, type StsErrorCode, type StsReply, stsError } from '../sts/get-caller-identity.ts'
-import { authenticate, type Verified } from './authenticate.ts'
+import { answerSts } from '../sts/answer.ts'
+import { type StsErrorCode, type StsReply, stsError } from '../sts/errors.ts'
+import { authenticate, type Verified, type Who } from './authenticate.ts'
 import { type ErrorCode, errorReply, KmsError } from './errors.ts'
 
 const TARGET = 'TrentService.'
@@ -14,7 +14,7 @@ const OPERATION = /^[A-Za-z]{1,64}$/
 
 export interface HandlerParts {
   readonly runner: Runner
-  readonly principals: Principals
+  readonly who: Who
   readonly regions: ReadonlySet<string>
   /** Whether the listener speaks TLS. */
   readonly secure: boolean
@@ -25,18 +25,17 @@ export interface HandlerParts {
 }
 
 export function makeHandler(parts: HandlerParts): (request: HttpRequest) => Promise<Reply> {
-  const { runner, principals, regions, secure, onStranger, onDefect } = parts
+  const { runner, who, regions, secure, onStranger, onDefect } = parts
   return async request => {
     const requestId = randomUUID()
     let verified: Verified
     try {
-      verified = await authenticate(request, principals, regions)
+      verified = await authenticate(request, who, regions)
     } catch (error) {
       return refuse(error, request, requestId)
     }
     const { identity, region, service } = verified
-    const authenticated: Authenticated = {
-      operation: service === 'sts' ? 'GetCallerIdentity' : operationOf(request),
+    const authenticated: Omit<Authenticated, 'operation'> = {
       requestId,
       accessKeyId: identity.accessKeyId,
       body: request.body,
@@ -49,11 +48,9 @@ export function makeHandler(parts: HandlerParts): (request: HttpRequest) => Prom
         now: request.receivedAt,
       },
     }
-    if (service === 'kms') return runner.answer(authenticated)
+    if (service === 'kms') return runner.answer({ ...authenticated, operation: operationOf(request) })
     const form = request.method === 'GET' ? request.query : request.body.toString('latin1')
-    const answer = answerSts(identity.caller, { form, requestId })
-    const recorded = await runner.recordForeign(authenticated, answer.status === 200 ? '' : 'InvalidAction')
-    return stsReply(recorded ? answer : inWordsOfSts(new KmsError('KMSInternalException'), requestId), requestId)
+    return stsReply(await answerSts(runner, authenticated, form, onDefect), requestId)
   }
 
   /** Nobody is known yet: strangers are counted, and nothing but their own mistake is told to them. */
@@ -79,6 +76,7 @@ function stsReply({ status, contentType, body }: StsReply, requestId: string): R
 }
 
 const STS_CODES: Partial<Record<ErrorCode, StsErrorCode>> = {
+  ExpiredTokenException: 'ExpiredToken',
   IncompleteSignatureException: 'IncompleteSignature',
   InvalidSignatureException: 'SignatureDoesNotMatch',
   UnrecognizedClientException: 'InvalidClientTokenId',

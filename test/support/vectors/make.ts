@@ -4,6 +4,7 @@
  */
 import { contexts, derivations, envelopes, external, messages } from './messages.ts'
 import { importTokens, journal, roots } from './root.ts'
+import { sessionTokens } from './sessions.ts'
 import type { VectorFile } from './source.ts'
 import { records, rows, sealedKeys } from './stored.ts'
 
@@ -19,6 +20,7 @@ export async function makeVectors(): Promise<Record<string, VectorFile>> {
     record: records(),
     external: external(),
     'import-token': importTokens(),
+    'session-token': sessionTokens(),
     root: await roots(),
     journal: journal(),
   }

@@ -42,6 +42,18 @@ export const OPERATIONS = {
   listRows: op(8, control, struct({ kind: s.rowKind, after: rowId, max: u32 }), list(s.row, 1 << 16)),
 
   markerKey: op(12, use, nothing, fixed(32)),
+  sealSession: op(
+    10,
+    use,
+    struct({ body: bytes(s.SESSION_BODY), expiresAt: u64, asserted }),
+    struct({ token: bytes(s.SESSION_TOKEN) }),
+  ),
+  openSession: op(
+    11,
+    use,
+    struct({ token: bytes(s.SESSION_TOKEN), asserted }),
+    struct({ body: bytes(s.SESSION_BODY), expiresAt: u64 }),
+  ),
 
   encrypt: op(16, use, struct({ key: keyRef, plaintext, context, asserted }), s.encryptResult),
   decrypt: op(

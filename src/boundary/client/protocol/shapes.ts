@@ -218,6 +218,10 @@ export const modulusBits: Codec<2048 | 3072 | 4096> = {
   },
 }
 
+/** Bytes of what a session token holds, and of the token. */
+export const SESSION_BODY = 8192
+export const SESSION_TOKEN = 12_288
+
 export type SentRecord = Omit<RecordEntry, 'asserted'> & { readonly asserted: EncodedAsserted }
 export const recordEntry: Codec<SentRecord> = struct<SentRecord>({
   outcome: word(OUTCOMES),
