@@ -26,6 +26,17 @@ export type RootConfig =
       }
     }
 
+/** A PKCS#11 token that stands for a cluster of custom key stores; its PIN is the password of the store that is made of it. */
+export interface ClusterConfig {
+  /** `cluster-…` */
+  readonly id: string
+  readonly module: string
+  readonly token: { readonly label: string } | { readonly slot: number }
+  readonly sessions?: number
+  readonly deadlineMs?: number
+  readonly calls?: 'sync' | 'async'
+}
+
 export interface BoundaryLimits {
   /** Sealed keys held open at once, about 1.5 KiB of memory each. Default 100,000. */
   readonly openKeys?: number
@@ -47,6 +58,8 @@ export interface BoundaryConfig {
   /** First line of the checkpoints and name of their signer, for example `kms.example.com/log`. */
   readonly logOrigin: string
   readonly limits?: BoundaryLimits
+  /** Of the KMS. */
+  readonly clusters?: readonly ClusterConfig[]
   /** Where front end and boundary run as two users. */
   readonly users?: {
     readonly frontEnd: { readonly uid: number; readonly gid: number }

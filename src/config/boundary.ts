@@ -8,13 +8,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import type * as shared from './shared.ts'
-import { type RootConfig, rootConfig } from './shared.ts'
+import { type RootConfig, rootConfig, tokenConfig } from './shared.ts'
 
 /** What both services' settings have. */
 export interface ServiceSettings {
   readonly data: string
   readonly boundary: z.output<typeof shared.boundary>
   readonly log: z.output<typeof shared.log>
+  readonly cloudHsm?: { readonly clusters: Readonly<Record<string, Parameters<typeof tokenConfig>[0]>> }
 }
 
 interface User {
@@ -29,6 +30,7 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
   readonly dev: boolean
   readonly root: RootConfig
   readonly logOrigin: string
+  readonly clusters: readonly ({ readonly id: string } & ReturnType<typeof tokenConfig>)[]
   readonly limits: { readonly openKeys?: number; readonly floorBytes?: number }
   readonly users?: { readonly frontEnd: User; readonly boundary: User }
 }
@@ -44,7 +46,7 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
   settings: ServiceSettings,
   dev: boolean,
 ): BoundarySettings<Service> {
-  const { data, boundary, log } = settings
+  const { data, boundary, log, cloudHsm } = settings
   const { root, users, openKeys, floorBytes } = boundary
   mkdirSync(data, { recursive: true, mode: users === undefined ? 0o700 : 0o711 })
   return {
@@ -52,6 +54,7 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
     folder: serviceFolders(data).boundary,
     dev,
     root: rootConfig(root),
+    clusters: Object.entries(cloudHsm?.clusters ?? {}).map(([id, token]) => ({ id, ...tokenConfig(token) })),
     logOrigin: log.origin ?? keptOrigin(service, data),
     limits: {
       ...(openKeys === undefined ? {} : { openKeys }),

@@ -24,6 +24,16 @@ const xksHost = z
   })
   .describe('one host name of external key store proxies')
 
+const CLUSTER_ID = /^cluster-[2-7a-zA-Z]{11,16}$/
+const cluster = z
+  .strictObject({
+    ...shared.tokenAccess,
+    trustAnchorFile: shared
+      .file()
+      .describe('PEM file of the certificate that CreateCustomKeyStore must name as TrustAnchorCertificate'),
+  })
+  .describe('one PKCS#11 token; its PIN is the KeyStorePassword of the key store that is made of it')
+
 export const kmsSchema = z.strictObject({
   data: shared.dataFolder,
   listen: z
@@ -57,6 +67,17 @@ export const kmsSchema = z.strictObject({
     })
     .prefault({})
     .describe('external key stores'),
+  cloudHsm: z
+    .strictObject({
+      clusters: z
+        .record(z.string().regex(CLUSTER_ID, { error: 'must look like cluster-1234567890a' }), cluster)
+        .default({})
+        .describe(
+          'PKCS#11 tokens that custom key stores of type AWS_CLOUDHSM are made of, each by the id of its cluster',
+        ),
+    })
+    .prefault({})
+    .describe('custom key stores in a PKCS#11 token of the provider'),
   limits: shared.limits,
   cache: shared.cache,
   operations: shared.operations,
@@ -82,6 +103,9 @@ export const kmsConfig: ConfigDefinition<typeof kmsSchema> = {
     ...shared.checkListen('listen', config.listen),
     ...shared.checkRoot(config.boundary.root),
     ...repeated('regions', config.regions),
+    ...Object.entries(config.cloudHsm.clusters).flatMap(([id, token]) =>
+      shared.checkToken(`cloudHsm.clusters.${id}`, token),
+    ),
     ...Object.entries(config.xks.hosts).flatMap(([name, { certificateFile, keyFile, connect }]) => {
       const path = `xks.hosts.${name}`
       const problems: { path: string; message: string }[] = []

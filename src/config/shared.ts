@@ -102,11 +102,24 @@ const keyfileRoot = z.strictObject({
     .describe('32 random bytes, mode 0600; made at the first start'),
 })
 const passphraseRoot = z.strictObject({ kind: z.literal('passphrase').describe('what opens the boundary') })
-const tokenRoot = z.strictObject({
-  kind: z.literal('pkcs11').describe('what opens the boundary'),
+/** How any PKCS#11 token is reached. */
+export const tokenAccess = {
   module: file().describe('PKCS#11 module of the vendor'),
   tokenLabel: z.string().min(1).max(32).optional().describe('label of the token'),
   tokenSlot: z.int().min(0).optional().describe('slot of the token, where labels are not unique'),
+  sessions: z.int().min(1).max(256).optional().describe('sessions with the token; default: 8'),
+  deadlineMs: milliseconds().optional().describe('how long the token may take for one call; default: 200'),
+  calls: z
+    .enum(['sync', 'async'])
+    .optional()
+    .describe(
+      'sync for tokens in software, async for those behind a network; default: sync for SoftHSM, async for all others',
+    ),
+} as const
+
+const tokenRoot = z.strictObject({
+  kind: z.literal('pkcs11').describe('what opens the boundary'),
+  ...tokenAccess,
   pinFile: secretFile().optional().describe('file with the user PIN, mode 0600'),
   pinEnv: z
     .string()
@@ -119,14 +132,6 @@ const tokenRoot = z.strictObject({
     .max(64)
     .default(ROOT_LABEL)
     .describe('label of the root key in the token; made at the first start'),
-  sessions: z.int().min(1).max(256).optional().describe('sessions with the token; default: 8'),
-  deadlineMs: milliseconds().optional().describe('how long the token may take for one call; default: 200'),
-  calls: z
-    .enum(['sync', 'async'])
-    .optional()
-    .describe(
-      'sync for tokens in software, async for those behind a network; default: sync for SoftHSM, async for all others',
-    ),
 })
 
 export const boundary = z
@@ -179,18 +184,24 @@ export function heapMegabytes({ bytes }: { readonly bytes: number }): number {
 
 export type RootSettings = z.output<typeof boundary>['root']
 
-/** What a root needs beyond its fields; paths are relative to `boundary.root`. */
+/** What a root needs beyond its fields. */
 export function checkRoot(root: RootSettings): { path: string; message: string }[] {
   if (root.kind !== 'pkcs11') return []
-  const problems: { path: string; message: string }[] = []
-  const one = (path: string, a: unknown, b: unknown, names: string) => {
-    if ((a === undefined) === (b === undefined))
-      problems.push({ path: `boundary.root.${path}`, message: `give either ${names}` })
-  }
-  one('tokenLabel', root.tokenLabel, root.tokenSlot, 'tokenLabel or tokenSlot')
-  one('pinFile', root.pinFile, root.pinEnv, 'pinFile or pinEnv')
-  return problems
+  return [
+    ...checkToken('boundary.root', root),
+    ...either('boundary.root.pinFile', root.pinFile, root.pinEnv, 'pinFile or pinEnv'),
+  ]
 }
+
+/** A token is named by its label or by its slot. */
+export const checkToken = (
+  path: string,
+  token: { readonly tokenLabel?: string | undefined; readonly tokenSlot?: number | undefined },
+): { path: string; message: string }[] =>
+  either(`${path}.tokenLabel`, token.tokenLabel, token.tokenSlot, 'tokenLabel or tokenSlot')
+
+const either = (path: string, a: unknown, b: unknown, names: string): { path: string; message: string }[] =>
+  (a === undefined) === (b === undefined) ? [{ path, message: `give either ${names}` }] : []
 
 /** Plain HTTP is for loopback. `path` is that of the listener's section. */
 export function checkListen(
@@ -215,18 +226,33 @@ export type RootConfig =
       readonly calls?: 'sync' | 'async'
     }
 
-/** The root's settings in the form that the boundary is started with. */
-export function rootConfig(root: RootSettings): RootConfig {
-  if (root.kind !== 'pkcs11') return root
-  const { module, tokenLabel, tokenSlot, pinFile, pinEnv, rootLabel, sessions, deadlineMs, calls } = root
+/** A token's settings in the form that the boundary is started with. */
+export function tokenConfig(token: {
+  readonly module: string
+  readonly tokenLabel?: string | undefined
+  readonly tokenSlot?: number | undefined
+  readonly sessions?: number | undefined
+  readonly deadlineMs?: number | undefined
+  readonly calls?: 'sync' | 'async' | undefined
+}) {
+  const { module, tokenLabel, tokenSlot, sessions, deadlineMs, calls } = token
   return {
-    kind: 'pkcs11',
     module,
     token: tokenLabel === undefined ? { slot: tokenSlot ?? 0 } : { label: tokenLabel },
-    pin: pinFile === undefined ? { environment: pinEnv ?? '' } : { file: pinFile },
-    rootLabel,
     ...(sessions === undefined ? {} : { sessions }),
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
     ...(calls === undefined ? {} : { calls }),
+  }
+}
+
+/** The root's settings in the form that the boundary is started with. */
+export function rootConfig(root: RootSettings): RootConfig {
+  if (root.kind !== 'pkcs11') return root
+  const { pinFile, pinEnv, rootLabel } = root
+  return {
+    kind: 'pkcs11',
+    ...tokenConfig(root),
+    pin: pinFile === undefined ? { environment: pinEnv ?? '' } : { file: pinFile },
+    rootLabel,
   }
 }

@@ -2,7 +2,7 @@
  * The provider's front end, put together: boundary, replica, access, stores, the API's listener and the operator's. It holds no key and no root;
  * without its boundary it answers 5xx at once and goes on when that is back.
  */
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { decodeOffset } from '../boundary/service/clock.ts'
 import { BoundaryError, type WriteSet } from '../boundary/words.ts'
@@ -87,6 +87,12 @@ function movedClock({ rows }: WriteSet): number | undefined {
   return undefined
 }
 
+/** The trust anchor of each configured cluster, PEM. Throws where a file cannot be read. */
+function trustAnchors({ cloudHsm }: KmsConfig): ReadonlyMap<string, string> {
+  const clusters = Object.entries(cloudHsm.clusters)
+  return new Map(clusters.map(([id, { trustAnchorFile }]) => [id, readFileSync(trustAnchorFile, 'utf8')]))
+}
+
 async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): Promise<KmsService> {
   const { boundary, replica, clocks, markers } = link
   const metrics = new Metrics('kms')
@@ -101,6 +107,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     replica,
     boundary: recording,
     hosts: config.xks.hosts,
+    clusters: trustAnchors(config),
     onFailure: (id, failure) => log('warn', 'an external key store failed', { store: id, failure: failure.message }),
     onReload: (hostName, error) => logReload(log, error, { host: hostName }),
   })

@@ -270,6 +270,13 @@ export interface BoundaryUse {
   /** Rows of `use` kinds, all or none. */
   putRows(rows: readonly PutRow[], asserted: Asserted): Promise<readonly Row[]>
 
+  /** Opens the token of a custom key store of type AWS_CLOUDHSM, by the store's row id: empty, or why it does not open, as ConnectionErrorCode. */
+  connectCluster(store: string): Promise<string>
+  /** Logs out of it. Uses of its keys are the front end's to refuse until it is connected again. */
+  disconnectCluster(store: string): Promise<void>
+  /** 1 to 1024 random bytes of its token. */
+  clusterRandom(store: string, bytes: number, asserted: Asserted): Promise<Buffer>
+
   /** AES-256-GCM under an owner's external key, in the boundary or in the token. `aad` is the protocol's, before metadata is added. */
   externalEncrypt(
     key: KeyRow,

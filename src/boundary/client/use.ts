@@ -142,6 +142,11 @@ export function connectUse(options: ConnectUse): UseConnection {
       ask('deleteImportedKeyMaterial', { id, materialId, asserted: asAsserted(asserted) }),
     putRows: async (rows, asserted) => ask('putRows', { rows, asserted: asAsserted(asserted) }),
 
+    connectCluster: store => ask('connectCluster', { store }),
+    disconnectCluster: store => ask('disconnectCluster', { store }),
+    clusterRandom: async (store, bytes, asserted) =>
+      ask('clusterRandom', { store, bytes, asserted: asAsserted(asserted) }),
+
     externalEncrypt: async (key, plaintext, aad, integrity, asserted) => {
       const sent = asAsserted(asserted)
       return use('externalEncrypt', whole => ({ key: refTo(key, whole), plaintext, aad, integrity, asserted: sent }))

@@ -6,7 +6,7 @@ import { FormatError, Reader, Writer } from '../bytes.ts'
 import { BoundaryError } from '../words.ts'
 import { boundData, digestWith } from './additional-data.ts'
 import { KEY_ID_BYTES, keyIdBytes, materialIdBytes, readKeyId } from './ids.ts'
-import { MAX_PLAINTEXT_BYTES, MESSAGE_OVERHEAD, MESSAGE_VERSION } from './message.ts'
+import { MAX_PLAINTEXT_BYTES, MESSAGE_OVERHEAD, MESSAGE_VERSION, TOKEN_MESSAGE_VERSION } from './message.ts'
 
 export const ENVELOPE_VERSION = 2
 const MAX_BLOB_BYTES = 6144
@@ -74,8 +74,9 @@ export function parseEnvelope(blob: Buffer): Envelope {
 }
 
 /** What a blob that a caller hands in claims to be, by its first byte; undefined where it is neither. */
-export function blobKind(blob: Buffer): 'message' | 'envelope' | undefined {
+export function blobKind(blob: Buffer): 'message' | 'envelope' | 'token-message' | undefined {
   if (blob[0] === MESSAGE_VERSION) return 'message'
+  if (blob[0] === TOKEN_MESSAGE_VERSION) return 'token-message'
   if (blob[0] === ENVELOPE_VERSION) return 'envelope'
   return undefined
 }

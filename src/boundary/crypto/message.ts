@@ -14,6 +14,9 @@ export const MAX_PLAINTEXT_BYTES = 4096
 /** What a message adds to its plaintext: header 110, tag 16. */
 export const MESSAGE_OVERHEAD = 126
 export const MESSAGE_VERSION = 1
+/** A message under a key in a token (token-message.ts), which has its wrapped root between prefix and nonce: IV 12, root 32, tag 16. */
+export const TOKEN_MESSAGE_VERSION = 3
+export const WRAPPED_ROOT_BYTES = 60
 
 /** Message key ‖ commitment, of nonce (16) ‖ SHA-256 of the additional data (32). */
 const derivation = new Derivation('holdfast message 1', 48, 2)
@@ -46,12 +49,10 @@ function invalid(): BoundaryError {
  * is not a message. What it returns is unauthenticated until `decryptMessage` has succeeded.
  */
 export function parseMessageHeader(bytes: Buffer): MessageHeader {
-  if (
-    bytes.length <= MESSAGE_OVERHEAD ||
-    bytes.length > MESSAGE_OVERHEAD + MAX_PLAINTEXT_BYTES ||
-    bytes[0] !== MESSAGE_VERSION
-  )
-    throw invalid()
+  const version = bytes[0]
+  if (version !== MESSAGE_VERSION && version !== TOKEN_MESSAGE_VERSION) throw invalid()
+  const overhead = version === MESSAGE_VERSION ? MESSAGE_OVERHEAD : MESSAGE_OVERHEAD + WRAPPED_ROOT_BYTES
+  if (bytes.length <= overhead || bytes.length > overhead + MAX_PLAINTEXT_BYTES) throw invalid()
   try {
     return { keyId: readKeyId(bytes, 1), materialId: bytes.toString('hex', MATERIAL_AT, NONCE_AT) }
   } catch {

@@ -198,6 +198,11 @@ export class Session {
     )
   }
 
+  /** C_DestroyObject. */
+  destroy(object: bigint): Maybe<Ran> {
+    return this.#sequence(this.#step('C_DestroyObject', object))
+  }
+
   random(bytes: number): Maybe<Ran & { readonly out: Buffer }> {
     const ran = this.#sequence(this.#step('C_GenerateRandom', this.#address(OUT), bytes))
     return andThen(ran, result => {

@@ -128,6 +128,15 @@ class HsmToken implements Token {
     return made.then(() => this.findKey(`id:${copy.toString('hex')}`))
   }
 
+  destroyKey(ref: ObjectRef): Promise<void> {
+    return this.#withKey(ref, (session, { handle }) =>
+      andThen(session.destroy(handle), ran => {
+        this.#check(ran)
+        this.#keys.delete(ref)
+      }),
+    )
+  }
+
   /** Work that is not repeated. */
   async #once<T>(ms: number, work: (session: Session) => Maybe<T>): Promise<T> {
     const deadline = performance.now() + ms

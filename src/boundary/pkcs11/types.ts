@@ -161,6 +161,8 @@ export interface Token {
    * KeyAmbiguous when an object with this label or id is there already.
    */
   generateKey(label: string, id: Buffer, usage: KeyUsage): Promise<TokenKey>
+  /** Destroys a key in the token. KeyNotFound where there is none. */
+  destroyKey(ref: ObjectRef): Promise<void>
   /** AES-256-GCM. `iv` is 12 bytes, fresh for every call, made by the caller; refused before the token sees it when it is not 12 bytes or all zero. */
   gcmEncrypt(key: ObjectRef, iv: Buffer, aad: Buffer, plaintext: Buffer): Promise<GcmResult>
   /** `iv` 12 or 16 bytes, `tag` 16. Rejects with InvalidCiphertext when they do not belong together. */

@@ -10,6 +10,7 @@ import { ClockBehind, JournalDamage } from '../journal/types.ts'
 import { BoundaryError } from '../words.ts'
 import { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
+import { Clusters } from './clusters.ts'
 import { baseFields, type Call, type Core, ownCall } from './core.ts'
 import { Delivery } from './delivery.ts'
 import { DueScanner } from './due.ts'
@@ -128,6 +129,7 @@ export class Boundary {
         (id, to) => reserve(core, id, to),
       ),
       token,
+      clusters: new Clusters(config.clusters ?? [], book, keyring),
       rootObjectId,
     }
     book.onRow = row => {
@@ -235,6 +237,7 @@ export class Boundary {
     if (core === undefined || this.dead) return
     await core.book.record({ ...baseFields(core, 'stop', ownCall(), undefined), outcome: 'allowed' })
     await core.book.journal.close()
+    await core.clusters.close()
     await core.token?.close()
   }
 }

@@ -10,6 +10,7 @@ import type { OpenedRoot } from '../root/rootfile.ts'
 import { BoundaryError, type BoundaryErrorCode } from '../words.ts'
 import type { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
+import type { Clusters } from './clusters.ts'
 import type { Counters } from './keys/counters.ts'
 import type { Locks } from './keys/locks.ts'
 import type { OpenKeys } from './keys/open-keys.ts'
@@ -27,6 +28,8 @@ export interface Core {
   readonly counters: Counters
   /** The token, where keys or the root are in one. */
   readonly token: Token | undefined
+  /** The tokens of custom key stores. */
+  readonly clusters: Clusters
   /** CKA_ID (hex) of the token's object that is the root of trust; empty where there is none. */
   readonly rootObjectId: string
 }

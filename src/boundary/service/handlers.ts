@@ -5,6 +5,7 @@ import type { InputOf, OperationName, OutputOf } from '../client/protocol/operat
 import type { Call, Core } from './core.ts'
 import { deriveSharedSecret } from './operations/agreement.ts'
 import { asymmetricDecrypt, asymmetricEncrypt } from './operations/asymmetric.ts'
+import { clusterRandom, connectCluster, disconnectCluster } from './operations/cluster.ts'
 import { createKey } from './operations/create.ts'
 import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
 import { deleteImportedKeyMaterial, importKeyMaterial, importParameters } from './operations/import.ts'
@@ -60,6 +61,9 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   revoke,
   restore,
   wrapForImport,
+  connectCluster,
+  disconnectCluster,
+  clusterRandom,
   sign,
   verify,
   generateMac,

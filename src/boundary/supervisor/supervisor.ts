@@ -66,9 +66,13 @@ const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damag
 
 /** The environment of the boundary: a token's vendor may need any of it; nothing in it may change what Node runs. */
 function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
-  if (config.root.kind === 'pkcs11') {
+  const tokens = [...(config.root.kind === 'pkcs11' ? [config.root] : []), ...(config.clusters ?? [])]
+  if (tokens.length > 0) {
     const { NODE_OPTIONS: _options, NODE_PATH: _path, LD_PRELOAD: _preload, ...rest } = process.env
-    const threads = threadPoolSize(config.root.sessions ?? DEFAULT_SESSIONS) + SLOW_THREADS
+    const threads = tokens.reduce(
+      (sum, { sessions = DEFAULT_SESSIONS }) => sum + threadPoolSize(sessions),
+      SLOW_THREADS,
+    )
     return { ...rest, UV_THREADPOOL_SIZE: String(threads) }
   }
   const { PATH, LANG, TZ } = process.env

@@ -54,14 +54,15 @@ export async function keyMetadata(call: Call, key: FoundKey, description: string
     ...specMembers(header.spec),
     ...algorithmMembers(header),
     MultiRegion: false,
-    ...(external
-      ? {
-          CustomKeyStoreId: header.keyStoreId.slice(header.keyStoreId.lastIndexOf('/') + 1),
-          XksKeyConfiguration: { Id: header.xksKeyId },
-        }
+    ...(header.keyStoreId === ''
+      ? {}
+      : { CustomKeyStoreId: header.keyStoreId.slice(header.keyStoreId.lastIndexOf('/') + 1) }),
+    ...(external ? { XksKeyConfiguration: { Id: header.xksKeyId } } : {}),
+    ...(header.origin === 'AWS_CLOUDHSM'
+      ? { CloudHsmClusterId: (await call.services.stores.find(header.keyStoreId)).clusterId }
       : {}),
     // Only symmetric keys can have more than one material, and only theirs is shown.
-    ...(current === undefined || external || header.spec !== 'SYMMETRIC_DEFAULT'
+    ...(current === undefined || header.keyStoreId !== '' || header.spec !== 'SYMMETRIC_DEFAULT'
       ? {}
       : { CurrentKeyMaterialId: current.id }),
   }

@@ -123,7 +123,8 @@ export const REFUSALS: Readonly<
     spec === 'SYMMETRIC_DEFAULT' ? undefined : new KmsError('UnsupportedOperationException'),
   generatedOnly: (arn, origin) => (origin === 'AWS_KMS' ? undefined : wrongOrigin(arn, origin)),
   importedOnly: (arn, origin) => (origin === 'EXTERNAL' ? undefined : wrongOrigin(arn, origin)),
-  notInStore: (arn, origin) => (origin === 'EXTERNAL_KEY_STORE' ? wrongOrigin(arn, origin) : undefined),
+  notInStore: (arn, origin) =>
+    origin === 'EXTERNAL_KEY_STORE' || origin === 'AWS_CLOUDHSM' ? wrongOrigin(arn, origin) : undefined,
 }
 
 /** What callers see as the key's state. A key that waits for its deletion goes on doing so while its store is away [13]. */

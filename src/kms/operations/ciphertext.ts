@@ -1,6 +1,7 @@
 /** Whose ciphertext it is (aws-kms.md §7): a symmetric key stands in its blob, an asymmetric one must be named; Decrypt and ReEncrypt ask the same. */
 import { blobKind, parseEnvelope } from '../../boundary/crypto/envelope.ts'
 import { parseMessageHeader } from '../../boundary/crypto/message.ts'
+import type { KeyOrigin } from '../../boundary/words.ts'
 import type { RequestFacts } from '../access/types.ts'
 import { authorizeKey } from '../keys/allow.ts'
 import { findKey, findKeyById } from '../keys/find.ts'
@@ -46,10 +47,14 @@ export function given(blob: Buffer | undefined): Buffer {
   )
 }
 
-/** A message of a key in an external store has an envelope, and no other has one. */
+/** Messages of keys in custom key stores have forms of their own, and no others have them. */
+const KINDS: Readonly<Partial<Record<KeyOrigin, ReturnType<typeof blobKind>>>> = {
+  EXTERNAL_KEY_STORE: 'envelope',
+  AWS_CLOUDHSM: 'token-message',
+}
+
 export function checkKind(blob: Buffer, key: FoundKey): void {
-  const wanted = key.header.keyStoreId === '' ? 'message' : 'envelope'
-  if (blobKind(blob) !== wanted) throw new KmsError('InvalidCiphertextException')
+  if (blobKind(blob) !== (KINDS[key.header.origin] ?? 'message')) throw new KmsError('InvalidCiphertextException')
 }
 
 /** The id of the key that a blob names. */

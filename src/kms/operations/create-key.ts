@@ -14,6 +14,7 @@ import { findKeyById, headerOf, placeOf } from '../keys/find.ts'
 import { keyArn, keyRowId } from '../keys/identifiers.ts'
 import { keyMetadata } from '../keys/metadata.ts'
 import { KmsError } from '../wire/errors.ts'
+import { notConnected } from './custom-key-stores/shared.ts'
 import { inOrder } from './in-order.ts'
 import { checkTags, type TagInput } from './tag-rules.ts'
 import type { Call, Operation } from './types.ts'
@@ -62,6 +63,7 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
     call.keyId = id
     const xksKeyId = input.XksKeyId ?? ''
     const create = async (): Promise<void> => {
+      if (keyStoreId !== '') await checkStore(call, keyStoreId, origin)
       if (origin === 'EXTERNAL_KEY_STORE') await checkExternal(call, keyStoreId, xksKeyId, keyId)
       await call.services.boundary.createKey(
         {
@@ -94,7 +96,7 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
 interface Shape {
   readonly spec: KeySpec
   readonly usage: KeyUsage
-  readonly origin: 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE'
+  readonly origin: 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE' | 'AWS_CLOUDHSM'
 }
 
 /** Which of the combinations that the model allows can be made. */
@@ -109,16 +111,15 @@ function checkShape(input: Input): Shape {
   if (input.MultiRegion === true)
     throw new KmsError('UnsupportedOperationException', 'Multi-Region keys are not supported yet.')
   const origin = input.Origin ?? 'AWS_KMS'
-  if (origin === 'AWS_CLOUDHSM')
-    throw new KmsError('UnsupportedOperationException', 'Origin AWS_CLOUDHSM is not supported yet.')
   const external = origin === 'EXTERNAL_KEY_STORE'
-  if (external !== (input.CustomKeyStoreId !== undefined) || external !== (input.XksKeyId !== undefined)) {
+  const inStore = external || origin === 'AWS_CLOUDHSM'
+  if (inStore !== (input.CustomKeyStoreId !== undefined) || external !== (input.XksKeyId !== undefined)) {
     throw new KmsError(
       'ValidationException',
-      'CustomKeyStoreId and XksKeyId go with Origin EXTERNAL_KEY_STORE, and it needs both.',
+      'CustomKeyStoreId goes with Origin EXTERNAL_KEY_STORE and AWS_CLOUDHSM, XksKeyId with EXTERNAL_KEY_STORE, and they need them.',
     )
   }
-  if ((external && spec !== 'SYMMETRIC_DEFAULT') || (origin === 'EXTERNAL' && !SPECS[spec].importable)) {
+  if ((inStore && spec !== 'SYMMETRIC_DEFAULT') || (origin === 'EXTERNAL' && !SPECS[spec].importable)) {
     throw new KmsError('UnsupportedOperationException', `KeySpec ${spec} is not supported for Origin ${origin}.`)
   }
   return { spec, usage, origin }
@@ -157,15 +158,23 @@ export async function policyFor(call: Call, text: string | undefined, arn: strin
   return bytes
 }
 
-/** The store is there and connected, the external key is usable, and no other key of this store has it. */
-async function checkExternal(call: Call, keyStoreId: string, xksKeyId: string, keyId: string): Promise<void> {
-  const { replica, stores } = call.services
-  const store = keyStoreId.slice(keyStoreId.lastIndexOf('/') + 1)
-  if ((await replica.get('keystore', keyStoreId)) === undefined) {
-    throw new KmsError('CustomKeyStoreNotFoundException', `Custom key store ${store} does not exist.`)
+/** The store is there, connected, and of the type that the origin wants. */
+async function checkStore(call: Call, keyStoreId: string, origin: string): Promise<void> {
+  const { stores } = call.services
+  const name = keyStoreId.slice(keyStoreId.lastIndexOf('/') + 1)
+  const { type } = await stores.find(keyStoreId)
+  if (type !== origin) {
+    throw new KmsError(
+      'UnsupportedOperationException',
+      `Origin ${origin} is not for a custom key store of type ${type}.`,
+    )
   }
-  if (!stores.connected(keyStoreId))
-    throw new KmsError('CustomKeyStoreInvalidStateException', `Custom key store ${store} is not connected.`)
+  if (!stores.connected(keyStoreId)) throw notConnected(name)
+}
+
+/** The external key is usable, and no other key of this store has it. */
+async function checkExternal(call: Call, keyStoreId: string, xksKeyId: string, keyId: string): Promise<void> {
+  const { stores } = call.services
   await stores.checkKey(keyStoreId, xksKeyId, {
     principalArn: call.caller.arn,
     keyArn: keyArn(placeOf(call), keyId),

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { ExternalCiphertext } from '../../boundary/client/api.ts'
 import { FAILURES } from '../stores/failures.ts'
-import { putKeyStore } from '../stores/rows.ts'
+import { NO_CLUSTER, putKeyStore } from '../stores/rows.ts'
 import { ACCOUNT, REGION, startTestKms, type TestKms } from '../testing.ts'
 
 const STORE = 'cks-0123456789abcdef0'
@@ -32,6 +32,7 @@ before(async () => {
   })
   const body = {
     v: 1,
+    ...NO_CLUSTER,
     name: 'owner',
     created: 0,
     uriEndpoint: 'https://xks.example.com',

@@ -29,7 +29,7 @@ export async function wrapForOwner(
   context: EncryptionContext,
 ): Promise<Buffer> {
   const { keyStoreId, xksKeyId, account } = key.header
-  if (keyStoreId === '') return message
+  if (xksKeyId === '') return message
   const aad = externalAad({ account, keyId: key.keyId, materialId, context: encodeContext(context) })
   call.outcomePending = true
   const { iv, tag, metadata, ciphertext } = await call.services.stores.encrypt(
@@ -50,7 +50,7 @@ export async function unwrapByOwner(
   context: EncryptionContext,
 ): Promise<Buffer> {
   const { keyStoreId, xksKeyId, account } = key.header
-  if (keyStoreId === '') return blob
+  if (xksKeyId === '') return blob
   const envelope = parseEnvelope(blob)
   const aad = externalAad({
     account,
@@ -66,7 +66,7 @@ export async function unwrapByOwner(
 
 /** Opens what `unwrapByOwner` brought. Where the owner's layer opened and the provider's does not, the owner's side returned something else. */
 export async function openInner<T>(key: FoundKey, open: () => Promise<T>): Promise<T> {
-  if (key.header.keyStoreId === '') return open()
+  if (key.header.xksKeyId === '') return open()
   try {
     return await open()
   } catch (error) {

@@ -2,7 +2,8 @@
 import { authorizeAny } from '../keys/allow.ts'
 import { KmsError } from '../wire/errors.ts'
 import { refuseRecipient } from './common.ts'
-import type { Operation } from './types.ts'
+import { notConnected, rowIdOf } from './custom-key-stores/shared.ts'
+import type { Call, Operation } from './types.ts'
 
 interface Input {
   readonly NumberOfBytes?: number
@@ -17,12 +18,19 @@ export const GenerateRandom: Operation<Input, Buffer> = {
     if (input.NumberOfBytes === undefined) throw new KmsError('ValidationException', 'NumberOfBytes is required.')
     refuseRecipient(input.Recipient)
     authorizeAny(call)
-    if (input.CustomKeyStoreId !== undefined)
-      throw new KmsError(
-        'UnsupportedOperationException',
-        'Random bytes come from this service, not from a custom key store.',
-      )
+    if (input.CustomKeyStoreId !== undefined) return ofStore(call, input.CustomKeyStoreId, input.NumberOfBytes)
     return call.services.boundary.generateRandom(input.NumberOfBytes, call.asserted)
   },
   write: bytes => `{"Plaintext":"${bytes.toString('base64')}"}`,
+}
+
+/** Of the generator in a cluster's token; an owner's key manager makes none. */
+async function ofStore(call: Call, customKeyStoreId: string, bytes: number): Promise<Buffer> {
+  const id = rowIdOf(call, customKeyStoreId)
+  const store = await call.services.stores.find(id)
+  if (store.type !== 'AWS_CLOUDHSM') {
+    throw new KmsError('UnsupportedOperationException', 'Random bytes do not come from an external key store.')
+  }
+  if (store.state !== 'CONNECTED') throw notConnected(customKeyStoreId)
+  return call.services.boundary.clusterRandom(id, bytes, { ...call.asserted, subject: customKeyStoreId })
 }

@@ -36,6 +36,7 @@ export function markingErrors(boundary: BoundaryUse): BoundaryUse {
     decrypt: (...args) => boundary.decrypt(...args).catch(mark),
     reEncrypt: (...args) => boundary.reEncrypt(...args).catch(mark),
     generateDataKey: (...args) => boundary.generateDataKey(...args).catch(mark),
+    clusterRandom: (...args) => boundary.clusterRandom(...args).catch(mark),
     generateRandom: (...args) => boundary.generateRandom(...args).catch(mark),
     asymmetricEncrypt: (...args) => boundary.asymmetricEncrypt(...args).catch(mark),
     asymmetricDecrypt: (...args) => boundary.asymmetricDecrypt(...args).catch(mark),

@@ -27,7 +27,9 @@ import type { XksHost } from './transport.ts'
 
 export interface KeyStoresOptions {
   readonly replica: Pick<Replica, 'get' | 'peek' | 'list' | 'listLinked' | 'listAll' | 'secret' | 'peekSecret'>
-  readonly boundary: Pick<BoundaryUse, 'putRows'>
+  readonly boundary: Pick<BoundaryUse, 'putRows' | 'connectCluster' | 'disconnectCluster'>
+  /** `cloudHsm.clusters` of the configuration: the trust anchor of each, PEM, by the cluster's id. */
+  readonly clusters: ReadonlyMap<string, string>
   /** `xks.hosts` of the configuration, by host name in lower case. */
   readonly hosts: Readonly<Record<string, XksHost>>
   readonly client?: ClientSettings

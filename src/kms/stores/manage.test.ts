@@ -46,6 +46,7 @@ function open(options: Partial<KeyStoresOptions> = {}): ManagedKeyStores {
   return openKeyStores({
     replica: rows.replica,
     boundary: rows.boundary,
+    clusters: new Map(),
     hosts: { [HOST]: certificates.host(port), 'second.owner.example': certificates.host(port) },
     client: { deadlineMs: 3000, inFlight: 16 },
     onFailure: (store, failure) => failures.push(`${store} ${failure.failure}`),
@@ -294,7 +295,7 @@ test('the credential and the path change while connected, and what is tried out 
     run(UpdateCustomKeyStore, { CustomKeyStoreId: id, XksProxyAuthenticationCredential: next }),
     'XksProxyIncorrectAuthenticationCredentialException',
   )
-  assert.equal((await describe(id)).XksProxyConfiguration.AccessKeyId, CREDENTIAL.AccessKeyId)
+  assert.equal((await describe(id)).XksProxyConfiguration?.AccessKeyId, CREDENTIAL.AccessKeyId)
   proxy.behaviour = received => proxy.answer(received)
   await run(UpdateCustomKeyStore, {
     CustomKeyStoreId: id,
@@ -308,7 +309,7 @@ test('the credential and the path change while connected, and what is tried out 
   assert.ok(last.headers.authorization?.includes(`Credential=${next.AccessKeyId}/`))
   const { CustomKeyStoreName, XksProxyConfiguration, ConnectionState } = await describe(id)
   assert.deepEqual(
-    [CustomKeyStoreName, XksProxyConfiguration.AccessKeyId, ConnectionState],
+    [CustomKeyStoreName, XksProxyConfiguration?.AccessKeyId, ConnectionState],
     ['renamed', next.AccessKeyId, 'CONNECTED'],
   )
 })

@@ -5,20 +5,24 @@
 import { type Asserted, BoundaryError } from '../../boundary/words.ts'
 import { Secret } from '../../store/secret.ts'
 import { KmsError } from '../wire/errors.ts'
+import { checkCluster } from './clusters.ts'
 import { connectionError, XksFailure } from './failures.ts'
 import { type KeyStoresOptions, StoreUse } from './key-stores.ts'
 import {
   hostNameOf,
   type KeyStore,
   type KeyStoreBody,
+  NO_CLUSTER,
+  NO_PROXY,
   putCredential,
   putKeyStore,
+  putPassword,
   readKeyStore,
   type StoreCredential,
   scopeOf,
   tombstone,
 } from './rows.ts'
-import type { KeyStoreChange, KeyStores } from './types.ts'
+import type { KeyStoreChange, KeyStores, NewCluster } from './types.ts'
 
 /** Of an account in one Region; AWS's quota. */
 const MAX_STORES = 10
@@ -27,6 +31,12 @@ const ATTEMPTS = 4
 const RETRY_MS = 1000
 /** How soon loading is tried again while the replica is not ready: until then keys of these stores are not available. */
 const NOT_READY_MS = 25
+
+interface Change {
+  readonly body: KeyStoreBody
+  readonly credential?: StoreCredential | undefined
+  readonly password?: string | undefined
+}
 
 export class ManagedKeyStores extends StoreUse implements KeyStores {
   /** One change at a time in an account and Region: names, URIs and the number of stores are checked and written as one. */
@@ -91,12 +101,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   ): Promise<void> {
     const mustFit = async () => {
       const others = await this.list(scopeOf(id))
-      if (others.length >= MAX_STORES) {
-        throw new KmsError(
-          'LimitExceededException',
-          `An account has at most ${MAX_STORES} custom key stores in a Region.`,
-        )
-      }
+      mustHaveRoom(others)
       mustBeFree(others, wanted)
     }
     await mustFit()
@@ -108,6 +113,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
       const { accessKeyId } = credential
       const body: KeyStoreBody = {
         v: 1,
+        ...NO_CLUSTER,
         name,
         created,
         uriEndpoint,
@@ -120,8 +126,39 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
     })
   }
 
+  async createCluster(id: string, cluster: NewCluster, asserted: Asserted): Promise<void> {
+    const { name, created, clusterId, trustAnchor, password } = cluster
+    await this.#inTurn('clusters', () =>
+      this.#inTurn(scopeOf(id), async () => {
+        const others = await this.list(scopeOf(id))
+        mustHaveRoom(others)
+        mustBeFree(others, { name, ...NO_PROXY })
+        checkCluster(this.options.clusters, await this.#everyStore(), cluster)
+        const proxy = { ...NO_PROXY, state: 'DISCONNECTED', error: '' } as const
+        const body: KeyStoreBody = { v: 1, type: 'AWS_CLOUDHSM', name, created, clusterId, trustAnchor, ...proxy }
+        await this.options.boundary.putRows(
+          [putKeyStore(id, 0, body), putPassword(id, 0, clusterId, password)],
+          asserted,
+        )
+      }),
+    )
+  }
+
+  /** Stores of every account and Region. */
+  async #everyStore(): Promise<readonly KeyStore[]> {
+    const limit = 1000
+    const stores: KeyStore[] = []
+    for (let after = ''; ; ) {
+      const rows = await this.options.replica.listAll('keystore', { after, limit })
+      stores.push(...rows.map(readKeyStore))
+      if (rows.length < limit) return stores
+      after = rows.at(-1)?.id ?? ''
+    }
+  }
+
   async update(id: string, change: KeyStoreChange, asserted: Asserted, requestId: string): Promise<void> {
     const changed = (store: KeyStore, all: readonly KeyStore[]): KeyStore => {
+      checkChange(store, change)
       const { name = store.name, uriEndpoint = store.uriEndpoint, uriPath = store.uriPath, credential } = change
       if (uriEndpoint !== store.uriEndpoint) mustBeDisconnected(store)
       const others = all.filter(other => other.row.id !== id)
@@ -134,7 +171,11 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
     }
     await this.#inTurn(scopeOf(id), async () => {
       const all = await this.list(scopeOf(id))
-      await this.#change(id, asserted, store => ({ body: changed(store, all), credential: change.credential }))
+      await this.#change(id, asserted, store => ({
+        body: changed(store, all),
+        credential: change.credential,
+        password: change.password,
+      }))
     })
   }
 
@@ -174,6 +215,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
       return { body: { ...store, state: 'DISCONNECTED', error: '' } }
     })
     this.forget(id)
+    if ((await this.find(id)).type === 'AWS_CLOUDHSM') await this.options.boundary.disconnectCluster(id)
   }
 
   remove(id: string, asserted: Asserted): Promise<void> {
@@ -214,19 +256,16 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   }
 
   /** Compare-and-set of the store's row, on fresh rows again where another change came between. `make` returns undefined for no change. */
-  #change(
-    id: string,
-    asserted: Asserted,
-    make: (store: KeyStore) => { body: KeyStoreBody; credential?: StoreCredential | undefined } | undefined,
-  ): Promise<void> {
+  #change(id: string, asserted: Asserted, make: (store: KeyStore) => Change | undefined): Promise<void> {
     return this.#repeated(async () => {
       const store = await this.find(id)
       const made = make(store)
       if (made === undefined) return
       const rows = [putKeyStore(id, store.row.revision, made.body)]
-      if (made.credential !== undefined) {
-        const old = await this.options.replica.get('keystore-credential', id)
-        rows.push(putCredential(id, old?.revision ?? 0, made.credential))
+      if (made.credential !== undefined || made.password !== undefined) {
+        const revision = (await this.options.replica.get('keystore-credential', id))?.revision ?? 0
+        if (made.credential !== undefined) rows.push(putCredential(id, revision, made.credential))
+        if (made.password !== undefined) rows.push(putPassword(id, revision, store.clusterId, made.password))
       }
       const [row] = await this.options.boundary.putRows(rows, asserted)
       if (row !== undefined) this.known(id, readKeyStore(row))
@@ -271,6 +310,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   }
 
   async #healthError(store: KeyStore, requestId: string): Promise<KeyStoreBody['error']> {
+    if (store.type === 'AWS_CLOUDHSM') return this.options.boundary.connectCluster(store.row.id)
     try {
       await this.health(store.hostName, await this.access(store), 'ConnectCustomKeyStore', requestId)
       return ''
@@ -302,8 +342,30 @@ function invalidState(store: KeyStore, advice: string): KmsError {
   )
 }
 
+function mustHaveRoom(others: readonly KeyStore[]): void {
+  if (others.length < MAX_STORES) return
+  throw new KmsError('LimitExceededException', `An account has at most ${MAX_STORES} custom key stores in a Region.`)
+}
+
 function mustBeDisconnected(store: KeyStore): void {
   if (store.state !== 'DISCONNECTED') throw invalidState(store, 'Disconnect it first.')
+}
+
+/** What a change may name follows from the store's type; all of a cluster's but the name needs DISCONNECTED. */
+function checkChange(store: KeyStore, change: KeyStoreChange): void {
+  const ofProxy = change.uriEndpoint !== undefined || change.uriPath !== undefined || change.credential !== undefined
+  const ofCluster = change.clusterId !== undefined || change.password !== undefined
+  const wrong = store.type === 'AWS_CLOUDHSM' ? ofProxy : ofCluster
+  if (wrong)
+    throw new KmsError('ValidationException', `A parameter is not valid for a custom key store of type ${store.type}.`)
+  if (!ofCluster) return
+  mustBeDisconnected(store)
+  if (change.clusterId !== undefined && change.clusterId !== store.clusterId) {
+    throw new KmsError(
+      'CloudHsmClusterNotRelatedException',
+      `The AWS CloudHSM cluster ${change.clusterId} is not related to the cluster of this custom key store.`,
+    )
+  }
 }
 
 function mustBeFree(
@@ -313,6 +375,7 @@ function mustBeFree(
   if (others.some(other => other.name === name)) {
     throw new KmsError('CustomKeyStoreNameInUseException', `The custom key store name ${name} is in use.`)
   }
+  if (uriEndpoint === '') return
   if (others.some(other => other.hostName === hostNameOf(uriEndpoint) && other.uriPath === uriPath)) {
     throw new KmsError(
       'XksProxyUriInUseException',

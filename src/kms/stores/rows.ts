@@ -4,18 +4,25 @@
  * | kind | id | scope | link | body |
  * | --- | --- | --- | --- | --- |
  * | keystore | `<account>/<region>/<cks-id>` | `<account>/<region>` | its name | `KeyStoreBody` as JSON |
- * | keystore-credential | the same | the same | empty | `{"v":1,"accessKeyId":…}`, a line feed, the secret access key |
+ * | keystore-credential | the same | the same | empty | `{"v":1,"accessKeyId":…}`, a line feed, the secret access key; of a cluster: its id, a line feed, the password |
  */
 import type { PutRow } from '../../boundary/client/api.ts'
 import type { Row } from '../../boundary/words.ts'
 import type { Signer } from '../../http/sigv4-sign.ts'
 import { Secret } from '../../store/secret.ts'
-import type { ConnectionErrorCode } from './failures.ts'
 
 export type ConnectionState = 'CONNECTED' | 'CONNECTING' | 'DISCONNECTED' | 'FAILED'
 
+export type KeyStoreType = 'EXTERNAL_KEY_STORE' | 'AWS_CLOUDHSM'
+
+/** Of a store of type AWS_CLOUDHSM the members of the proxy are empty, and of an external one the cluster's. */
 export interface KeyStoreBody {
   readonly v: 1
+  readonly type: KeyStoreType
+  /** `cluster-…` */
+  readonly clusterId: string
+  /** PEM. */
+  readonly trustAnchor: string
   readonly name: string
   /** Milliseconds since 1970. */
   readonly created: number
@@ -27,7 +34,7 @@ export interface KeyStoreBody {
   readonly accessKeyId: string
   readonly state: ConnectionState
   /** Only with FAILED; else empty. */
-  readonly error: ConnectionErrorCode | ''
+  readonly error: string
 }
 
 /** A store as loaded: its row says where it is, its body what it is. */
@@ -46,6 +53,10 @@ export function hostNameOf(uriEndpoint: string): string {
   return uriEndpoint.slice(PREFIX.length).toLowerCase()
 }
 
+/** What rows of external stores do not say. */
+export const NO_CLUSTER = { type: 'EXTERNAL_KEY_STORE', clusterId: '', trustAnchor: '' } as const
+export const NO_PROXY = { uriEndpoint: '', uriPath: '', accessKeyId: '' } as const
+
 const parsed = new WeakMap<Row, KeyStore>()
 
 /** What a row says, read once for each row object. */
@@ -57,15 +68,17 @@ export function readKeyStore(row: Row): KeyStore {
   if (body.v !== 1)
     throw new Error(`this keystore row has version ${body.v}, which this version of Holdfast cannot read`)
   const [, region = '', id = ''] = row.id.split('/')
-  const store = { ...body, row, id, region, hostName: hostNameOf(body.uriEndpoint) }
+  const store = { ...NO_CLUSTER, ...body, row, id, region, hostName: hostNameOf(body.uriEndpoint) }
   parsed.set(row, store)
   return store
 }
 
 /** The row that makes `body` the store's new body; `expected` 0 makes a new store. */
 export function putKeyStore(id: string, expected: number, body: KeyStoreBody): PutRow {
-  const { v, name, created, uriEndpoint, uriPath, accessKeyId, state, error } = body
-  const bytes = Buffer.from(JSON.stringify({ v, name, created, uriEndpoint, uriPath, accessKeyId, state, error }))
+  const { v, type, name, created, uriEndpoint, uriPath, accessKeyId, clusterId, trustAnchor, state, error } = body
+  const cluster = type === 'AWS_CLOUDHSM' ? { type, clusterId, trustAnchor } : {}
+  const members = { v, name, created, uriEndpoint, uriPath, accessKeyId, ...cluster, state, error }
+  const bytes = Buffer.from(JSON.stringify(members))
   return { kind: 'keystore', id, scope: scopeOf(id), link: name, expected, body: bytes }
 }
 
@@ -77,6 +90,12 @@ export interface StoreCredential {
 
 export function putCredential(id: string, expected: number, { accessKeyId, secret }: StoreCredential): PutRow {
   const body = Buffer.concat([Buffer.from(`${JSON.stringify({ v: 1, accessKeyId })}\n`), secret])
+  return { kind: 'keystore-credential', id, scope: scopeOf(id), link: '', expected, body }
+}
+
+/** The credential of a cluster's store, from which the boundary logs in. */
+export function putPassword(id: string, expected: number, clusterId: string, password: string): PutRow {
+  const body = Buffer.from(`${clusterId}\n${password}`)
   return { kind: 'keystore-credential', id, scope: scopeOf(id), link: '', expected, body }
 }
 

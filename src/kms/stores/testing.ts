@@ -271,6 +271,8 @@ export class MemoryRows {
       .sort((one, other) => Buffer.compare(Buffer.from(one.id), Buffer.from(other.id)))
 
   readonly boundary: KeyStoresOptions['boundary'] = {
+    connectCluster: () => Promise.reject(new Error('no clusters here')),
+    disconnectCluster: () => Promise.reject(new Error('no clusters here')),
     putRows: async (rows, asserted) => {
       this.before(rows)
       for (const row of rows) {

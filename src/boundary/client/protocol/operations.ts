@@ -156,6 +156,9 @@ export const OPERATIONS = {
     struct({ id: rowId, materialId, asserted }),
     struct({ row: keyRow, materialId }),
   ),
+  connectCluster: op(45, use, struct({ store: rowId }), text(64)),
+  disconnectCluster: op(46, use, struct({ store: rowId }), nothing),
+  clusterRandom: op(47, use, struct({ store: rowId, bytes: u16, asserted }), message),
 
   unlock: op(64, control, bytes(1024), nothing),
   createExternalKey: op(65, control, struct({ input: s.externalKeyInput, asserted }), keyRow),

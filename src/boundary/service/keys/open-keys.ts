@@ -40,6 +40,8 @@ export class OpenKey {
   readonly usage: KeyUsage
   readonly mayEncrypt: boolean
   readonly mayDecrypt: boolean
+  /** Row id of the custom key store in whose token the materials are; empty for all others. */
+  readonly cluster: string
   /** The current material's place in the list, or -1. */
   readonly #current: number
   readonly #materials: readonly OpenMaterial[]
@@ -56,6 +58,7 @@ export class OpenKey {
     this.state = header.state
     this.spec = header.spec
     this.usage = header.usage
+    this.cluster = header.origin === 'AWS_CLOUDHSM' ? header.keyStoreId : ''
     this.mayEncrypt = header.mayEncrypt
     this.mayDecrypt = header.mayDecrypt
     this.#current = header.materials.findIndex(material => material.state === 'CURRENT')

@@ -12,9 +12,11 @@ import { materialId, materialKey } from '../../crypto/sealed.ts'
 import type { RecordFields } from '../../record.ts'
 import { BoundaryError, type KeyHeader, type KeySpec, type MaterialInfo } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse } from '../core.ts'
+import { BLOCK, encodeCounter } from '../keys/counters.ts'
 import { bareKeyId } from '../keys/open-keys.ts'
 import { making } from '../slow.ts'
 import { nextRow, type RowDraft, sealed } from '../transition.ts'
+import { clusterCounter, makeClusterKey } from './cluster.ts'
 import { draftRows } from './rows.ts'
 
 export const NO_POLICY = Buffer.alloc(32)
@@ -99,7 +101,7 @@ function checkKind(input: CreateKey): void {
   const fits =
     origin === 'AWS_KMS' ||
     (origin === 'EXTERNAL' && SPECS[spec].importable) ||
-    (origin === 'EXTERNAL_KEY_STORE' && spec === 'SYMMETRIC_DEFAULT')
+    ((origin === 'EXTERNAL_KEY_STORE' || origin === 'AWS_CLOUDHSM') && spec === 'SYMMETRIC_DEFAULT')
   if (!fits) throw new BoundaryError('InvalidRequest', 'key spec and origin')
   if (input.multiRegion) throw new BoundaryError('NotPermitted', 'keys of several Regions')
   if ((input.manager === 'AWS') !== (input.managerService !== '')) throw new BoundaryError('InvalidRequest', 'manager')
@@ -113,11 +115,12 @@ function check(core: Core, input: CreateKey): void {
   if (!/^[a-z0-9-]{1,32}\/[A-Za-z0-9-]{1,64}$/.test(input.id)) throw new BoundaryError('InvalidRequest', 'the key’s id')
   checkKind(input)
   const external = input.origin === 'EXTERNAL_KEY_STORE'
-  if (external !== (input.keyStoreId !== '') || external !== (input.xksKeyId !== '')) {
-    throw new BoundaryError('InvalidRequest', 'a key store and its key go with origin EXTERNAL_KEY_STORE alone')
+  const inStore = external || input.origin === 'AWS_CLOUDHSM'
+  if (inStore !== (input.keyStoreId !== '') || external !== (input.xksKeyId !== '')) {
+    throw new BoundaryError('InvalidRequest', 'key store and origin')
   }
   if (core.book.current('key', input.id) !== undefined) throw new BoundaryError('AlreadyExists')
-  if (external && (core.book.current('keystore', input.keyStoreId)?.deleted ?? true)) {
+  if (inStore && (core.book.current('keystore', input.keyStoreId)?.deleted ?? true)) {
     throw new BoundaryError('InvalidState', 'there is no such key store')
   }
 }
@@ -128,7 +131,9 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
   let durable: Promise<{ writeSet: number }>
   try {
     check(core, input)
-    const made = input.origin === 'EXTERNAL' ? undefined : await makeMaterial(input.id, input.spec)
+    const clustered = input.origin === 'AWS_CLOUDHSM'
+    const made = clustered || input.origin === 'EXTERNAL' ? undefined : await makeMaterial(input.id, input.spec)
+    const object = clustered ? await makeClusterKey(core, input.id, input.keyStoreId) : undefined
     // While a key pair was made, another may have taken the id, or deleted the key store.
     check(core, input)
     const now = core.clocks.lifecycle()
@@ -139,6 +144,7 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
       infos.push(newMaterial(made.id, now))
       fields = { ...fields, materialId: made.id }
     }
+    if (object !== undefined) infos.push(object)
     const provider = input.manager === 'AWS'
     const header = headerOf(core, {
       id: input.id,
@@ -155,6 +161,8 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
       nextRotationAt: provider ? now + YEAR_DAYS * DAY : 0,
       keyStoreId: input.keyStoreId,
       xksKeyId: input.xksKeyId,
+      backing: clustered ? 'TOKEN' : 'SEALED',
+      tokenObject: object?.description ?? '',
       publicKey: made?.publicKey ?? NO_PUBLIC_KEY,
       materials: infos,
     })
@@ -169,6 +177,10 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
     const own: RowDraft[] = []
     if (input.policy.length > 0) {
       own.push({ kind: 'policy', id: input.id, scope: input.scope, link: '', body: input.policy })
+    }
+    if (clustered) {
+      const counter = clusterCounter(input.id)
+      own.push({ kind: 'counter', id: counter, scope: input.scope, link: input.id, body: encodeCounter(BLOCK) })
     }
     const rows = [row, ...own.map(draft => nextRow(core, draft)), ...draftRows(core, input.rows, 'use', input.id)]
     fields = { ...fields, policyDigest: header.policyDigest, transition: `>${header.state}`, outcome: 'allowed' }

@@ -3,13 +3,13 @@ import type { EncryptResult } from '../../client/api.ts'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
 import type { SentSide } from '../../client/protocol/shapes.ts'
 import { encodeContext } from '../../crypto/context.ts'
-import { decryptMessage } from '../../crypto/message.ts'
 import { BoundaryError } from '../../words.ts'
 import { allowed, baseFields, type Call, type Core, type Gathered, refuse, spaceForUses } from '../core.ts'
 import type { OpenKey } from '../keys/open-keys.ts'
 import { decryptWith, encryptTo } from './asymmetric.ts'
+import { openInCluster, sealInCluster } from './cluster.ts'
 import { checkUsage, mayStillUse } from './use.ts'
-import { forMessages, materialOf, mayUse, seal } from './uses.ts'
+import { forMessages, mayUse, open, seal } from './uses.ts'
 
 const isMessage = (side: SentSide): boolean => side.algorithm === 'SYMMETRIC_DEFAULT'
 
@@ -37,12 +37,18 @@ async function opened(
     mayStillUse(core, key)
     return { plaintext, materialId: '' }
   }
-  const messageKey = materialOf(key, message)
-  return { plaintext: decryptMessage(messageKey, message, context), materialId: messageKey.materialId }
+  return key.cluster === '' ? open(key, message, context) : openInCluster(core, key, message, context)
 }
 
-function sealed(key: OpenKey, { algorithm }: SentSide, plaintext: Buffer, context: Buffer | undefined): EncryptResult {
-  if (context !== undefined) return seal(key, plaintext, context)
+async function sealed(
+  core: Core,
+  key: OpenKey,
+  { algorithm }: SentSide,
+  plaintext: Buffer,
+  context: Buffer | undefined,
+): Promise<EncryptResult> {
+  if (context !== undefined)
+    return key.cluster === '' ? seal(key, plaintext, context) : sealInCluster(core, key, plaintext, context)
   return { ciphertext: encryptTo(key, algorithm, plaintext), materialId: '' }
 }
 
@@ -69,7 +75,7 @@ export async function reEncrypt(core: Core, input: InputOf<'reEncrypt'>, call: C
       mayStillUse(core, destination)
       fields.size = plaintext.length
       result = {
-        ...sealed(destination, input.destination, plaintext, destinationContext),
+        ...(await sealed(core, destination, input.destination, plaintext, destinationContext)),
         sourceMaterialId: materialId,
       }
     } finally {

@@ -1,6 +1,7 @@
 /**
  * Transitions of a KMS key's state and policy: enable, disable, schedule and cancel deletion, policy; and deletion itself when its time has come.
  */
+
 import type { KeyRow } from '../../client/api.ts'
 import type { InputOf } from '../../client/protocol/operations.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
@@ -8,6 +9,7 @@ import { BoundaryError, type KeyHeader } from '../../words.ts'
 import { type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'
 import { follow, type KeyChange, ownedByCustomer, type RowDraft, transition } from '../transition.ts'
+import { destroyClusterKey } from './cluster.ts'
 import { DAY, policyDigest } from './create.ts'
 
 /** CURRENT and older materials must all be there for a key to be usable (aws-kms.md §3.6); one that waits for its rotation need not. */
@@ -95,9 +97,17 @@ export async function deleteKey(core: Core, id: string): Promise<void> {
     const rows = [
       ...gone('policy', id),
       ...gone('attributes', id),
+      ...core.book.linked('counter', id).flatMap(counter => gone('counter', counter)),
       ...core.book.linked('alias', id).flatMap(alias => gone('alias', alias)),
     ]
     return { destroyed: true, rows, fields: { transition: `${header.state}>deleted` } }
   }
-  await transition(core, { operation: 'deleteKey', id, call: ownCall(), asserted: undefined, decide })
+  const { header } = await transition(core, {
+    operation: 'deleteKey',
+    id,
+    call: ownCall(),
+    asserted: undefined,
+    decide,
+  })
+  if (header.origin === 'AWS_CLOUDHSM') await destroyClusterKey(core, header)
 }

@@ -25,7 +25,7 @@ const TOKEN_TO_BOUNDARY: { readonly [C in TokenErrorCode]?: BoundaryErrorCode } 
 /** What an administrator who names an object can mend. */
 const NAMING: ReadonlySet<TokenErrorCode> = new Set(['KeyNotFound', 'KeyAmbiguous', 'KeyUnsuitable', 'UsageRefused'])
 
-const inOurWords = (error: unknown): unknown =>
+export const inOurWords = (error: unknown): unknown =>
   error instanceof TokenError
     ? new BoundaryError(TOKEN_TO_BOUNDARY[error.code] ?? 'TokenUnavailable', `${error.code}: ${error.message}`)
     : error

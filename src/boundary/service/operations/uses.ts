@@ -10,6 +10,7 @@ import { BoundaryError } from '../../words.ts'
 import { allowed, baseFields, type Call, type Core, type Gathered, refuse, spaceForUses } from '../core.ts'
 import { bareKeyId, type OpenKey } from '../keys/open-keys.ts'
 import { USE_STATES } from '../keys/states.ts'
+import { openInCluster, sealInCluster } from './cluster.ts'
 import { answerFor } from './recipient.ts'
 
 type UseInput = Pick<InputOf<'encrypt'>, 'key' | 'asserted'>
@@ -45,6 +46,12 @@ export function materialOf(key: OpenKey, message: Buffer): MessageKey {
   return messageKey
 }
 
+/** Opens a message of this key. */
+export function open(key: OpenKey, message: Buffer, context: Buffer): { plaintext: Buffer; materialId: string } {
+  const messageKey = materialOf(key, message)
+  return { plaintext: decryptMessage(messageKey, message, context), materialId: messageKey.materialId }
+}
+
 function usesOf(
   core: Core,
   operation: 'encrypt' | 'decrypt' | 'generateDataKey',
@@ -67,7 +74,10 @@ export async function encrypt(core: Core, input: InputOf<'encrypt'>, call: Call)
     fields.context = context
     fields.size = input.plaintext.length
     forMessages(core, key)
-    result = seal(key, input.plaintext, context)
+    result =
+      key.cluster === ''
+        ? seal(key, input.plaintext, context)
+        : await sealInCluster(core, key, input.plaintext, context)
     input.plaintext.fill(0)
   } catch (error) {
     return refuse(core, fields, error)
@@ -87,10 +97,10 @@ export async function decrypt(core: Core, input: InputOf<'decrypt'>, call: Call)
     fields.keyRevision = key.revision
     fields.context = context
     forMessages(core, key)
-    const messageKey = materialOf(key, input.message)
-    const plaintext = decryptMessage(messageKey, input.message, context)
+    const { plaintext, materialId } =
+      key.cluster === '' ? open(key, input.message, context) : await openInCluster(core, key, input.message, context)
     fields.size = plaintext.length
-    result = { plaintext: answerFor(input.recipient, plaintext, fields), materialId: messageKey.materialId }
+    result = { plaintext: answerFor(input.recipient, plaintext, fields), materialId }
   } catch (error) {
     return refuse(core, fields, error)
   }
@@ -121,7 +131,8 @@ export async function generateDataKey(
     fields.context = context
     forMessages(core, key)
     const plaintext = secretBytes(countOf(input.bytes))
-    const sealed = seal(key, plaintext, context)
+    const sealed =
+      key.cluster === '' ? seal(key, plaintext, context) : await sealInCluster(core, key, plaintext, context)
     if (!input.wantPlaintext) plaintext.fill(0)
     result = { ...sealed, plaintext: input.wantPlaintext ? answerFor(input.recipient, plaintext, fields) : undefined }
   } catch (error) {

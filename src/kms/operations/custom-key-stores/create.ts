@@ -1,9 +1,9 @@
-/** CreateCustomKeyStore: of type EXTERNAL_KEY_STORE, after its proxy has answered that it is well. aws-kms.md §3.11. */
+/** CreateCustomKeyStore: of an owner's proxy, once that has answered that it is well, or of a configured cluster. aws-kms.md §3.11. */
 import { randomBytes } from 'node:crypto'
 import { authorizeAny } from '../../keys/allow.ts'
 import { KmsError } from '../../wire/errors.ts'
-import type { Operation } from '../types.ts'
-import { checkParameters, credentialOf, type ProxyInput, scopeOf } from './shared.ts'
+import type { Call, Operation } from '../types.ts'
+import { checkClusterParameters, checkParameters, credentialOf, type ProxyInput, scopeOf } from './shared.ts'
 
 interface Input extends ProxyInput {
   readonly CustomKeyStoreName: string
@@ -15,9 +15,9 @@ function newId(): string {
   return `cks-${randomBytes(9).toString('hex').slice(0, 17)}`
 }
 
-function required<T>(value: T | undefined, name: string): T {
+function required<T>(value: T | undefined, name: string, type: string): T {
   if (value !== undefined) return value
-  throw new KmsError('ValidationException', `${name} is required for a custom key store of type EXTERNAL_KEY_STORE.`)
+  throw new KmsError('ValidationException', `${name} is required for a custom key store of type ${type}.`)
 }
 
 export const CreateCustomKeyStore: Operation<Input, { readonly CustomKeyStoreId: string }> = {
@@ -25,19 +25,35 @@ export const CreateCustomKeyStore: Operation<Input, { readonly CustomKeyStoreId:
   recordedBy: 'boundary',
   async run(call, input) {
     authorizeAny(call)
-    if (input.CustomKeyStoreType !== 'EXTERNAL_KEY_STORE') {
-      throw new KmsError('UnsupportedOperationException', 'Custom key stores of type AWS_CLOUDHSM are not supported.')
-    }
-    checkParameters(input)
-    required(input.XksProxyConnectivity, 'XksProxyConnectivity')
-    const uriEndpoint = required(input.XksProxyUriEndpoint, 'XksProxyUriEndpoint')
-    const uriPath = required(input.XksProxyUriPath, 'XksProxyUriPath')
-    const credential = required(credentialOf(input), 'XksProxyAuthenticationCredential')
     const id = newId()
     call.subject = id
-    const store = { name: input.CustomKeyStoreName, uriEndpoint, uriPath, created: call.services.clocks.lifecycle() }
-    const asserted = { ...call.asserted, subject: id }
-    await call.services.stores.create(`${scopeOf(call)}/${id}`, store, credential, asserted, call.requestId)
+    if (input.CustomKeyStoreType === 'EXTERNAL_KEY_STORE') await createExternal(call, id, input)
+    else await createCluster(call, id, input)
     return { CustomKeyStoreId: id }
   },
+}
+
+async function createExternal(call: Call, id: string, input: Input): Promise<void> {
+  checkParameters(input)
+  const need = <T>(value: T | undefined, name: string): T => required(value, name, 'EXTERNAL_KEY_STORE')
+  need(input.XksProxyConnectivity, 'XksProxyConnectivity')
+  const uriEndpoint = need(input.XksProxyUriEndpoint, 'XksProxyUriEndpoint')
+  const uriPath = need(input.XksProxyUriPath, 'XksProxyUriPath')
+  const credential = need(credentialOf(input), 'XksProxyAuthenticationCredential')
+  const store = { name: input.CustomKeyStoreName, uriEndpoint, uriPath, created: call.services.clocks.lifecycle() }
+  const asserted = { ...call.asserted, subject: id }
+  await call.services.stores.create(`${scopeOf(call)}/${id}`, store, credential, asserted, call.requestId)
+}
+
+async function createCluster(call: Call, id: string, input: Input): Promise<void> {
+  checkClusterParameters(input)
+  const need = <T>(value: T | undefined, name: string): T => required(value, name, 'AWS_CLOUDHSM')
+  const cluster = {
+    name: input.CustomKeyStoreName,
+    created: call.services.clocks.lifecycle(),
+    clusterId: need(input.CloudHsmClusterId, 'CloudHsmClusterId'),
+    trustAnchor: need(input.TrustAnchorCertificate, 'TrustAnchorCertificate'),
+    password: need(input.KeyStorePassword, 'KeyStorePassword'),
+  }
+  await call.services.stores.createCluster(`${scopeOf(call)}/${id}`, cluster, { ...call.asserted, subject: id })
 }

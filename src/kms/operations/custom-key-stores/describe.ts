@@ -1,6 +1,6 @@
 /** DescribeCustomKeyStores: all of the account in this Region in pages, or one by id or name. aws-kms.md §3.11, §10. */
 import { authorizeAny } from '../../keys/allow.ts'
-import type { KeyStore } from '../../stores/rows.ts'
+import type { KeyStore, KeyStoreType } from '../../stores/rows.ts'
 import { KmsError } from '../../wire/errors.ts'
 import { seconds } from '../common.ts'
 import { pageOf, readMarker } from '../markers.ts'
@@ -20,8 +20,10 @@ interface Entry {
   readonly ConnectionState: string
   readonly ConnectionErrorCode?: string
   readonly CreationDate: number
-  readonly CustomKeyStoreType: 'EXTERNAL_KEY_STORE'
-  readonly XksProxyConfiguration: {
+  readonly CustomKeyStoreType: KeyStoreType
+  readonly CloudHsmClusterId?: string
+  readonly TrustAnchorCertificate?: string
+  readonly XksProxyConfiguration?: {
     readonly Connectivity: 'PUBLIC_ENDPOINT'
     readonly AccessKeyId: string
     readonly UriEndpoint: string
@@ -75,12 +77,18 @@ function entry(store: KeyStore): Entry {
     ConnectionState: store.state,
     ...(store.state === 'FAILED' && store.error !== '' ? { ConnectionErrorCode: store.error } : {}),
     CreationDate: seconds(store.created),
-    CustomKeyStoreType: 'EXTERNAL_KEY_STORE',
-    XksProxyConfiguration: {
-      Connectivity: 'PUBLIC_ENDPOINT',
-      AccessKeyId: store.accessKeyId,
-      UriEndpoint: store.uriEndpoint,
-      UriPath: store.uriPath,
-    },
+    CustomKeyStoreType: store.type,
+    ...(store.type === 'AWS_CLOUDHSM'
+      ? { CloudHsmClusterId: store.clusterId, TrustAnchorCertificate: store.trustAnchor }
+      : { XksProxyConfiguration: proxy(store) }),
+  }
+}
+
+function proxy(store: KeyStore): NonNullable<Entry['XksProxyConfiguration']> {
+  return {
+    Connectivity: 'PUBLIC_ENDPOINT',
+    AccessKeyId: store.accessKeyId,
+    UriEndpoint: store.uriEndpoint,
+    UriPath: store.uriPath,
   }
 }

@@ -19,6 +19,10 @@ export function notFound(name: string): KmsError {
   return new KmsError('CustomKeyStoreNotFoundException', `Custom key store ${name} was not found.`)
 }
 
+export function notConnected(name: string): KmsError {
+  return new KmsError('CustomKeyStoreInvalidStateException', `Custom key store ${name} is not connected.`)
+}
+
 /** The parameters of CreateCustomKeyStore and UpdateCustomKeyStore that concern the proxy, or another kind of store. */
 export interface ProxyInput {
   readonly CloudHsmClusterId?: string
@@ -55,6 +59,22 @@ export function checkParameters(input: ProxyInput): void {
     if (input[name] !== undefined) {
       throw new KmsError('ValidationException', `${name} is not valid with the XksProxyConnectivity PUBLIC_ENDPOINT.`)
     }
+  }
+}
+
+const PROXY_ONLY = [
+  'XksProxyUriEndpoint',
+  'XksProxyUriPath',
+  'XksProxyAuthenticationCredential',
+  'XksProxyConnectivity',
+  ...VPC_ONLY,
+] as const
+
+/** Refuses what a store of type AWS_CLOUDHSM has not. */
+export function checkClusterParameters(input: ProxyInput): void {
+  for (const name of PROXY_ONLY) {
+    if (input[name] !== undefined)
+      throw new KmsError('ValidationException', `${name} is not valid for a custom key store of type AWS_CLOUDHSM.`)
   }
 }
 
