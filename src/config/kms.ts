@@ -57,6 +57,18 @@ export const kmsSchema = z.strictObject({
     })
     .prefault({})
     .describe('external key stores'),
+  attestation: z
+    .strictObject({
+      roots: z
+        .array(shared.file())
+        .max(16)
+        .default([])
+        .describe(
+          'PEM files of the roots that attestation documents may chain to (docs/attestation.md); empty: Recipient is refused',
+        ),
+    })
+    .prefault({})
+    .describe('attestation documents of enclaves and instances, given in Recipient'),
   limits: shared.limits,
   cache: shared.cache,
   operations: shared.operations,

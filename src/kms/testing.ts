@@ -54,7 +54,10 @@ export function user(name: string, statements: readonly object[] | undefined = u
 
 const ADMINISTRATOR = user('administrator')
 
-export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<TestKms> {
+export async function startTestKms(
+  stores: Partial<KeyStores> = {},
+  attestationRoots: readonly Buffer[] = [],
+): Promise<TestKms> {
   const boundary = await inProcess()
   const caughtUp = Promise.withResolvers<void>()
   const use = connectUse({
@@ -77,7 +80,7 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     principals: new Principals(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
-    settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
+    settings: { partition: 'aws', regions: [REGION], services: ['objects'], attestationRoots },
   }
   const runner = new Runner(services, OPERATIONS, { onDefect: error => defects.push(error), onAnswer: () => {} })
   const call: TestKms['call'] = async (operation, input = {}, caller = ADMINISTRATOR, region = REGION) => {

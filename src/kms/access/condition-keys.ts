@@ -49,6 +49,7 @@ const table = {
   'kms:keyspec': { name: 'kms:KeySpec', type: 'String' },
   'kms:keyusage': { name: 'kms:KeyUsage', type: 'String' },
   'kms:multiregion': { name: 'kms:MultiRegion', type: 'Bool' },
+  'kms:recipientattestation': { name: 'kms:RecipientAttestation', type: 'String', parameter: ':' },
   'kms:reencryptonsamekey': { name: 'kms:ReEncryptOnSameKey', type: 'Bool' },
   'kms:requestalias': { name: 'kms:RequestAlias', type: 'String' },
   'kms:resourcealiases': { name: 'kms:ResourceAliases', type: 'String', multi: true },

@@ -1,12 +1,14 @@
 /** Decrypt and ReEncrypt (aws-kms.md §3.2, §7): the key stands in the ciphertext, and a KeyId that is given must be that key. */
 import { blobKind, parseEnvelope } from '../../boundary/crypto/envelope.ts'
 import { parseMessageHeader } from '../../boundary/crypto/message.ts'
+import type { RequestFacts } from '../access/types.ts'
 import { authorizeKey } from '../keys/allow.ts'
 import { findKey, findKeyById } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
 import { openInner, unwrapByOwner, wrapForOwner } from './external.ts'
+import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
 const NO_SUCH_KEY =
@@ -19,7 +21,7 @@ interface DecryptInput {
   readonly EncryptionContext?: ContextMap
   readonly EncryptionAlgorithm?: string
   readonly GrantTokens?: readonly string[]
-  readonly Recipient?: unknown
+  readonly Recipient?: RecipientInput
   readonly DryRun?: boolean
   readonly DryRunModifiers?: readonly string[]
 }
@@ -27,6 +29,8 @@ interface DecryptInput {
 interface DecryptOutput {
   readonly KeyId: string
   readonly Plaintext: Buffer
+  /** Whether that is encrypted for a recipient. */
+  readonly encrypted: boolean
   readonly KeyMaterialId: string
 }
 
@@ -35,10 +39,10 @@ export const Decrypt: Operation<DecryptInput, DecryptOutput> = {
   recordedBy: 'boundary',
   async run(call, input) {
     refuseGrantTokens(input.GrantTokens)
-    refuseRecipient(input.Recipient)
+    const attestation = recipientOf(call, input.Recipient)
     const blob = blobOf(input, input.KeyId)
     const key = await keyOfBlob(call, blob, input.KeyId, 'key')
-    allowedOrHidden(call, key, input.EncryptionContext, 'key', input.KeyId)
+    allowedOrHidden(call, key, input.EncryptionContext, 'key', input.KeyId, { attestation })
     checkState(call, key)
     checkAlgorithm(input.EncryptionAlgorithm)
     const context = pairsOf(input.EncryptionContext)
@@ -46,12 +50,16 @@ export const Decrypt: Operation<DecryptInput, DecryptOutput> = {
     refuseDryRun(input.DryRun)
     const message = await unwrapByOwner(call, key, given(blob), context)
     const { plaintext, materialId } = await openInner(key, () =>
-      call.services.boundary.decrypt(key.row, message, context, call.asserted),
+      call.services.boundary.decrypt(key.row, message, context, call.asserted, attestation?.publicKey),
     )
-    return { KeyId: key.arn, Plaintext: plaintext, KeyMaterialId: materialId }
+    const encrypted = attestation !== undefined
+    return { KeyId: key.arn, Plaintext: plaintext, encrypted, KeyMaterialId: materialId }
   },
-  write: ({ KeyId, Plaintext, KeyMaterialId }) =>
-    `{"KeyId":"${KeyId}","Plaintext":"${Plaintext.toString('base64')}","EncryptionAlgorithm":"${ALGORITHM}","KeyMaterialId":"${KeyMaterialId}"}`,
+  // AWS tells a recipient no key material id.
+  write: ({ KeyId, Plaintext, encrypted, KeyMaterialId }) =>
+    `{"KeyId":"${KeyId}",${plaintextMember('Plaintext', Plaintext, encrypted)},"EncryptionAlgorithm":"${ALGORITHM}"${
+      encrypted ? '' : `,"KeyMaterialId":"${KeyMaterialId}"`
+    }}`,
 }
 
 interface ReEncryptInput {
@@ -202,7 +210,7 @@ function allowedOrHidden(
   encryptionContext: ContextMap | undefined,
   on: 'key' | 'source-key',
   named: string | undefined,
-  extra: { reEncryptOnSameKey?: boolean } = {},
+  extra: Pick<RequestFacts, 'reEncryptOnSameKey' | 'attestation'> = {},
 ): void {
   try {
     authorizeKey(call, key, { encryptionContext, encryptionAlgorithm: ALGORITHM, ...extra }, on)

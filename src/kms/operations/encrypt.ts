@@ -1,10 +1,12 @@
 /** Encrypt, GenerateDataKey and GenerateDataKeyWithoutPlaintext (aws-kms.md §3.2, §3.5): they differ in who chooses the plaintext and who gets it. */
+import type { RequestFacts } from '../access/types.ts'
 import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
 import { wrapForOwner } from './external.ts'
+import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
 interface Protected {
@@ -54,12 +56,14 @@ interface DataKeyInput {
   readonly NumberOfBytes?: number
   readonly EncryptionContext?: ContextMap
   readonly GrantTokens?: readonly string[]
-  readonly Recipient?: unknown
+  readonly Recipient?: RecipientInput
   readonly DryRun?: boolean
 }
 
 interface DataKeyOutput extends Protected {
   readonly Plaintext: Buffer | undefined
+  /** Whether that is encrypted for a recipient. */
+  readonly encrypted: boolean
   readonly KeyMaterialId: string
 }
 
@@ -69,18 +73,21 @@ function dataKey(name: string, wantPlaintext: boolean): Operation<DataKeyInput, 
     recordedBy: 'boundary',
     async run(call, input) {
       refuseGrantTokens(input.GrantTokens)
-      refuseRecipient(input.Recipient)
+      const attestation = recipientOf(call, input.Recipient)
       const bytes = lengthOf(input)
-      const key = await usableKey(call, input)
+      const key = await usableKey(call, input, attestation)
       const context = pairsOf(input.EncryptionContext)
       refuseDryRun(input.DryRun)
-      const made = await call.services.boundary.generateDataKey(key.row, bytes, wantPlaintext, context, call.asserted)
+      const { boundary } = call.services
+      const recipient = attestation?.publicKey
+      const made = await boundary.generateDataKey(key.row, bytes, wantPlaintext, context, call.asserted, recipient)
       const CiphertextBlob = await wrapForOwner(call, key, made.ciphertext, made.materialId, context)
-      return { CiphertextBlob, KeyId: key.arn, Plaintext: made.plaintext, KeyMaterialId: made.materialId }
+      const encrypted = recipient !== undefined
+      return { CiphertextBlob, KeyId: key.arn, Plaintext: made.plaintext, encrypted, KeyMaterialId: made.materialId }
     },
-    write: ({ CiphertextBlob, KeyId, Plaintext, KeyMaterialId }) =>
+    write: ({ CiphertextBlob, KeyId, Plaintext, encrypted, KeyMaterialId }) =>
       `{"CiphertextBlob":"${CiphertextBlob.toString('base64')}","KeyId":"${KeyId}","KeyMaterialId":"${KeyMaterialId}"${
-        Plaintext === undefined ? '' : `,"Plaintext":"${Plaintext.toString('base64')}"`
+        Plaintext === undefined ? '' : `,${plaintextMember('Plaintext', Plaintext, encrypted)}`
       }}`,
   }
 }
@@ -95,9 +102,13 @@ function lengthOf({ KeySpec, NumberOfBytes }: DataKeyInput): number {
   return NumberOfBytes ?? (KeySpec === 'AES_128' ? 16 : 32)
 }
 
-async function usableKey(call: Call, input: { KeyId: string; EncryptionContext?: ContextMap }): Promise<FoundKey> {
+async function usableKey(
+  call: Call,
+  input: { KeyId: string; EncryptionContext?: ContextMap },
+  attestation?: RequestFacts['attestation'],
+): Promise<FoundKey> {
   const key = await findKey(call, input.KeyId, { aliases: true })
-  authorizeKey(call, key, { encryptionContext: input.EncryptionContext, encryptionAlgorithm: ALGORITHM })
+  authorizeKey(call, key, { encryptionContext: input.EncryptionContext, encryptionAlgorithm: ALGORITHM, attestation })
   checkState(call, key)
   return key
 }

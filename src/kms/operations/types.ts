@@ -118,6 +118,8 @@ export interface KmsSettings {
   readonly regions: readonly string[]
   /** Short names of the provider's services, whose keys are `alias/aws/<name>`. */
   readonly services: readonly string[]
+  /** DER of the roots that attestation documents may chain to; none: Recipient is refused. */
+  readonly attestationRoots: readonly Buffer[]
 }
 
 /** What the operations work with. One object for the process. */

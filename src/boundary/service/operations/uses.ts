@@ -10,6 +10,7 @@ import { BoundaryError } from '../../words.ts'
 import { allowed, baseFields, type Call, type Core, type Gathered, refuse, spaceForUses } from '../core.ts'
 import { bareKeyId, type OpenKey } from '../keys/open-keys.ts'
 import { USE_STATES } from '../keys/states.ts'
+import { forRecipient } from './recipient.ts'
 
 type UseInput = Pick<InputOf<'encrypt'>, 'key' | 'asserted'>
 
@@ -88,12 +89,13 @@ export async function decrypt(core: Core, input: InputOf<'decrypt'>, call: Call)
     fields.context = context
     forMessages(core, key)
     const messageKey = materialOf(key, input.message)
-    result = { plaintext: decryptMessage(messageKey, input.message, context), materialId: messageKey.materialId }
+    const plaintext = decryptMessage(messageKey, input.message, context)
+    fields.size = plaintext.length
+    result = { plaintext: forRecipient(fields, input.recipient, plaintext), materialId: messageKey.materialId }
   } catch (error) {
     return refuse(core, fields, error)
   }
   fields.materialId = result.materialId
-  fields.size = result.plaintext.length
   await allowed(core, fields)
   return result
 }
@@ -157,7 +159,10 @@ export async function generateDataKey(
     const plaintext = secretBytes(countOf(input.bytes))
     const sealed = seal(key, plaintext, context)
     if (!input.wantPlaintext) plaintext.fill(0)
-    result = { ...sealed, plaintext: input.wantPlaintext ? plaintext : undefined }
+    result = {
+      ...sealed,
+      plaintext: input.wantPlaintext ? forRecipient(fields, input.recipient, plaintext) : undefined,
+    }
   } catch (error) {
     return refuse(core, fields, error)
   }
@@ -172,7 +177,7 @@ export async function generateRandom(core: Core, input: InputOf<'generateRandom'
   fields.size = input.bytes
   let random: Buffer
   try {
-    random = secretBytes(countOf(input.bytes))
+    random = forRecipient(fields, input.recipient, secretBytes(countOf(input.bytes)))
   } catch (error) {
     return refuse(core, fields, error)
   }
