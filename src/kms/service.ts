@@ -17,7 +17,7 @@ import { type Link, openLink } from '../store/link.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { Principals } from './access/principals.ts'
-import { loadRoots } from './attestation/verify.ts'
+import { Attestations, loadRoots } from './attestation/verify.ts'
 import { healthOf } from './health.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
@@ -106,12 +106,8 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     principals,
     stores,
     clocks,
-    settings: {
-      partition: 'aws',
-      regions: config.regions,
-      services: PROVIDER_SERVICES,
-      attestationRoots: loadRoots(config.attestation.roots),
-    },
+    settings: { partition: 'aws', regions: config.regions, services: PROVIDER_SERVICES },
+    attestations: new Attestations(loadRoots(config.attestation.roots)),
   }
   const runner = new Runner(services, OPERATIONS, {
     onDefect,

@@ -11,6 +11,7 @@ import { compilePolicy } from './access/compile.ts'
 import { Principals } from './access/principals.ts'
 import { callerOf, policyBytes } from './access/testing.ts'
 import type { Caller } from './access/types.ts'
+import { Attestations } from './attestation/verify.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
@@ -80,7 +81,8 @@ export async function startTestKms(
     principals: new Principals(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
-    settings: { partition: 'aws', regions: [REGION], services: ['objects'], attestationRoots },
+    settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
+    attestations: new Attestations(attestationRoots),
   }
   const runner = new Runner(services, OPERATIONS, { onDefect: error => defects.push(error), onAnswer: () => {} })
   const call: TestKms['call'] = async (operation, input = {}, caller = ADMINISTRATOR, region = REGION) => {

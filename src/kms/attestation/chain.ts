@@ -15,6 +15,7 @@ const ECDSA_SHA384 = 'ecdsa-with-SHA384'
 
 interface Read {
   readonly certificate: X509Certificate
+  readonly publicKey: KeyObject
   /** Undefined: there is no such extension. */
   readonly constraints:
     | { readonly ca: boolean; readonly pathLength: number | undefined; readonly critical: boolean }
@@ -23,30 +24,40 @@ interface Read {
   readonly usages: number
 }
 
+/** A chain that holds, while it is valid. */
+export interface Chain {
+  /** Of the certificate at its end. */
+  readonly publicKey: KeyObject
+  /** Milliseconds since 1970: when every certificate of it is valid. */
+  readonly validFrom: number
+  readonly validTo: number
+}
+
 /**
- * The public key of `certificate` (DER), if it chains to one of `roots` at `now` (milliseconds since 1970). `cabundle` is DER, the root first; it must be one
- * of `roots`, byte for byte. Throws AttestationError.
+ * The chain of `certificate` (DER) to one of `roots`; everything is verified but whether it is valid now. `cabundle` is DER, the root first, which must be
+ * one of `roots`, byte for byte. Throws AttestationError.
  */
-export function verifyChain(
-  certificate: Buffer,
-  cabundle: readonly Buffer[],
-  roots: readonly Buffer[],
-  now: number,
-): KeyObject {
+export function verifyChain(certificate: Buffer, cabundle: readonly Buffer[], roots: readonly Buffer[]): Chain {
   const [root] = cabundle
   if (root === undefined || !roots.some(one => one.equals(root)))
     throw new AttestationError('does not chain to a root that this service trusts')
+  if (cabundle.some((one, at) => cabundle.slice(0, at).some(before => before.equals(one))))
+    throw new AttestationError('has an authority twice in its chain')
   const authorities = cabundle.map(one => read(one))
   const leaf = read(certificate)
-  for (const one of [...authorities, leaf]) checkCertificate(one, now)
+  for (const one of [...authorities, leaf]) checkKind(one)
   authorities.forEach((authority, at) => {
     checkAuthority(authority, authorities.length - 1 - at)
     const below = authorities[at + 1] ?? leaf
-    if (!issued(authority.certificate, below.certificate))
-      throw new AttestationError('has a certificate that the one before it did not issue')
+    if (!issued(authority, below)) throw new AttestationError('has a certificate that the one before it did not issue')
   })
   checkLeaf(leaf)
-  return leaf.certificate.publicKey
+  const all = [...authorities, leaf].map(one => one.certificate)
+  return {
+    publicKey: leaf.publicKey,
+    validFrom: Math.max(...all.map(one => one.validFromDate.getTime())),
+    validTo: Math.min(...all.map(one => one.validToDate.getTime())),
+  }
 }
 
 /** PEM certificates as DER, for `roots`. Throws where one cannot be an attestation root, whatever its dates. */
@@ -67,14 +78,14 @@ function read(der: Buffer): Read {
     const parsed = new x509.X509Certificate(new Uint8Array(der))
     // Both readers must have read all of it, and the same.
     if (!certificate.raw.equals(der) || !Buffer.from(parsed.rawData).equals(der)) throw new Error('not the same bytes')
-    return { certificate, ...extensionsOf(parsed) }
+    return { certificate, publicKey: certificate.publicKey, ...extensionsOf(parsed) }
   } catch (error) {
     if (error instanceof AttestationError) throw error
     throw new AttestationError('has a certificate that cannot be read')
   }
 }
 
-function extensionsOf(parsed: x509.X509Certificate): Omit<Read, 'certificate'> {
+function extensionsOf(parsed: x509.X509Certificate): Pick<Read, 'constraints' | 'usages'> {
   const seen = new Map<string, x509.Extension>()
   for (const extension of parsed.extensions) {
     if (seen.has(extension.type)) throw new AttestationError('has a certificate with an extension that comes twice')
@@ -93,15 +104,8 @@ function extensionsOf(parsed: x509.X509Certificate): Omit<Read, 'certificate'> {
   }
 }
 
-function checkCertificate(one: Read, now: number): void {
-  checkKind(one)
-  const { validFromDate, validToDate } = one.certificate
-  if (now < validFromDate.getTime() || now > validToDate.getTime())
-    throw new AttestationError('has a certificate that is not valid now')
-}
-
 /** The whole hierarchy is P-384 with SHA-384. */
-function checkKind({ certificate: { publicKey, signatureAlgorithm } }: Read): void {
+function checkKind({ certificate: { signatureAlgorithm }, publicKey }: Read): void {
   if (publicKey.asymmetricKeyType !== 'ec' || publicKey.asymmetricKeyDetails?.namedCurve !== 'secp384r1')
     throw new AttestationError('has a certificate whose key is not one of P-384')
   if (signatureAlgorithm !== ECDSA_SHA384)
@@ -110,12 +114,12 @@ function checkKind({ certificate: { publicKey, signatureAlgorithm } }: Read): vo
 
 /** `below`: how many authorities follow it in the chain. */
 function checkAuthority({ certificate, constraints, usages }: Read, below: number): void {
+  if ((usages & x509.KeyUsageFlags.keyCertSign) === 0)
+    throw new AttestationError('has a certificate of an authority that may not sign certificates')
   if (constraints === undefined || !constraints.ca || !constraints.critical || !certificate.ca)
     throw new AttestationError('has a certificate of an authority that is none')
   if (constraints.pathLength !== undefined && below > constraints.pathLength)
     throw new AttestationError('has a chain that is longer than one of its authorities allows')
-  if ((usages & x509.KeyUsageFlags.keyCertSign) === 0)
-    throw new AttestationError('has a certificate of an authority that may not sign certificates')
 }
 
 function checkLeaf({ certificate, constraints, usages }: Read): void {
@@ -126,6 +130,6 @@ function checkLeaf({ certificate, constraints, usages }: Read): void {
 }
 
 /** `checkIssued` compares names and key identifiers; `verify` the signature. */
-function issued(issuer: X509Certificate, subject: X509Certificate): boolean {
-  return subject.checkIssued(issuer) && subject.verify(issuer.publicKey)
+function issued(issuer: Read, { certificate }: Read): boolean {
+  return certificate.checkIssued(issuer.certificate) && certificate.verify(issuer.publicKey)
 }

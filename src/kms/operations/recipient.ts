@@ -1,6 +1,6 @@
 /** Recipient (aws-kms.md §3.12): who attests itself with a signed document gets its plaintext encrypted to the key in it, and nobody else gets any. */
 import { AttestationError } from '../attestation/refusal.ts'
-import { type Attestation, verifyAttestation } from '../attestation/verify.ts'
+import type { Attestation } from '../attestation/verify.ts'
 import { KmsError } from '../wire/errors.ts'
 import type { Call } from './types.ts'
 
@@ -16,8 +16,8 @@ export interface RecipientInput {
  */
 export function recipientOf(call: Call, recipient: RecipientInput | undefined): Attestation | undefined {
   if (recipient === undefined) return undefined
-  const { attestationRoots } = call.services.settings
-  if (attestationRoots.length === 0) {
+  const { attestations, clocks } = call.services
+  if (!attestations.configured) {
     throw new KmsError(
       'UnsupportedOperationException',
       'Recipient cannot be used: this service trusts no root of attestation documents (its setting attestation.roots is empty).',
@@ -27,7 +27,7 @@ export function recipientOf(call: Call, recipient: RecipientInput | undefined): 
   if (KeyEncryptionAlgorithm === undefined || AttestationDocument === undefined)
     throw new KmsError('ValidationException', 'Recipient needs both KeyEncryptionAlgorithm and AttestationDocument.')
   try {
-    return verifyAttestation(AttestationDocument, attestationRoots, call.services.clocks.real())
+    return attestations.verify(AttestationDocument, clocks.real())
   } catch (error) {
     if (!(error instanceof AttestationError)) throw error
     throw new KmsError('ValidationException', `The attestation document ${error.message}.`)

@@ -10,6 +10,7 @@ import type { Asserted } from '../../boundary/words.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Principals } from '../access/principals.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
+import type { Attestations } from '../attestation/verify.ts'
 import type { KeyStores } from '../stores/types.ts'
 
 /** One operation of the API. `Input` is what `validate` made of the body: blobs are Buffers, timestamps milliseconds since 1970. */
@@ -118,8 +119,6 @@ export interface KmsSettings {
   readonly regions: readonly string[]
   /** Short names of the provider's services, whose keys are `alias/aws/<name>`. */
   readonly services: readonly string[]
-  /** DER of the roots that attestation documents may chain to; none: Recipient is refused. */
-  readonly attestationRoots: readonly Buffer[]
 }
 
 /** What the operations work with. One object for the process. */
@@ -130,4 +129,5 @@ export interface Services {
   readonly stores: KeyStores
   readonly clocks: Clocks
   readonly settings: KmsSettings
+  readonly attestations: Attestations
 }
