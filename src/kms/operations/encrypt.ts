@@ -1,4 +1,5 @@
 /** Encrypt, GenerateDataKey and GenerateDataKeyWithoutPlaintext (aws-kms.md §3.2, §3.5): they differ in who chooses the plaintext and who gets it. */
+import type { EncryptionAlgorithm } from '../../boundary/algorithms.ts'
 import type { RequestFacts } from '../access/types.ts'
 import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
@@ -7,7 +8,9 @@ import { KmsError } from '../wire/errors.ts'
 import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
 import { wrapForOwner } from './external.ts'
 import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
+import { checkLength } from './rsa.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
+import { checkAlgorithm, checkMakesDataKeys, checkUsage, refuseContext } from './usage.ts'
 
 interface Protected {
   readonly CiphertextBlob: Buffer
@@ -23,19 +26,16 @@ interface EncryptInput {
   readonly DryRun?: boolean
 }
 
-export const Encrypt: Operation<EncryptInput, Protected> = {
+export const Encrypt: Operation<EncryptInput, Protected & { readonly EncryptionAlgorithm: string }> = {
   name: 'Encrypt',
   recordedBy: 'boundary',
   async run(call, input) {
     refuseGrantTokens(input.GrantTokens)
-    const key = await usableKey(call, input)
     const algorithm = input.EncryptionAlgorithm ?? ALGORITHM
-    if (algorithm !== ALGORITHM) {
-      throw new KmsError(
-        'InvalidKeyUsageException',
-        `Algorithm ${algorithm} is incompatible with key spec ${key.header.spec}.`,
-      )
-    }
+    const key = await usableKey(call, input, algorithm)
+    checkUsage(call, key, 'ENCRYPT_DECRYPT')
+    checkAlgorithm(key, algorithm)
+    if (algorithm !== ALGORITHM) return encryptAsymmetric(call, key, input, algorithm as EncryptionAlgorithm)
     const context = pairsOf(input.EncryptionContext)
     refuseDryRun(input.DryRun)
     const { ciphertext, materialId } = await call.services.boundary.encrypt(
@@ -44,10 +44,20 @@ export const Encrypt: Operation<EncryptInput, Protected> = {
       context,
       call.asserted,
     )
-    return { CiphertextBlob: await wrapForOwner(call, key, ciphertext, materialId, context), KeyId: key.arn }
+    const CiphertextBlob = await wrapForOwner(call, key, ciphertext, materialId, context)
+    return { CiphertextBlob, KeyId: key.arn, EncryptionAlgorithm: ALGORITHM }
   },
-  write: ({ CiphertextBlob, KeyId }) =>
-    `{"CiphertextBlob":"${CiphertextBlob.toString('base64')}","KeyId":"${KeyId}","EncryptionAlgorithm":"${ALGORITHM}"}`,
+  write: ({ CiphertextBlob, KeyId, EncryptionAlgorithm }) =>
+    `{"CiphertextBlob":"${CiphertextBlob.toString('base64')}","KeyId":"${KeyId}","EncryptionAlgorithm":"${EncryptionAlgorithm}"}`,
+}
+
+async function encryptAsymmetric(call: Call, key: FoundKey, input: EncryptInput, algorithm: EncryptionAlgorithm) {
+  refuseContext(input.EncryptionContext)
+  checkLength(key, algorithm, input.Plaintext.length)
+  refuseDryRun(input.DryRun)
+  const { boundary } = call.services
+  const { ciphertext } = await boundary.asymmetricEncrypt(key.row, algorithm, input.Plaintext, call.asserted)
+  return { CiphertextBlob: ciphertext, KeyId: key.arn, EncryptionAlgorithm: algorithm }
 }
 
 interface DataKeyInput {
@@ -75,7 +85,8 @@ function dataKey(name: string, wantPlaintext: boolean): Operation<DataKeyInput, 
       refuseGrantTokens(input.GrantTokens)
       const attestation = recipientOf(call, input.Recipient)
       const bytes = lengthOf(input)
-      const key = await usableKey(call, input, attestation)
+      const key = await usableKey(call, input, ALGORITHM, attestation)
+      checkMakesDataKeys(call, key)
       const context = pairsOf(input.EncryptionContext)
       refuseDryRun(input.DryRun)
       const { boundary } = call.services
@@ -105,10 +116,11 @@ function lengthOf({ KeySpec, NumberOfBytes }: DataKeyInput): number {
 async function usableKey(
   call: Call,
   input: { KeyId: string; EncryptionContext?: ContextMap },
+  encryptionAlgorithm: string,
   attestation?: RequestFacts['attestation'],
 ): Promise<FoundKey> {
   const key = await findKey(call, input.KeyId, { aliases: true })
-  authorizeKey(call, key, { encryptionContext: input.EncryptionContext, encryptionAlgorithm: ALGORITHM, attestation })
+  authorizeKey(call, key, { encryptionContext: input.EncryptionContext, encryptionAlgorithm, attestation })
   checkState(call, key)
   return key
 }

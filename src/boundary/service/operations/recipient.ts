@@ -1,16 +1,18 @@
-/** What leaves a use that hands out plaintext: the plaintext, or the same encrypted for the recipient that the request names. */
+/** Answers that only a recipient can open. */
+import type { Recipient } from '../../client/api.ts'
 import { encryptForRecipient, recipientDigestOf } from '../../crypto/cms.ts'
 import type { Gathered } from '../core.ts'
 
 /**
- * With a recipient, its digest goes into the record and `plaintext` is wiped. Throws InvalidPublicKey where the key is none that can be used.
+ * What the answer holds in place of `plaintext`: the plaintext itself where there is no recipient. With one, its digest goes into the record, and
+ * `plaintext` is wiped whatever happens. Throws InvalidPublicKey where the recipient's key is none that can be used.
  */
-export function forRecipient(fields: Gathered, recipient: Buffer | undefined, plaintext: Buffer): Buffer {
+export function answerFor(recipient: Recipient, plaintext: Buffer, fields: Gathered): Buffer {
   if (recipient === undefined) return plaintext
   try {
-    const sealed = encryptForRecipient(recipient, plaintext)
+    const answer = encryptForRecipient(recipient, plaintext)
     fields.recipientDigest = recipientDigestOf(recipient)
-    return sealed
+    return answer
   } finally {
     plaintext.fill(0)
   }
