@@ -44,7 +44,8 @@ const MAX_CERTIFICATE = 1024
 /** The specification has no bound; documents have four. */
 const MAX_CABUNDLE = 8
 const MAX_PUBLIC_KEY = 1024
-const MAX_USER_DATA = 512
+/** §2.2. The rules of §3.2.2 say 512, and the Nitro Secure Module signs 1024. */
+const MAX_USER_DATA = 1024
 
 /** Reads the payload of a signed document. Throws AttestationError where a field is missing, unknown, of another type or out of bounds. */
 export function readDocument(payload: Buffer): AttestationDocument {

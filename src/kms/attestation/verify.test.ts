@@ -42,8 +42,8 @@ describe('an attestation document', () => {
     )
     const most = {
       pcrs: registers(full),
-      user_data: Buffer.alloc(512),
-      nonce: Buffer.alloc(512),
+      user_data: Buffer.alloc(1024),
+      nonce: Buffer.alloc(1024),
       module_id: 'm'.repeat(256),
     }
     assert.equal(verify(document(most)).pcrs.size, 32)
