@@ -2,7 +2,7 @@
 """Recomputes every test vector of Holdfast's formats from docs/formats alone.
 
 Shares no code with Holdfast and needs nothing but Python: plain_formats.py holds the formats,
-plain_crypto.py AES-256-GCM and RSA-OAEP. Exits 1 and names each vector that differs.
+plain_crypto.py AES-256-GCM, AES-256-CBC and RSA-OAEP. Exits 1 and names each vector that differs.
 Usage: check-vectors.py [FOLDER]
 It is written to be read, not to be fast or safe: never use it on a real secret.
 """
@@ -12,10 +12,10 @@ import pathlib
 import sys
 
 sys.dont_write_bytecode = True
-from plain_crypto import oaep, seal  # noqa: E402
+from plain_crypto import cbc, oaep, seal  # noqa: E402
 from plain_formats import (  # noqa: E402
-    bound, Boundary, context, external_aad, frame, H, kdf, key_id, KINDS, mac, message, open_message, read_context,
-    read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
+    bound, Boundary, context, external_aad, for_recipient, frame, H, kdf, key_id, KINDS, mac, message, open_message,
+    read_context, read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
     u8, untagged,
 )
 
@@ -152,6 +152,13 @@ def check_session_token(file):
         same(where, head + boundary.box("session", v["nonce"], head, body), v["token"])
 
 
+def check_recipient(file):
+    for where, v in each("recipient", file):
+        content_key = oaep(H(file["privateKey"]), "RSAES_OAEP_SHA_256", H(v["encryptedKey"]))
+        content = cbc(content_key, H(v["iv"]), H(v["plaintext"]))
+        same(where, for_recipient(H(file["publicKey"]), H(v["encryptedKey"]), H(v["iv"]), content), v["message"])
+
+
 def check_root(file):
     label, encoded = file["keyFile"]["line"].rstrip("\n").split(" ")
     wrapping = base64.urlsafe_b64decode(encoded + "=")
@@ -178,7 +185,7 @@ def check_journal(file):
 CHECKS = {
     "context": check_context, "derivation": check_derivation, "message": check_message, "envelope": check_envelope,
     "sealed-key": check_sealed_key, "rows": check_rows, "record": check_record, "external": check_external,
-    "import-token": check_import_token, "session-token": check_session_token, "root": check_root, "journal": check_journal,
+    "import-token": check_import_token, "session-token": check_session_token, "recipient": check_recipient, "root": check_root, "journal": check_journal,
 }
 
 

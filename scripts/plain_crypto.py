@@ -56,6 +56,15 @@ def aes(keys, block):
     return bytes(state)
 
 
+def cbc(key, iv, clear):
+    """AES in CBC mode with the padding of PKCS #7."""
+    keys, blocks, padding = expand(key), [iv], 16 - len(clear) % 16
+    clear += bytes([padding]) * padding
+    for at in range(0, len(clear), 16):
+        blocks.append(aes(keys, bytes(a ^ b for a, b in zip(clear[at:at + 16], blocks[-1]))))
+    return b"".join(blocks[1:])
+
+
 def ghash(h, data):
     y = 0
     for i in range(0, len(data), 16):

@@ -275,3 +275,38 @@ def frame(boundary, v, previous, seed):
     data = (b"HFR1" + u32(64 + len(record_bytes) + len(inside)) + u32(previous) + u64(v["batch"]) + u32(len(record_bytes))
             + u32(len(inside)) + u64(v["seq"]) + u64(v["time"]) + given[44:60] + record_bytes + inside)
     return data + u32(zlib.crc32(data, seed))
+
+
+def tlv(tag, *parts):
+    """X.690 with a definite length."""
+    contents = b"".join(parts)
+    size = len(contents).to_bytes((len(contents).bit_length() + 7) // 8, "big")
+    return bytes([tag]) + (u8(len(contents)) if len(contents) < 0x80 else u8(0x80 | len(size)) + size) + contents
+
+
+def open_tlv(tag, *parts):
+    """X.690 with an indefinite one."""
+    return bytes([tag, 0x80]) + b"".join(parts) + b"\0\0"
+
+
+def oid(text):
+    first, second, *rest = map(int, text.split("."))
+    data = bytes([40 * first + second])
+    for number in rest:
+        groups = [number & 0x7F]
+        while number := number >> 7:
+            groups.insert(0, 0x80 | number & 0x7F)
+        data += bytes(groups)
+    return tlv(6, data)
+
+
+def for_recipient(public_key, encrypted_key, iv, content):
+    sha_256 = tlv(0x30, oid("2.16.840.1.101.3.4.2.1"), tlv(5))
+    mgf1 = tlv(0x30, oid("1.2.840.113549.1.1.8"), sha_256)
+    oaep_parameters = tlv(0x30, tlv(0xA0, sha_256), tlv(0xA1, mgf1))
+    recipient = tlv(0x30, tlv(2, u8(2)), tlv(0x80, sha256(public_key)),
+                    tlv(0x30, oid("1.2.840.113549.1.1.7"), oaep_parameters), tlv(4, encrypted_key))
+    encrypted = open_tlv(0x30, oid("1.2.840.113549.1.7.1"),
+                         tlv(0x30, oid("2.16.840.1.101.3.4.1.42"), tlv(4, iv)), tlv(0x80, content))
+    enveloped = open_tlv(0x30, tlv(2, u8(2)), tlv(0x31, recipient), encrypted)
+    return open_tlv(0x30, oid("1.2.840.113549.1.7.3"), open_tlv(0xA0, enveloped))

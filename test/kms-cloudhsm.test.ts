@@ -205,7 +205,10 @@ test('the boundary is killed: the token is opened again by the next use', async 
       return
     } catch (error) {
       // 5xx while it is away, and nothing else.
-      assert.ok(((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0) >= 500, String(error))
+      assert.ok(
+        ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0) >= 500,
+        String(error),
+      )
       await delay(20)
     }
   }

@@ -47,6 +47,17 @@ describe('a configuration file', () => {
     assert.equal(config.limits.bodyBytes, 1024 * 1024)
     assert.equal(config.logging.level, 'info')
     assert.deepEqual(config.xks.hosts, {})
+    assert.deepEqual(config.attestation.roots, [])
+  })
+
+  it('names files in lists from its own folder, and says which of them is not there', () => {
+    writeFileSync(join(folder, 'root.pem'), '')
+    const text = (names: string): string => `${GOOD}attestation:\n  roots: [${names}]\n`
+    const config = loadConfig(write(text('root.pem')), kmsConfig, { env: {} })
+    assert.deepEqual(config.attestation.roots, [join(folder, 'root.pem')])
+    assert.deepEqual(problems(text('root.pem, away.pem')), [
+      `8 attestation.roots.1: there is no file ${join(folder, 'away.pem')}`,
+    ])
   })
 
   it('may be JSON', () => {

@@ -78,6 +78,18 @@ export const kmsSchema = z.strictObject({
     })
     .prefault({})
     .describe('custom key stores in a PKCS#11 token of the provider'),
+  attestation: z
+    .strictObject({
+      roots: z
+        .array(shared.file())
+        .max(16)
+        .default([])
+        .describe(
+          'PEM files of the roots that attestation documents may chain to (docs/attestation.md); empty: Recipient is refused',
+        ),
+    })
+    .prefault({})
+    .describe('attestation documents of enclaves and instances, given in Recipient'),
   limits: shared.limits,
   cache: shared.cache,
   operations: shared.operations,

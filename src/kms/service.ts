@@ -18,6 +18,7 @@ import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { Principals } from './access/principals.ts'
 import { Sessions } from './access/sessions.ts'
+import { Attestations, loadRoots } from './attestation/verify.ts'
 import { healthOf } from './health.ts'
 import { MarkerKey } from './operations/markers.ts'
 import { markingErrors } from './operations/recorded.ts'
@@ -119,6 +120,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     clocks,
     settings: { partition: 'aws', regions: config.regions, services: PROVIDER_SERVICES },
     markers,
+    attestations: new Attestations(loadRoots(config.attestation.roots)),
   }
   const runner = new Runner(services, OPERATIONS, {
     onDefect,

@@ -11,6 +11,7 @@ import { compilePolicy } from './access/compile.ts'
 import { Principals } from './access/principals.ts'
 import { callerOf, policyBytes } from './access/testing.ts'
 import type { Caller } from './access/types.ts'
+import { Attestations } from './attestation/verify.ts'
 import { MarkerKey } from './operations/markers.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
@@ -55,7 +56,10 @@ export function user(name: string, statements: readonly object[] | undefined = u
 
 const ADMINISTRATOR = user('administrator')
 
-export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<TestKms> {
+export async function startTestKms(
+  stores: Partial<KeyStores> = {},
+  attestationRoots: readonly Buffer[] = [],
+): Promise<TestKms> {
   const boundary = await inProcess()
   const caughtUp = Promise.withResolvers<void>()
   const use = connectUse({
@@ -82,6 +86,7 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
     settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
     markers,
+    attestations: new Attestations(attestationRoots),
   }
   const runner = new Runner(services, OPERATIONS, { onDefect: error => defects.push(error), onAnswer: () => {} })
   const call: TestKms['call'] = async (operation, input = {}, caller = ADMINISTRATOR, region = REGION) => {

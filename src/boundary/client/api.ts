@@ -275,7 +275,7 @@ export interface BoundaryUse {
   /** Logs out of it. Uses of its keys are the front end's to refuse until it is connected again. */
   disconnectCluster(store: string): Promise<void>
   /** 1 to 1024 random bytes of its token. */
-  clusterRandom(store: string, bytes: number, asserted: Asserted): Promise<Buffer>
+  clusterRandom(store: string, bytes: number, asserted: Asserted, recipient?: Recipient): Promise<Buffer>
 
   /** AES-256-GCM under an owner's external key, in the boundary or in the token. `aad` is the protocol's, before metadata is added. */
   externalEncrypt(

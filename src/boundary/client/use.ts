@@ -144,8 +144,8 @@ export function connectUse(options: ConnectUse): UseConnection {
 
     connectCluster: store => ask('connectCluster', { store }),
     disconnectCluster: store => ask('disconnectCluster', { store }),
-    clusterRandom: async (store, bytes, asserted) =>
-      ask('clusterRandom', { store, bytes, asserted: asAsserted(asserted) }),
+    clusterRandom: async (store, bytes, asserted, recipient) =>
+      ask('clusterRandom', { store, bytes, asserted: asAsserted(asserted), recipient }),
 
     externalEncrypt: async (key, plaintext, aad, integrity, asserted) => {
       const sent = asAsserted(asserted)

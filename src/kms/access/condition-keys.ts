@@ -56,6 +56,7 @@ const table = {
   'kms:macalgorithm': { name: 'kms:MacAlgorithm', type: 'String' },
   'kms:messagetype': { name: 'kms:MessageType', type: 'String' },
   'kms:multiregion': { name: 'kms:MultiRegion', type: 'Bool' },
+  'kms:recipientattestation': { name: 'kms:RecipientAttestation', type: 'String', parameter: ':' },
   'kms:reencryptonsamekey': { name: 'kms:ReEncryptOnSameKey', type: 'Bool' },
   'kms:requestalias': { name: 'kms:RequestAlias', type: 'String' },
   'kms:resourcealiases': { name: 'kms:ResourceAliases', type: 'String', multi: true },

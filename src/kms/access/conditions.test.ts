@@ -235,6 +235,13 @@ describe('condition keys', () => {
     encryptionContext: { App: 'x', tenant: '7' },
     encryptionAlgorithm: 'SYMMETRIC_DEFAULT',
     reEncryptOnSameKey: false,
+    attestation: {
+      kind: 'enclave',
+      pcrs: new Map([
+        [0, 'c0de'],
+        [31, 'beef'],
+      ]),
+    },
     bypassPolicyLockoutSafetyCheck: true,
     expirationModel: 'KEY_MATERIAL_EXPIRES',
     validTo: Date.UTC(2027, 0, 1),
@@ -302,6 +309,8 @@ describe('condition keys', () => {
     'kms:MacAlgorithm': 'HMAC_SHA_256',
     'kms:MessageType': 'DIGEST',
     'kms:MultiRegion': 'false',
+    'kms:RecipientAttestation:ImageSha384': 'c0de',
+    'kms:RecipientAttestation:PCR31': 'beef',
     'kms:ReEncryptOnSameKey': 'false',
     'kms:RequestAlias': 'alias/a',
     'kms:ResourceAliases': ['alias/a', 'alias/b'],

@@ -103,6 +103,8 @@ export class FactsContext implements RequestContext {
         return flag(facts.newKey?.multiRegion ?? facts.key?.header.id.includes('/mrk-'))
       case 'kms:reencryptonsamekey':
         return flag(facts.reEncryptOnSameKey)
+      case 'kms:recipientattestation':
+        return attested(facts.attestation, suffix)
       case 'kms:requestalias':
         return facts.requestAlias
       case 'kms:resourcealiases':
@@ -133,6 +135,16 @@ export class FactsContext implements RequestContext {
         return facts.assume?.transitiveTagKeys
     }
   }
+}
+
+const REGISTER = /^(pcr|nitrotpmpcr)(0|[1-9]\d?)$/
+
+/** `suffix` in lower case: ImageSha384, PCR<n> of an enclave, NitroTPMPCR<n> of an instance. */
+function attested(attestation: RequestFacts['attestation'], suffix: string): string | undefined {
+  if (attestation === undefined) return undefined
+  const [, name, index] = REGISTER.exec(suffix === 'imagesha384' ? 'pcr0' : suffix) ?? []
+  if (name === undefined || (attestation.kind === 'enclave') !== (name === 'pcr')) return undefined
+  return attestation.pcrs.get(Number(index))
 }
 
 function flag(value: boolean | undefined): string | undefined {

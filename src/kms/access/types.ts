@@ -109,6 +109,10 @@ export interface RequestFacts {
   readonly dataKeyPairSpec?: string | undefined
   /** ReEncrypt: whether both sides are the same key. */
   readonly reEncryptOnSameKey?: boolean | undefined
+  /** Of the verified attestation document in `Recipient`: registers by index, as lower-case hexadecimal digits. */
+  readonly attestation?:
+    | { readonly kind: 'enclave' | 'nitro-tpm'; readonly pcrs: ReadonlyMap<number, string> }
+    | undefined
   readonly bypassPolicyLockoutSafetyCheck?: boolean | undefined
   /** CreateKey: what the request asks for (its defaults filled in). Other operations take these from `key`. */
   readonly newKey?:

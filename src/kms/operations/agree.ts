@@ -2,7 +2,8 @@
 import { createPublicKey } from 'node:crypto'
 import { peerKey } from '../../boundary/crypto/agreement.ts'
 import { KmsError } from '../wire/errors.ts'
-import { refuseDryRun, refuseRecipient } from './common.ts'
+import { refuseDryRun } from './common.ts'
+import { type RecipientInput, recipientOf } from './recipient.ts'
 import type { FoundKey, Operation } from './types.ts'
 import { keyOfUse } from './usage.ts'
 
@@ -12,7 +13,7 @@ interface DeriveInput {
   /** DER SPKI, at most 8192 bytes. */
   readonly PublicKey: Buffer
   readonly GrantTokens?: readonly string[]
-  readonly Recipient?: unknown
+  readonly Recipient?: RecipientInput
   readonly DryRun?: boolean
 }
 
@@ -20,17 +21,20 @@ export const DeriveSharedSecret: Operation<DeriveInput, object> = {
   name: 'DeriveSharedSecret',
   recordedBy: 'boundary',
   async run(call, input) {
-    refuseRecipient(input.Recipient)
+    const attestation = recipientOf(call, input.Recipient)
     const { KeyAgreementAlgorithm, PublicKey } = input
     const key = await keyOfUse(call, input, 'KEY_AGREEMENT', KeyAgreementAlgorithm, {
       keyAgreementAlgorithm: KeyAgreementAlgorithm,
+      attestation,
     })
     if (input.DryRun === true) checkPeer(key, PublicKey)
     refuseDryRun(input.DryRun)
-    const { sharedSecret } = await call.services.boundary.deriveSharedSecret(key.row, PublicKey, call.asserted)
+    const { boundary } = call.services
+    const recipient = attestation?.publicKey
+    const { sharedSecret } = await boundary.deriveSharedSecret(key.row, PublicKey, call.asserted, recipient)
     return {
       KeyId: key.arn,
-      SharedSecret: sharedSecret.toString('base64'),
+      [recipient === undefined ? 'SharedSecret' : 'CiphertextForRecipient']: sharedSecret.toString('base64'),
       KeyAgreementAlgorithm,
       KeyOrigin: key.header.origin,
     }

@@ -27,11 +27,6 @@ export function refuseGrantTokens(tokens: readonly string[] | undefined): void {
     throw new KmsError('InvalidGrantTokenException', 'A grant token is not valid.')
 }
 
-/** Attestation is not built. */
-export function refuseRecipient(recipient: unknown): void {
-  if (recipient !== undefined) throw new KmsError('UnsupportedOperationException', 'Recipient is not supported yet.')
-}
-
 /** The last check before the boundary: everything else would have succeeded (aws-kms.md §3.13). */
 export function refuseDryRun(dryRun: boolean | undefined): void {
   if (dryRun === true) {

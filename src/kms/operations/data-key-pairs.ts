@@ -5,7 +5,8 @@ import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
+import { type RecipientInput, recipientOf } from './recipient.ts'
 import type { Operation } from './types.ts'
 import { checkMakesDataKeys } from './usage.ts'
 
@@ -14,7 +15,7 @@ interface Input {
   readonly KeyPairSpec: string
   readonly EncryptionContext?: ContextMap
   readonly GrantTokens?: readonly string[]
-  readonly Recipient?: unknown
+  readonly Recipient?: RecipientInput
   readonly DryRun?: boolean
 }
 
@@ -24,10 +25,11 @@ function dataKeyPair(name: string, wantPlaintext: boolean): Operation<Input, obj
     recordedBy: 'boundary',
     async run(call, input) {
       refuseGrantTokens(input.GrantTokens)
-      refuseRecipient(input.Recipient)
+      const attestation = recipientOf(call, input.Recipient)
       const { KeyPairSpec, EncryptionContext: encryptionContext } = input
       const key = await findKey(call, input.KeyId, { aliases: true })
-      authorizeKey(call, key, { encryptionContext, encryptionAlgorithm: ALGORITHM, dataKeyPairSpec: KeyPairSpec })
+      const facts = { encryptionContext, encryptionAlgorithm: ALGORITHM, dataKeyPairSpec: KeyPairSpec, attestation }
+      authorizeKey(call, key, facts)
       checkState(call, key)
       checkMakesDataKeys(call, key)
       // The private half of an RSA key would not fit into what an owner's proxy takes; AWS makes none for any such key.
@@ -41,10 +43,12 @@ function dataKeyPair(name: string, wantPlaintext: boolean): Operation<Input, obj
       const context = pairsOf(encryptionContext)
       refuseDryRun(input.DryRun)
       const { boundary } = call.services
-      const made = await boundary.generateDataKeyPair(key.row, spec, wantPlaintext, context, call.asserted)
+      const recipient = attestation?.publicKey
+      const member = recipient === undefined ? 'PrivateKeyPlaintext' : 'CiphertextForRecipient'
+      const made = await boundary.generateDataKeyPair(key.row, spec, wantPlaintext, context, call.asserted, recipient)
       return {
         PrivateKeyCiphertextBlob: made.ciphertext.toString('base64'),
-        ...(made.plaintext === undefined ? {} : { PrivateKeyPlaintext: made.plaintext.toString('base64') }),
+        ...(made.plaintext === undefined ? {} : { [member]: made.plaintext.toString('base64') }),
         PublicKey: made.publicKey.toString('base64'),
         KeyId: key.arn,
         KeyPairSpec,

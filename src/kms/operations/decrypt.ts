@@ -1,9 +1,11 @@
 /** Decrypt (aws-kms.md §3.2, §7): a symmetric key stands in the ciphertext, and a KeyId that is given must be that key; an RSA key must be named. */
 import type { EncryptionAlgorithm } from '../../boundary/algorithms.ts'
+import type { Recipient } from '../../boundary/client/api.ts'
 import { checkState } from '../keys/states.ts'
 import { allowedOrHidden, type Brought, blobOf, checkKind, given, keyOfCiphertext } from './ciphertext.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
 import { openInner, unwrapByOwner } from './external.ts'
+import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 import { checkAlgorithm, checkUsage, refuseContext } from './usage.ts'
 
@@ -13,7 +15,7 @@ interface Input {
   readonly EncryptionContext?: ContextMap
   readonly EncryptionAlgorithm?: string
   readonly GrantTokens?: readonly string[]
-  readonly Recipient?: unknown
+  readonly Recipient?: RecipientInput
   readonly DryRun?: boolean
   readonly DryRunModifiers?: readonly string[]
 }
@@ -21,8 +23,10 @@ interface Input {
 interface Output {
   readonly KeyId: string
   readonly Plaintext: Buffer
+  /** Whether that is encrypted for a recipient. */
+  readonly encrypted: boolean
   readonly EncryptionAlgorithm: string
-  /** Undefined for asymmetric keys. */
+  /** Undefined for asymmetric keys, and for a recipient. */
   readonly KeyMaterialId: string | undefined
 }
 
@@ -31,27 +35,31 @@ export const Decrypt: Operation<Input, Output> = {
   recordedBy: 'boundary',
   async run(call, input) {
     refuseGrantTokens(input.GrantTokens)
-    refuseRecipient(input.Recipient)
+    const attestation = recipientOf(call, input.Recipient)
     const algorithm = input.EncryptionAlgorithm ?? ALGORITHM
     const brought: Brought = { blob: blobOf(input, input.KeyId), named: input.KeyId, algorithm }
     const key = await keyOfCiphertext(call, brought, 'key', 'KeyId')
-    const facts = { encryptionContext: input.EncryptionContext, encryptionAlgorithm: algorithm }
+    const facts = { encryptionContext: input.EncryptionContext, encryptionAlgorithm: algorithm, attestation }
     allowedOrHidden(call, key, brought, 'key', facts)
     checkState(call, key)
     checkUsage(call, key, 'ENCRYPT_DECRYPT')
     checkAlgorithm(key, algorithm)
-    if (algorithm !== ALGORITHM) return decryptAsymmetric(call, key, input, algorithm as EncryptionAlgorithm)
+    if (algorithm !== ALGORITHM)
+      return decryptAsymmetric(call, key, input, algorithm as EncryptionAlgorithm, attestation?.publicKey)
     const context = pairsOf(input.EncryptionContext)
     if (brought.blob !== undefined) checkKind(brought.blob, key)
     refuseDryRun(input.DryRun)
     const message = await unwrapByOwner(call, key, given(brought.blob), context)
     const { plaintext, materialId } = await openInner(key, () =>
-      call.services.boundary.decrypt(key.row, message, context, call.asserted),
+      call.services.boundary.decrypt(key.row, message, context, call.asserted, attestation?.publicKey),
     )
-    return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: ALGORITHM, KeyMaterialId: materialId }
+    const encrypted = attestation !== undefined
+    // AWS tells a recipient no key material id.
+    const KeyMaterialId = encrypted ? undefined : materialId
+    return { KeyId: key.arn, Plaintext: plaintext, encrypted, EncryptionAlgorithm: ALGORITHM, KeyMaterialId }
   },
-  write: ({ KeyId, Plaintext, EncryptionAlgorithm, KeyMaterialId }) =>
-    `{"KeyId":"${KeyId}","Plaintext":"${Plaintext.toString('base64')}","EncryptionAlgorithm":"${EncryptionAlgorithm}"${
+  write: ({ KeyId, Plaintext, encrypted, EncryptionAlgorithm, KeyMaterialId }) =>
+    `{"KeyId":"${KeyId}",${plaintextMember('Plaintext', Plaintext, encrypted)},"EncryptionAlgorithm":"${EncryptionAlgorithm}"${
       KeyMaterialId === undefined ? '' : `,"KeyMaterialId":"${KeyMaterialId}"`
     }}`,
 }
@@ -61,10 +69,13 @@ async function decryptAsymmetric(
   key: FoundKey,
   input: Input,
   algorithm: EncryptionAlgorithm,
+  recipient: Recipient,
 ): Promise<Output> {
   refuseContext(input.EncryptionContext)
   refuseDryRun(input.DryRun)
   const blob = given(input.CiphertextBlob)
-  const { plaintext } = await call.services.boundary.asymmetricDecrypt(key.row, algorithm, blob, call.asserted)
-  return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm, KeyMaterialId: undefined }
+  const { boundary } = call.services
+  const { plaintext } = await boundary.asymmetricDecrypt(key.row, algorithm, blob, call.asserted, recipient)
+  const encrypted = recipient !== undefined
+  return { KeyId: key.arn, Plaintext: plaintext, encrypted, EncryptionAlgorithm: algorithm, KeyMaterialId: undefined }
 }

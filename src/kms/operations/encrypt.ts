@@ -1,11 +1,13 @@
 /** Encrypt, GenerateDataKey and GenerateDataKeyWithoutPlaintext (aws-kms.md §3.2, §3.5): they differ in who chooses the plaintext and who gets it. */
 import type { EncryptionAlgorithm } from '../../boundary/algorithms.ts'
+import type { RequestFacts } from '../access/types.ts'
 import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
 import { wrapForOwner } from './external.ts'
+import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
 import { checkLength } from './rsa.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 import { checkAlgorithm, checkMakesDataKeys, checkUsage, refuseContext } from './usage.ts'
@@ -64,12 +66,14 @@ interface DataKeyInput {
   readonly NumberOfBytes?: number
   readonly EncryptionContext?: ContextMap
   readonly GrantTokens?: readonly string[]
-  readonly Recipient?: unknown
+  readonly Recipient?: RecipientInput
   readonly DryRun?: boolean
 }
 
 interface DataKeyOutput extends Protected {
   readonly Plaintext: Buffer | undefined
+  /** Whether that is encrypted for a recipient. */
+  readonly encrypted: boolean
   readonly KeyMaterialId: string
 }
 
@@ -79,19 +83,22 @@ function dataKey(name: string, wantPlaintext: boolean): Operation<DataKeyInput, 
     recordedBy: 'boundary',
     async run(call, input) {
       refuseGrantTokens(input.GrantTokens)
-      refuseRecipient(input.Recipient)
+      const attestation = recipientOf(call, input.Recipient)
       const bytes = lengthOf(input)
-      const key = await usableKey(call, input, ALGORITHM)
+      const key = await usableKey(call, input, ALGORITHM, attestation)
       checkMakesDataKeys(call, key)
       const context = pairsOf(input.EncryptionContext)
       refuseDryRun(input.DryRun)
-      const made = await call.services.boundary.generateDataKey(key.row, bytes, wantPlaintext, context, call.asserted)
+      const { boundary } = call.services
+      const recipient = attestation?.publicKey
+      const made = await boundary.generateDataKey(key.row, bytes, wantPlaintext, context, call.asserted, recipient)
       const CiphertextBlob = await wrapForOwner(call, key, made.ciphertext, made.materialId, context)
-      return { CiphertextBlob, KeyId: key.arn, Plaintext: made.plaintext, KeyMaterialId: made.materialId }
+      const encrypted = recipient !== undefined
+      return { CiphertextBlob, KeyId: key.arn, Plaintext: made.plaintext, encrypted, KeyMaterialId: made.materialId }
     },
-    write: ({ CiphertextBlob, KeyId, Plaintext, KeyMaterialId }) =>
+    write: ({ CiphertextBlob, KeyId, Plaintext, encrypted, KeyMaterialId }) =>
       `{"CiphertextBlob":"${CiphertextBlob.toString('base64')}","KeyId":"${KeyId}","KeyMaterialId":"${KeyMaterialId}"${
-        Plaintext === undefined ? '' : `,"Plaintext":"${Plaintext.toString('base64')}"`
+        Plaintext === undefined ? '' : `,${plaintextMember('Plaintext', Plaintext, encrypted)}`
       }}`,
   }
 }
@@ -110,9 +117,10 @@ async function usableKey(
   call: Call,
   input: { KeyId: string; EncryptionContext?: ContextMap },
   encryptionAlgorithm: string,
+  attestation?: RequestFacts['attestation'],
 ): Promise<FoundKey> {
   const key = await findKey(call, input.KeyId, { aliases: true })
-  authorizeKey(call, key, { encryptionContext: input.EncryptionContext, encryptionAlgorithm })
+  authorizeKey(call, key, { encryptionContext: input.EncryptionContext, encryptionAlgorithm, attestation })
   checkState(call, key)
   return key
 }

@@ -1,36 +1,44 @@
 /** GenerateRandom (aws-kms.md §3.2). */
 import { authorizeAny } from '../keys/allow.ts'
 import { KmsError } from '../wire/errors.ts'
-import { refuseRecipient } from './common.ts'
 import { notConnected, rowIdOf } from './custom-key-stores/shared.ts'
+import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
 import type { Call, Operation } from './types.ts'
 
 interface Input {
   readonly NumberOfBytes?: number
   readonly CustomKeyStoreId?: string
-  readonly Recipient?: unknown
+  readonly Recipient?: RecipientInput
 }
 
-export const GenerateRandom: Operation<Input, Buffer> = {
+interface Output {
+  readonly bytes: Buffer
+  readonly encrypted: boolean
+}
+
+export const GenerateRandom: Operation<Input, Output> = {
   name: 'GenerateRandom',
   recordedBy: 'boundary',
   async run(call, input) {
     if (input.NumberOfBytes === undefined) throw new KmsError('ValidationException', 'NumberOfBytes is required.')
-    refuseRecipient(input.Recipient)
-    authorizeAny(call)
-    if (input.CustomKeyStoreId !== undefined) return ofStore(call, input.CustomKeyStoreId, input.NumberOfBytes)
-    return call.services.boundary.generateRandom(input.NumberOfBytes, call.asserted)
+    const attestation = recipientOf(call, input.Recipient)
+    authorizeAny(call, { attestation })
+    const bytes = await randomOf(call, input, attestation?.publicKey)
+    return { bytes, encrypted: attestation !== undefined }
   },
-  write: bytes => `{"Plaintext":"${bytes.toString('base64')}"}`,
+  write: ({ bytes, encrypted }) => `{${plaintextMember('Plaintext', bytes, encrypted)}}`,
 }
 
-/** Of the generator in a cluster's token; an owner's key manager makes none. */
-async function ofStore(call: Call, customKeyStoreId: string, bytes: number): Promise<Buffer> {
+/** Of this service, or of the generator in a cluster's token; an owner's key manager makes none. */
+async function randomOf(call: Call, input: Input, recipient: Buffer | undefined): Promise<Buffer> {
+  const { NumberOfBytes: bytes = 0, CustomKeyStoreId: customKeyStoreId } = input
+  const { boundary } = call.services
+  if (customKeyStoreId === undefined) return boundary.generateRandom(bytes, call.asserted, recipient)
   const id = rowIdOf(call, customKeyStoreId)
   const store = await call.services.stores.find(id)
   if (store.type !== 'AWS_CLOUDHSM') {
     throw new KmsError('UnsupportedOperationException', 'Random bytes do not come from an external key store.')
   }
   if (store.state !== 'CONNECTED') throw notConnected(customKeyStoreId)
-  return call.services.boundary.clusterRandom(id, bytes, { ...call.asserted, subject: customKeyStoreId })
+  return boundary.clusterRandom(id, bytes, { ...call.asserted, subject: customKeyStoreId }, recipient)
 }

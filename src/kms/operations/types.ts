@@ -10,6 +10,7 @@ import type { Asserted } from '../../boundary/words.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Principals } from '../access/principals.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
+import type { Attestations } from '../attestation/verify.ts'
 import type { KeyStores } from '../stores/types.ts'
 import type { MarkerKey } from './markers.ts'
 
@@ -130,4 +131,5 @@ export interface Services {
   readonly clocks: Clocks
   readonly settings: KmsSettings
   readonly markers: MarkerKey
+  readonly attestations: Attestations
 }

@@ -3,7 +3,7 @@
  * is kept from the files that are there.
  */
 import { contexts, derivations, envelopes, external, messages } from './messages.ts'
-import { importTokens, journal, roots } from './root.ts'
+import { importTokens, journal, recipients, roots } from './root.ts'
 import { sessionTokens } from './sessions.ts'
 import type { VectorFile } from './source.ts'
 import { records, rows, sealedKeys } from './stored.ts'
@@ -21,6 +21,7 @@ export async function makeVectors(): Promise<Record<string, VectorFile>> {
     external: external(),
     'import-token': importTokens(),
     'session-token': sessionTokens(),
+    recipient: recipients(),
     root: await roots(),
     journal: journal(),
   }

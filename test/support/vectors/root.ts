@@ -1,5 +1,6 @@
-/** Vectors of import tokens, roots of trust and the journal. */
+/** Vectors of import tokens, answers for recipients, roots of trust and the journal. */
 import { argon2Sync, createHash, createSecretKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { encryptForRecipient } from '../../../src/boundary/crypto/cms.ts'
 import { sealImportToken, wrapForImport } from '../../../src/boundary/crypto/import-token.ts'
 import { encodeRows, tagRow } from '../../../src/boundary/crypto/rows.ts'
 import { encodeHeader, layFrame, leafOf, saltedOf, sealFrame } from '../../../src/boundary/journal/frame.ts'
@@ -60,6 +61,38 @@ function newImport(material: Buffer): Imported {
   const wrap = (algorithm: keyof Imported['wrapped']) => hex(wrapForImport(publicKey, algorithm, material))
   const wrapped = { RSAES_OAEP_SHA_1: wrap('RSAES_OAEP_SHA_1'), RSAES_OAEP_SHA_256: wrap('RSAES_OAEP_SHA_256') }
   return { privateKey: hex(privateKey), wrapped }
+}
+
+/** RSA-OAEP is never the same twice, so these are kept. */
+export function recipients(): VectorFile {
+  const before = kept('recipient')
+  if (before !== undefined) return before
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  })
+  const plaintexts = [
+    Buffer.alloc(0),
+    Buffer.from('sixteen bytes...'),
+    fixed('data key', 32),
+    fixed('private key', 300),
+  ]
+  return {
+    privateKey: hex(privateKey),
+    publicKey: hex(publicKey),
+    vectors: plaintexts.map(plaintext => {
+      const message = encryptForRecipient(publicKey, plaintext)
+      const behind = (head: string): number => message.indexOf(Buffer.from(head, 'hex')) + head.length / 2
+      const [key, iv] = [behind('04820100'), behind('60864801650304012a0410')]
+      return {
+        plaintext: hex(plaintext),
+        encryptedKey: hex(message.subarray(key, key + 256)),
+        iv: hex(message.subarray(iv, iv + 16)),
+        message: hex(message),
+      }
+    }),
+  }
 }
 
 export const PASSPHRASE = 'correct horse battery staple'

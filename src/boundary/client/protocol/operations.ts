@@ -158,7 +158,7 @@ export const OPERATIONS = {
   ),
   connectCluster: op(45, use, struct({ store: rowId }), text(64)),
   disconnectCluster: op(46, use, struct({ store: rowId }), nothing),
-  clusterRandom: op(47, use, struct({ store: rowId, bytes: u16, asserted }), message),
+  clusterRandom: op(47, use, struct({ store: rowId, bytes: u16, asserted, recipient }), message),
 
   unlock: op(64, control, bytes(1024), nothing),
   createExternalKey: op(65, control, struct({ input: s.externalKeyInput, asserted }), keyRow),

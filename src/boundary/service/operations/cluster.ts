@@ -17,6 +17,7 @@ import { allowed, baseFields, type Call, type Core, refuse, spaceForUses } from 
 import { counterId } from '../keys/counters.ts'
 import { bareKeyId, type OpenKey } from '../keys/open-keys.ts'
 import { newMaterial } from './create.ts'
+import { answerFor } from './recipient.ts'
 import { inOurWords } from './token.ts'
 import { mayStillUse } from './use.ts'
 
@@ -130,7 +131,8 @@ export async function clusterRandom(core: Core, input: InputOf<'clusterRandom'>,
   fields.size = input.bytes
   let random: Buffer
   try {
-    random = await (await tokenOf(core, input.store)).random(input.bytes)
+    const made = await (await tokenOf(core, input.store)).random(input.bytes)
+    random = answerFor(input.recipient, made, fields)
   } catch (error) {
     return refuse(core, fields, inOurWords(error))
   }
