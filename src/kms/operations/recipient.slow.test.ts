@@ -16,7 +16,7 @@ import {
 import { opensslDecrypt } from '../../../test/support/cms.ts'
 import type { ExternalCiphertext } from '../../boundary/client/api.ts'
 import type { Caller } from '../access/types.ts'
-import { putKeyStore } from '../stores/rows.ts'
+import { NO_CLUSTER, putKeyStore } from '../stores/rows.ts'
 import { ACCOUNT, REGION, startTestKms, type TestKms, user } from '../testing.ts'
 
 const STORE = 'cks-0123456789abcdef0'
@@ -82,6 +82,7 @@ describe('an attested answer', () => {
     const row = `${ACCOUNT}/${REGION}/${STORE}`
     const body = {
       v: 1,
+    ...NO_CLUSTER,
       name: 'owner',
       created: 0,
       uriEndpoint: 'https://xks.example.com',
