@@ -11,6 +11,7 @@ const components = [
   { name: 'AWS CLI', has: () => existsSync('/usr/bin/aws') || onPath('aws'), debian: 'awscli' },
   { name: 'OpenSSL', has: () => onPath('openssl'), debian: 'openssl' },
   { name: 'Python 3', has: () => onPath('python3'), debian: 'python3' },
+  { name: 'Go', has: () => existsSync('/usr/local/go/bin/go') || onPath('go'), debian: 'golang-go' },
   { name: 'Chromium', has: () => onPath('chromium'), debian: 'chromium' },
 ]
 
