@@ -13,6 +13,7 @@ const components = [
   { name: 'OpenSSL', has: () => onPath('openssl'), debian: 'openssl' },
   { name: 'Python 3', has: () => onPath('python3'), debian: 'python3' },
   { name: 'Python’s venv', has: () => succeeds('python3', ['-c', 'import ensurepip, venv']), debian: 'python3-venv' },
+  { name: 'Go', has: () => existsSync('/usr/local/go/bin/go') || onPath('go'), debian: 'golang-go' },
   { name: 'Chromium', has: () => onPath('chromium'), debian: 'chromium' },
 ]
 

@@ -12,7 +12,7 @@ import pathlib
 import sys
 
 sys.dont_write_bytecode = True
-from plain_crypto import cbc, oaep, seal  # noqa: E402
+from plain_crypto import cbc, oaep, seal, wrap_padded  # noqa: E402
 from plain_formats import (  # noqa: E402
     bound, Boundary, context, external_aad, for_recipient, frame, H, kdf, key_id, KINDS, mac, message, open_message,
     read_context, read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
@@ -134,13 +134,19 @@ def check_external(file):
 
 def check_import_token(file):
     boundary = Boundary(file["boundary"])
-    algorithms = {"RSAES_OAEP_SHA_1": 1, "RSAES_OAEP_SHA_256": 2}
+    algorithms = {"RSAES_OAEP_SHA_1": 1, "RSAES_OAEP_SHA_256": 2, "RSA_AES_KEY_WRAP_SHA_1": 3, "RSA_AES_KEY_WRAP_SHA_256": 4}
     for where, v in each("import-token", file):
         head = (u8(1) + boundary.id + sha256(text(v["keyId"])) + u8(SPECS.index(v["spec"])) + u8(algorithms[v["algorithm"]])
                 + u16(v["modulusBits"]) + u64(v["validTo"]))
         same(where, head + boundary.box("import-token", v["nonce"], head, H(v["privateKey"])), v["token"])
         for algorithm, wrapped in v["wrapped"].items():
-            same(where, oaep(H(v["privateKey"]), algorithm, H(wrapped)), v["material"])
+            private, data = H(v["privateKey"]), H(wrapped)
+            if algorithm.startswith("RSAES"):
+                same(where, oaep(private, algorithm, data), v["material"])
+            else:
+                size = v["modulusBits"] // 8
+                key = oaep(private, algorithm, data[:size])
+                same(where, wrap_padded(key, H(v["material"])), data[size:].hex())
 
 
 def check_session_token(file):

@@ -1,4 +1,4 @@
-"""AES-256-GCM and RSA-OAEP in plain Python, for check-vectors.py: to be read, not to be fast or safe. Never use it on a real secret."""
+"""AES-256-GCM, AES key wrap and RSA-OAEP in plain Python, for check-vectors.py: to be read, not to be fast or safe. Never use it on a real secret."""
 import hashlib
 
 
@@ -104,6 +104,22 @@ def unseal(key, iv, aad, sealed):
     return clear
 
 
+def wrap_padded(key, clear):
+    """RFC 5649 section 4.1."""
+    keys = expand(key)
+    a = bytes.fromhex("a65959a6") + len(clear).to_bytes(4, "big")
+    clear += bytes(-len(clear) % 8)
+    if len(clear) == 8:
+        return aes(keys, a + clear)
+    blocks = [clear[i:i + 8] for i in range(0, len(clear), 8)]
+    for step in range(6 * len(blocks)):
+        at = step % len(blocks)
+        block = aes(keys, a + blocks[at])
+        a = (int.from_bytes(block[:8], "big") ^ (step + 1)).to_bytes(8, "big")
+        blocks[at] = block[8:]
+    return a + b"".join(blocks)
+
+
 def der(data):
     """The elements of a DER sequence: (tag, contents)."""
     elements, at = [], 0
@@ -122,7 +138,7 @@ def oaep(private_key, algorithm, wrapped):
     octets = der(der(private_key)[0][1])[2][1]
     numbers = [int.from_bytes(value, "big") for _, value in der(der(octets)[0][1])]
     n, d, size = numbers[1], numbers[3], (numbers[1].bit_length() + 7) // 8
-    new = {"RSAES_OAEP_SHA_1": hashlib.sha1, "RSAES_OAEP_SHA_256": hashlib.sha256}[algorithm]
+    new = hashlib.sha256 if algorithm.endswith("256") else hashlib.sha1
     encoded = pow(int.from_bytes(wrapped, "big"), d, n).to_bytes(size, "big")
 
     def mask(seed, length):

@@ -1,5 +1,13 @@
 /** Vectors of import tokens, answers for recipients, roots of trust and the journal. */
-import { argon2Sync, createHash, createSecretKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import {
+  argon2Sync,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  generateKeyPairSync,
+  type KeyObject,
+} from 'node:crypto'
 import { encryptForRecipient } from '../../../src/boundary/crypto/cms.ts'
 import { sealImportToken, wrapForImport } from '../../../src/boundary/crypto/import-token.ts'
 import { encodeRows, tagRow } from '../../../src/boundary/crypto/rows.ts'
@@ -24,43 +32,50 @@ import {
   type VectorFile,
 } from './source.ts'
 
-type Imported = { privateKey: string; wrapped: { RSAES_OAEP_SHA_1: string; RSAES_OAEP_SHA_256: string } }
+const WRAPPINGS = [
+  'RSAES_OAEP_SHA_1',
+  'RSAES_OAEP_SHA_256',
+  'RSA_AES_KEY_WRAP_SHA_1',
+  'RSA_AES_KEY_WRAP_SHA_256',
+] as const
+type Imported = { privateKey: string; wrapped: Partial<Record<(typeof WRAPPINGS)[number], string>> }
 
 export function importTokens(): VectorFile {
   const material = fixed('imported', 32)
-  const made = (kept('import-token')?.vectors as Imported[] | undefined)?.[0] ?? newImport(material)
-  const input = {
-    keyId: HEADER.id,
-    spec: 'SYMMETRIC_DEFAULT',
-    algorithm: 'RSAES_OAEP_SHA_256',
-    modulusBits: 2048,
-    validTo: 1_790_086_400_000,
-  } as const
-  const token = sealImportToken(keyring(), input, Buffer.from(made.privateKey, 'hex'), stream('import'))
-  return {
-    boundary,
-    vectors: [
-      {
-        ...input,
-        privateKey: made.privateKey,
-        nonce: hex(token.subarray(66, 82)),
-        token: hex(token),
-        material: hex(material),
-        wrapped: made.wrapped,
-      },
-    ],
-  }
+  const { privateKey, wrapped } = imported((kept('import-token')?.vectors as Imported[] | undefined)?.[0], material)
+  const input = { keyId: HEADER.id, spec: 'SYMMETRIC_DEFAULT', modulusBits: 2048, validTo: 1_790_086_400_000 } as const
+  const vectors = WRAPPINGS.map(algorithm => {
+    const random = stream(algorithm === 'RSAES_OAEP_SHA_256' ? 'import' : `import ${algorithm}`)
+    const token = sealImportToken(keyring(), { ...input, algorithm }, Buffer.from(privateKey, 'hex'), random)
+    return {
+      ...input,
+      algorithm,
+      privateKey,
+      nonce: hex(token.subarray(66, 82)),
+      token: hex(token),
+      material: hex(material),
+      wrapped,
+    }
+  })
+  return { boundary, vectors }
 }
 
-function newImport(material: Buffer): Imported {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: 'spki', format: 'der' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
-  })
-  const wrap = (algorithm: keyof Imported['wrapped']) => hex(wrapForImport(publicKey, algorithm, material))
-  const wrapped = { RSAES_OAEP_SHA_1: wrap('RSAES_OAEP_SHA_1'), RSAES_OAEP_SHA_256: wrap('RSAES_OAEP_SHA_256') }
-  return { privateKey: hex(privateKey), wrapped }
+/** What is random by nature, as it was kept, and made where it was not. */
+function imported(
+  made: Imported | undefined,
+  material: Buffer,
+): { privateKey: string; wrapped: Record<string, string> } {
+  const der = { format: 'der', type: 'pkcs8' } as const
+  const privateKey =
+    made === undefined
+      ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+      : createPrivateKey({ key: Buffer.from(made.privateKey, 'hex'), ...der })
+  const publicKey = createPublicKey(privateKey).export({ format: 'der', type: 'spki' })
+  const wrapped = WRAPPINGS.map(algorithm => [
+    algorithm,
+    made?.wrapped[algorithm] ?? hex(wrapForImport(publicKey, algorithm, material)),
+  ])
+  return { privateKey: hex(privateKey.export(der)), wrapped: Object.fromEntries(wrapped) }
 }
 
 /** RSA-OAEP is never the same twice, so these are kept. */
