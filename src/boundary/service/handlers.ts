@@ -7,6 +7,7 @@ import type { Call, Core } from './core.ts'
 import { createKey } from './operations/create.ts'
 import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
 import { deleteImportedKeyMaterial, importKeyMaterial, importParameters } from './operations/import.ts'
+import { replicateKey, updatePrimaryRegion } from './operations/regions.ts'
 import { restore, revoke } from './operations/revoke.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
@@ -47,6 +48,8 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   importParameters,
   importKeyMaterial,
   deleteImportedKeyMaterial,
+  replicateKey,
+  updatePrimaryRegion,
   createExternalKey,
   rotateExternalKey,
   revoke,
@@ -63,6 +66,9 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   asymmetricEncrypt: notBuilt,
   asymmetricDecrypt: notBuilt,
 }
+
+/** Transitions that leave something due at once. */
+export const LEAVES_DUE: ReadonlySet<OperationName> = new Set<OperationName>(['replicateKey', 'updatePrimaryRegion'])
 
 /** Transitions that go on below the floor of free space: they only take something away. Uses refuse by themselves. */
 export const WORKS_WHEN_LOW: ReadonlySet<OperationName> = new Set<OperationName>([

@@ -11,6 +11,7 @@ import type { RecordFields } from '../../record.ts'
 import { BoundaryError, type KeyHeader, type MaterialInfo } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse } from '../core.ts'
 import { bareKeyId } from '../keys/open-keys.ts'
+import { MULTI_REGION_ID, regionOf } from '../keys/regions.ts'
 import { nextRow, type RowDraft, sealed } from '../transition.ts'
 import { draftRows } from './rows.ts'
 
@@ -77,6 +78,13 @@ export function freshMaterial(id: string): { id: string; bytes: Buffer } {
 function check(core: Core, input: CreateKey): void {
   if (core.service !== 'kms') throw new BoundaryError('NotPermitted', 'this boundary holds an owner’s keys')
   if (!/^[a-z0-9-]{1,32}\/[A-Za-z0-9-]{1,64}$/.test(input.id)) throw new BoundaryError('InvalidRequest', 'the key’s id')
+  if (input.multiRegion !== MULTI_REGION_ID.test(bareKeyId(input.id)))
+    throw new BoundaryError(
+      'InvalidRequest',
+      'the id of a key of several Regions, and of no other, is mrk- and 32 hex digits',
+    )
+  if (input.multiRegion && (input.manager === 'AWS' || input.keyStoreId !== ''))
+    throw new BoundaryError('InvalidRequest', 'a key of several Regions')
   if (input.origin === 'OWNER') throw new BoundaryError('InvalidRequest', 'origin')
   const external = input.origin === 'EXTERNAL_KEY_STORE'
   if (external !== (input.keyStoreId !== '') || external !== (input.xksKeyId !== '')) {
@@ -119,6 +127,8 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
       rotationEnabled: provider,
       rotationPeriodDays: provider ? YEAR_DAYS : 0,
       nextRotationAt: provider ? now + YEAR_DAYS * DAY : 0,
+      multiRegion: input.multiRegion ? 'PRIMARY' : 'NONE',
+      primaryRegion: input.multiRegion ? regionOf(input.id) : '',
       keyStoreId: input.keyStoreId,
       xksKeyId: input.xksKeyId,
       materials: infos,
