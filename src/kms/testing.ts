@@ -20,6 +20,7 @@ import type { KeyStores } from './stores/types.ts'
 export const ACCOUNT = '111122223333'
 export const OTHER = '444455556666'
 export const REGION = 'eu-north-1'
+export const REGIONS = [REGION, 'us-west-2', 'ap-south-1'] as const
 
 export interface Answer {
   readonly status: number
@@ -36,7 +37,7 @@ export interface TestKms {
   readonly connected: Set<string>
   call(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer>
   /** The answer of a call that must succeed. */
-  ok(operation: string, input?: object, caller?: Caller): Promise<Answer['body']>
+  ok(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer['body']>
   /** Records of the log so far. */
   records(): Promise<number>
   /** Moves lifecycle time; what falls due is done. */
@@ -54,8 +55,12 @@ export function user(name: string, statements: readonly object[] | undefined = u
 
 const ADMINISTRATOR = user('administrator')
 
-export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<TestKms> {
-  const boundary = await inProcess()
+/** `held`: whether keys stay Creating or Updating. */
+export async function startTestKms(
+  stores: Partial<KeyStores> = {},
+  held: () => boolean = () => false,
+): Promise<TestKms> {
+  const boundary = await inProcess({ held })
   const caughtUp = Promise.withResolvers<void>()
   const use = connectUse({
     socket: boundary.running.useSocket,
@@ -77,7 +82,7 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     principals: new Principals(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
-    settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
+    settings: { partition: 'aws', regions: REGIONS, services: ['objects'] },
   }
   const runner = new Runner(services, OPERATIONS, { onDefect: error => defects.push(error), onAnswer: () => {} })
   const call: TestKms['call'] = async (operation, input = {}, caller = ADMINISTRATOR, region = REGION) => {
@@ -96,8 +101,8 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     defects,
     connected,
     call,
-    ok: async (operation, input, caller) => {
-      const answer = await call(operation, input, caller)
+    ok: async (operation, input, caller, region) => {
+      const answer = await call(operation, input, caller, region)
       if (answer.status !== 200) throw new Error(`${operation}: ${JSON.stringify(answer.body)}`)
       return answer.body
     },

@@ -1,8 +1,31 @@
 /** KeyMetadata as DescribeKey and CreateKey answer it (aws-kms.md §3.1). Timestamps are epoch seconds. */
+import type { KeyHeader } from '../../boundary/words.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
+import { placeOf } from './find.ts'
+import { keyArn } from './identifiers.ts'
 import { shownState } from './states.ts'
 
 const seconds = (milliseconds: number): number => milliseconds / 1000
+
+/** The set of a multi-Region key, as each of its members shows it. */
+function multiRegionConfiguration(call: Call, key: FoundKey): object {
+  const { multiRegion, primaryRegion, replicaRegions } = key.header
+  const member = (Region: string): object => ({
+    Arn: keyArn({ ...placeOf(call), region: Region, account: key.account }, key.keyId),
+    Region,
+  })
+  return {
+    MultiRegionKeyType: multiRegion,
+    PrimaryKey: member(primaryRegion),
+    ReplicaKeys: replicaRegions.map(member),
+  }
+}
+
+/** The dates of a deletion; a primary that waits for its replicas has none yet. */
+function deletionOf({ state, deletionDate, pendingWindowDays }: KeyHeader): object {
+  if (state === 'PendingDeletion') return { DeletionDate: seconds(deletionDate) }
+  return state === 'PendingReplicaDeletion' ? { PendingDeletionWindowInDays: pendingWindowDays } : {}
+}
 
 export async function keyMetadata(call: Call, key: FoundKey, description: string): Promise<Record<string, unknown>> {
   const { header } = key
@@ -18,7 +41,7 @@ export async function keyMetadata(call: Call, key: FoundKey, description: string
     Description: description,
     KeyUsage: header.usage,
     KeyState: state,
-    ...(header.state === 'PendingDeletion' ? { DeletionDate: seconds(header.deletionDate) } : {}),
+    ...deletionOf(header),
     ...(header.origin === 'EXTERNAL' && current?.present === true
       ? {
           ExpirationModel: current.expirationModel,
@@ -30,13 +53,14 @@ export async function keyMetadata(call: Call, key: FoundKey, description: string
     CustomerMasterKeySpec: header.spec,
     KeySpec: header.spec,
     EncryptionAlgorithms: ['SYMMETRIC_DEFAULT'],
-    MultiRegion: false,
+    MultiRegion: header.multiRegion !== 'NONE',
+    ...(header.multiRegion === 'NONE' ? {} : { MultiRegionConfiguration: multiRegionConfiguration(call, key) }),
     ...(external
       ? {
           CustomKeyStoreId: header.keyStoreId.slice(header.keyStoreId.lastIndexOf('/') + 1),
           XksKeyConfiguration: { Id: header.xksKeyId },
         }
       : {}),
-    ...(current === undefined || external ? {} : { CurrentKeyMaterialId: current.id }),
+    ...(current === undefined || external || state === 'Creating' ? {} : { CurrentKeyMaterialId: current.id }),
   }
 }

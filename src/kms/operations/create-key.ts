@@ -1,5 +1,5 @@
 /** CreateKey (aws-kms.md §3.1): symmetric keys of the provider, for imported material, and of an owner's external key store. */
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import type { KeyRow, PutRow } from '../../boundary/client/api.ts'
 import { FactsContext } from '../access/context.ts'
 import { defaultKeyPolicy } from '../access/defaults.ts'
@@ -36,13 +36,14 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
   async run(call, input) {
     const origin = checkShape(input)
     const tags = checkTags(input.Tags ?? [])
+    const multiRegion = input.MultiRegion ?? false
     const bypass = input.BypassPolicyLockoutSafetyCheck ?? false
     authorizeAny(call, {
-      newKey: { spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT', origin, multiRegion: false },
+      newKey: { spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT', origin, multiRegion },
       requestTags: tags,
       bypassPolicyLockoutSafetyCheck: bypass,
     })
-    const keyId = randomUUID()
+    const keyId = multiRegion ? `mrk-${randomBytes(16).toString('hex')}` : randomUUID()
     const policy = await policyFor(call, input.Policy, keyArn(placeOf(call), keyId), bypass)
     const { account } = call.caller
     const keyStoreId = input.CustomKeyStoreId === undefined ? '' : `${account}/${call.region}/${input.CustomKeyStoreId}`
@@ -69,7 +70,7 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
           spec: 'SYMMETRIC_DEFAULT',
           usage: 'ENCRYPT_DECRYPT',
           origin,
-          multiRegion: false,
+          multiRegion,
           manager: 'CUSTOMER',
           managerService: '',
           policy,
@@ -123,8 +124,8 @@ function checkShape(input: Input): 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE'
   }
   if (spec !== 'SYMMETRIC_DEFAULT')
     throw new KmsError('UnsupportedOperationException', `KeySpec ${spec} is not supported yet.`)
-  if (input.MultiRegion === true)
-    throw new KmsError('UnsupportedOperationException', 'Multi-Region keys are not supported yet.')
+  if (input.MultiRegion === true && (origin === 'EXTERNAL_KEY_STORE' || origin === 'AWS_CLOUDHSM'))
+    throw new KmsError('UnsupportedOperationException', 'A key in a custom key store cannot be a multi-Region key.')
   if (origin === 'AWS_CLOUDHSM')
     throw new KmsError('UnsupportedOperationException', 'Origin AWS_CLOUDHSM is not supported yet.')
   const external = origin === 'EXTERNAL_KEY_STORE'

@@ -16,6 +16,7 @@ import { DescribeKey, ListKeys, UpdateKeyDescription } from './keys.ts'
 import { CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion } from './lifecycle.ts'
 import { GetKeyPolicy, ListKeyPolicies, PutKeyPolicy } from './policies.ts'
 import { GenerateRandom } from './random.ts'
+import { ReplicateKey, UpdatePrimaryRegion } from './regions.ts'
 import {
   DisableKeyRotation,
   EnableKeyRotation,
@@ -59,6 +60,8 @@ export const OPERATIONS: readonly AnyOperation[] = [
   GetParametersForImport,
   ImportKeyMaterial,
   DeleteImportedKeyMaterial,
+  ReplicateKey,
+  UpdatePrimaryRegion,
   CreateCustomKeyStore,
   ConnectCustomKeyStore,
   DisconnectCustomKeyStore,
