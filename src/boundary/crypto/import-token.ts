@@ -1,22 +1,14 @@
 /**
  * Import tokens: an RSA key pair for one import, whose private half travels inside the token, sealed by the boundary. See docs/formats/import-token.md.
  */
-import {
-  constants,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPair,
-  hash,
-  type KeyObject,
-  publicEncrypt,
-  subtle,
-} from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPair, hash, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Reader, Writer } from '../bytes.ts'
 import type { WrappingAlgorithm } from '../client/api.ts'
 import type { Keyring } from '../root/keyring.ts'
 import { BoundaryError, KEY_SPECS, type KeySpec } from '../words.ts'
 import { openBox, sealBox } from './box.ts'
+import { type OaepHash, oaepDecrypt, oaepEncrypt } from './oaep.ts'
 import type { RandomOption } from './random.ts'
 
 export interface ImportTokenInput {
@@ -30,13 +22,11 @@ export interface ImportTokenInput {
 }
 
 const VERSION = 1
-const ALGORITHMS: Readonly<
-  Record<WrappingAlgorithm, { code: number; oaepHash: 'sha1' | 'sha256'; webHash: 'SHA-1' | 'SHA-256' }>
-> = {
-  RSAES_OAEP_SHA_1: { code: 1, oaepHash: 'sha1', webHash: 'SHA-1' },
-  RSAES_OAEP_SHA_256: { code: 2, oaepHash: 'sha256', webHash: 'SHA-256' },
-  RSA_AES_KEY_WRAP_SHA_1: { code: 3, oaepHash: 'sha1', webHash: 'SHA-1' },
-  RSA_AES_KEY_WRAP_SHA_256: { code: 4, oaepHash: 'sha256', webHash: 'SHA-256' },
+const ALGORITHMS: Readonly<Record<WrappingAlgorithm, { code: number; oaepHash: OaepHash }>> = {
+  RSAES_OAEP_SHA_1: { code: 1, oaepHash: 'sha1' },
+  RSAES_OAEP_SHA_256: { code: 2, oaepHash: 'sha256' },
+  RSA_AES_KEY_WRAP_SHA_1: { code: 3, oaepHash: 'sha1' },
+  RSA_AES_KEY_WRAP_SHA_256: { code: 4, oaepHash: 'sha256' },
 }
 const MODULI = [2048, 3072, 4096] as const
 const MAX_TOKEN_BYTES = 6144
@@ -128,15 +118,7 @@ export function openImportToken(
     algorithm,
     modulusBits,
     validTo,
-    unwrap: async wrapped => {
-      try {
-        const name = 'RSA-OAEP'
-        const key = privateKey.toCryptoKey({ name, hash: ALGORITHMS[algorithm].webHash }, false, ['decrypt'])
-        return Buffer.from(await subtle.decrypt({ name }, key, new Uint8Array(wrapped)))
-      } catch {
-        throw new BoundaryError('InvalidCiphertext')
-      }
-    },
+    unwrap: wrapped => oaepDecrypt(privateKey, ALGORITHMS[algorithm].oaepHash, wrapped),
   }
 }
 
@@ -154,6 +136,5 @@ export function wrapForImport(publicKey: Buffer, algorithm: WrappingAlgorithm, m
   }
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
   if (key.asymmetricKeyType !== 'rsa' || bits < 2048 || bits > 4096) throw refuse()
-  const { oaepHash } = ALGORITHMS[algorithm]
-  return publicEncrypt({ key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash }, material)
+  return oaepEncrypt(key, ALGORITHMS[algorithm].oaepHash, material)
 }

@@ -128,6 +128,7 @@ export async function rotateKeyOnDemand(
       throw new BoundaryError('LimitExceeded', `${MAX_ON_DEMAND} rotations`)
     const more = { onDemandRotations: header.onDemandRotations + 1 }
     const now = core.clocks.lifecycle()
+    if (header.spec !== 'SYMMETRIC_DEFAULT') throw new BoundaryError('InvalidState', `key spec ${header.spec}`)
     if (header.origin === 'EXTERNAL') return toPending(key, others, now, more)
     rotatable(header)
     if (nearAutomatic(header, now))
