@@ -128,6 +128,8 @@ async function arrange(operation: string, origin: Origin, state: ShownState): Pr
     UpdateKeyDescription: { KeyId, Description: 'new' },
     GetParametersForImport: { KeyId, WrappingAlgorithm: 'RSAES_OAEP_SHA_1', WrappingKeySpec: 'RSA_2048' },
     ImportKeyMaterial: forImport,
+    ReplicateKey: { KeyId, ReplicaRegion: 'eu-west-1' },
+    UpdatePrimaryRegion: { KeyId, PrimaryRegion: 'eu-west-1' },
   }
   return { key, input: inputs[operation] ?? { KeyId } }
 }
@@ -149,6 +151,11 @@ function expected(operation: string, origin: Origin, state: ShownState, arn: str
   if (operation === 'RotateKeyOnDemand' && origin === 'EXTERNAL') {
     const message = `No available key material pending rotation for the key: ${arn}.`
     return { name: 'KMSInvalidStateException', message, status: 400 }
+  }
+  // The states allow it, and keys of one Region have no primary.
+  if (operation === 'ReplicateKey' || operation === 'UpdatePrimaryRegion') {
+    const message = `${arn} is not a multi-region primary key.`
+    return { name: 'UnsupportedOperationException', message, status: 400 }
   }
   return undefined
 }
