@@ -2,7 +2,7 @@
  * Key state × operation, as data: aws-kms.md §9, for the operations that are built. Checked after authorization, before the boundary decides again.
  * The tests are generated from the table.
  */
-import type { KeyHeader, KeyOrigin } from '../../boundary/words.ts'
+import type { KeyHeader, KeyOrigin, KeySpec } from '../../boundary/words.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 
@@ -28,6 +28,8 @@ export type Footnote =
   | 'unavailable'
   | 'creating'
   | 'updating'
+  /** Symmetric encryption keys, which alone have more than one material. */
+  | 'symmetricOnly'
   /** [7]: keys whose material the provider generated. */
   | 'generatedOnly'
   /** [9]: keys whose material is imported. */
@@ -77,13 +79,23 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   ReEncrypt: use,
   GenerateDataKey: use,
   GenerateDataKeyWithoutPlaintext: use,
+  GenerateDataKeyPair: use,
+  GenerateDataKeyPairWithoutPlaintext: use,
+  Sign: use,
+  Verify: use,
+  GenerateMac: use,
+  VerifyMac: use,
+  DeriveSharedSecret: use,
+  Encapsulate: use,
+  Decapsulate: use,
+  GetPublicKey: use,
   DescribeKey: always,
   GetKeyPolicy: always,
   PutKeyPolicy: always,
   ListAliases: always,
   ListKeyPolicies: always,
   ListResourceTags: always,
-  ListKeyRotations: always,
+  ListKeyRotations: only('symmetricOnly', always),
   DeleteAlias: always,
   CreateAlias: unlessDeleting,
   // Of the new target; the old one may be in any state [10].
@@ -93,10 +105,11 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   UpdateKeyDescription: unlessDeleting,
   EnableKey: enabling,
   DisableKey: enabling,
-  EnableKeyRotation: only('generatedOnly', settling),
-  DisableKeyRotation: only('generatedOnly', settling),
+  EnableKeyRotation: only('symmetricOnly', only('generatedOnly', settling)),
+  DisableKeyRotation: only('symmetricOnly', only('generatedOnly', settling)),
+  // Of keys that are not symmetric it is told that they do not rotate: clients ask it of every key.
   GetKeyRotationStatus: only('generatedOnly', always),
-  RotateKeyOnDemand: only('notInStore', growing),
+  RotateKeyOnDemand: only('symmetricOnly', only('notInStore', growing)),
   GetParametersForImport: only('importedOnly', line([], [], ['pendingDeletion'], [], [], ['creating'], ['updating'])),
   ImportKeyMaterial: only('importedOnly', line([], [], ['pendingDeletion'], [], [], ['creating'], [])),
   DeleteImportedKeyMaterial: only('importedOnly', line([], [], [], [], [], ['creating'], ['updating'])),
@@ -121,7 +134,7 @@ const invalidState = (text: string) => (arn: string) => new KmsError('KMSInvalid
 
 /** What a footnote says to a key, in AWS's words (§9.1); undefined where it does not concern the key. */
 export const REFUSALS: Readonly<
-  Record<Footnote, (arn: string, origin: KeyOrigin, operation: string) => KmsError | undefined>
+  Record<Footnote, (arn: string, origin: KeyOrigin, operation: string, spec: KeySpec) => KmsError | undefined>
 > = {
   disabled: arn => new KmsError('DisabledException', `${arn} is disabled.`),
   pendingDeletion: (arn, _, operation) =>
@@ -133,6 +146,8 @@ export const REFUSALS: Readonly<
   unavailable: invalidState('is unavailable.'),
   creating: invalidState('is creating.'),
   updating: invalidState('is updating.'),
+  symmetricOnly: (_, _origin, _operation, spec) =>
+    spec === 'SYMMETRIC_DEFAULT' ? undefined : new KmsError('UnsupportedOperationException'),
   generatedOnly: (arn, origin) => (origin === 'AWS_KMS' ? undefined : wrongOrigin(arn, origin)),
   importedOnly: (arn, origin) => (origin === 'EXTERNAL' ? undefined : wrongOrigin(arn, origin)),
   notInStore: (arn, origin) => (origin === 'EXTERNAL_KEY_STORE' ? wrongOrigin(arn, origin) : undefined),
@@ -158,7 +173,7 @@ export function checkState(call: Call, key: FoundKey, operation = call.operation
       cause: new Error(`no key states are declared for ${operation}`),
     })
   for (const footnote of footnotes) {
-    const refusal = REFUSALS[footnote](key.arn, key.header.origin, operation)
+    const refusal = REFUSALS[footnote](key.arn, key.header.origin, operation, key.header.spec)
     if (refusal !== undefined) throw refusal
   }
 }
