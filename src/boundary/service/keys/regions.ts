@@ -77,5 +77,33 @@ export function settled(
   )
 }
 
+/** What a member that does not have an imported material knows of it. */
+export const absent = (material: MaterialInfo): MaterialInfo => ({
+  ...material,
+  present: false,
+  expirationModel: 'NONE',
+  validTo: 0,
+  description: '',
+})
+
 /** The other members of a set, by row id. */
 export type Others = ReadonlyMap<string, OpenedKey>
+
+/** Of the other members those whose list of materials is another one now: a row that stays as it is is not written again. */
+export function changedLists(
+  others: Others,
+  lists: ReadonlyMap<string, readonly MaterialInfo[]>,
+): ReadonlyMap<string, { readonly header: { readonly materials: readonly MaterialInfo[] } }> {
+  const changed = new Map<string, { header: { materials: readonly MaterialInfo[] } }>()
+  for (const [id, { header }] of others) {
+    const materials = lists.get(id) ?? header.materials
+    const same =
+      materials.length === header.materials.length &&
+      materials.every(({ id: material, state }, at) => {
+        const before = header.materials[at]
+        return before?.id === material && before.state === state
+      })
+    if (!same) changed.set(id, { header: { materials } })
+  }
+  return changed
+}

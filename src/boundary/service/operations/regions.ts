@@ -8,7 +8,7 @@ import type { OpenedKey } from '../../crypto/sealed.ts'
 import { BoundaryError, type KeyHeader, type MaterialInfo } from '../../words.ts'
 import { type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'
-import { memberId, type Others, primaryOnly, regionOf, settled } from '../keys/regions.ts'
+import { absent, memberId, type Others, primaryOnly, regionOf, settled } from '../keys/regions.ts'
 import { follow, type KeyChange, type MemberChange, ownedByCustomer, transition } from '../transition.ts'
 import { policyDigest } from './create.ts'
 import { draftRows } from './rows.ts'
@@ -18,11 +18,7 @@ const REGION = /^[a-z0-9-]{1,32}$/
 /** What a header can name. */
 const MAX_REPLICAS = 64
 
-/** What a new replica knows of a material: generated ones come along, an imported one is imported there again. */
-const arrived = (material: MaterialInfo, comesAlong: boolean): MaterialInfo =>
-  comesAlong ? material : { ...material, present: false, expirationModel: 'NONE', validTo: 0, description: '' }
-
-/** The header of a new replica. Its own: policy, dates, state. Shared: everything else. */
+/** The header of a new replica. Its own: policy, dates, state. Shared: everything else, but imported material, which is imported there again. */
 function replicaOf(core: Core, primary: KeyHeader, region: string, policy: Buffer): KeyHeader {
   const comesAlong = primary.origin !== 'EXTERNAL'
   return {
@@ -36,7 +32,7 @@ function replicaOf(core: Core, primary: KeyHeader, region: string, policy: Buffe
     pendingWindowDays: 0,
     policyDigest: policyDigest(policy),
     multiRegion: 'REPLICA',
-    materials: primary.materials.map(material => arrived(material, comesAlong)),
+    materials: comesAlong ? primary.materials : primary.materials.map(absent),
   }
 }
 
