@@ -22,6 +22,7 @@ import type { KeyStores } from './stores/types.ts'
 export const ACCOUNT = '111122223333'
 export const OTHER = '444455556666'
 export const REGION = 'eu-north-1'
+export const REGIONS = [REGION, 'us-west-2', 'ap-south-1'] as const
 
 export interface Answer {
   readonly status: number
@@ -38,7 +39,7 @@ export interface TestKms {
   readonly connected: Set<string>
   call(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer>
   /** The answer of a call that must succeed. */
-  ok(operation: string, input?: object, caller?: Caller): Promise<Answer['body']>
+  ok(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer['body']>
   /** Records of the log so far. */
   records(): Promise<number>
   /** Moves lifecycle time; what falls due is done. */
@@ -56,11 +57,12 @@ export function user(name: string, statements: readonly object[] | undefined = u
 
 const ADMINISTRATOR = user('administrator')
 
+/** `held`: whether keys stay Creating or Updating. */
 export async function startTestKms(
   stores: Partial<KeyStores> = {},
-  attestationRoots: readonly Buffer[] = [],
+  { attestationRoots = [], held = () => false }: { attestationRoots?: readonly Buffer[]; held?: () => boolean } = {},
 ): Promise<TestKms> {
-  const boundary = await inProcess()
+  const boundary = await inProcess({ held })
   const caughtUp = Promise.withResolvers<void>()
   const use = connectUse({
     socket: boundary.running.useSocket,
@@ -84,7 +86,7 @@ export async function startTestKms(
     principals: new Principals(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
-    settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
+    settings: { partition: 'aws', regions: REGIONS, services: ['objects'] },
     markers,
     attestations: new Attestations(attestationRoots),
   }
@@ -105,8 +107,8 @@ export async function startTestKms(
     defects,
     connected,
     call,
-    ok: async (operation, input, caller) => {
-      const answer = await call(operation, input, caller)
+    ok: async (operation, input, caller, region) => {
+      const answer = await call(operation, input, caller, region)
       if (answer.status !== 200) throw new Error(`${operation}: ${JSON.stringify(answer.body)}`)
       return answer.body
     },

@@ -43,7 +43,7 @@ const owner = {
 
 before(async () => {
   hierarchy = await makeHierarchy()
-  kms = await startTestKms(owner, [hierarchy.root])
+  kms = await startTestKms(owner, { attestationRoots: [hierarchy.root] })
   KeyId = (await kms.ok('CreateKey')).KeyMetadata.KeyId
 })
 after(async () => {
@@ -82,7 +82,7 @@ describe('an attested answer', () => {
     const row = `${ACCOUNT}/${REGION}/${STORE}`
     const body = {
       v: 1,
-    ...NO_CLUSTER,
+      ...NO_CLUSTER,
       name: 'owner',
       created: 0,
       uriEndpoint: 'https://xks.example.com',

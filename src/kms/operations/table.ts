@@ -21,6 +21,7 @@ import { GetKeyPolicy, ListKeyPolicies, PutKeyPolicy } from './policies.ts'
 import { GetPublicKey } from './public-key.ts'
 import { GenerateRandom } from './random.ts'
 import { ReEncrypt } from './re-encrypt.ts'
+import { ReplicateKey, UpdatePrimaryRegion } from './regions.ts'
 import {
   DisableKeyRotation,
   EnableKeyRotation,
@@ -75,6 +76,8 @@ export const OPERATIONS: readonly AnyOperation[] = [
   GetParametersForImport,
   ImportKeyMaterial,
   DeleteImportedKeyMaterial,
+  ReplicateKey,
+  UpdatePrimaryRegion,
   CreateCustomKeyStore,
   ConnectCustomKeyStore,
   DisconnectCustomKeyStore,

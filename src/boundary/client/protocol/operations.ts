@@ -156,6 +156,8 @@ export const OPERATIONS = {
     struct({ id: rowId, materialId, asserted }),
     struct({ row: keyRow, materialId }),
   ),
+  replicateKey: op(43, use, struct({ id: rowId, input: s.replicateKey, asserted }), keyRow),
+  updatePrimaryRegion: op(44, use, struct({ id: rowId, region: s.region, asserted }), keyRow),
   connectCluster: op(45, use, struct({ store: rowId }), text(64)),
   disconnectCluster: op(46, use, struct({ store: rowId }), nothing),
   clusterRandom: op(47, use, struct({ store: rowId, bytes: u16, asserted, recipient }), message),
