@@ -11,6 +11,8 @@ import { compilePolicy } from './access/compile.ts'
 import { Principals } from './access/principals.ts'
 import { callerOf, policyBytes } from './access/testing.ts'
 import type { Caller } from './access/types.ts'
+import { createAccount, createPrincipal } from './admin/index.ts'
+import { Grants } from './keys/grants.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
@@ -37,6 +39,8 @@ export interface TestKms {
   call(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer>
   /** The answer of a call that must succeed. */
   ok(operation: string, input?: object, caller?: Caller): Promise<Answer['body']>
+  /** Makes a principal's row, and that of its account, so that grants and policies can name it. */
+  principal(arn: string): Promise<void>
   /** Records of the log so far. */
   records(): Promise<number>
   /** Moves lifecycle time; what falls due is done. */
@@ -52,7 +56,7 @@ export function user(name: string, statements: readonly object[] | undefined = u
   return callerOf(`arn:aws:iam::${account}:user/${name}`, policies)
 }
 
-const ADMINISTRATOR = user('administrator')
+export const ADMINISTRATOR = user('administrator')
 
 export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<TestKms> {
   const boundary = await inProcess()
@@ -75,6 +79,7 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     boundary: markingErrors(use),
     replica,
     principals: new Principals(replica),
+    grants: new Grants(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
     settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
@@ -100,6 +105,12 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
       const answer = await call(operation, input, caller)
       if (answer.status !== 200) throw new Error(`${operation}: ${JSON.stringify(answer.body)}`)
       return answer.body
+    },
+    principal: async arn => {
+      const account = arn.split(':')[4] ?? ''
+      if ((await boundary.control.getRow('account', account)) === undefined)
+        await createAccount(boundary.control, { id: account })
+      if (!arn.endsWith(':root')) await createPrincipal(boundary.control, arn)
     },
     records: async () => (await use.status()).logSize,
     advance: async milliseconds => {

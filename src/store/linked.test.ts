@@ -3,16 +3,21 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BoundaryError, type Row } from '../boundary/words.ts'
-import { ENTRY_BYTES, LIST_BYTES, LinkedLists } from './linked.ts'
+import { LIST_BYTES, LinkedLists } from './linked.ts'
 import { startReplica } from './testing.ts'
 
-const read = ({ id, revision, body }: Row) => ({ id, revision, text: body?.toString() ?? '' })
+const ENTRY_BYTES = 100
+const read = ({ id, revision, body }: Row) => ({ id, revision, bytes: ENTRY_BYTES, text: body?.toString() ?? '' })
 
 async function start(maxBytes = 1 << 20) {
   const parts = await startReplica()
   const lists = new LinkedLists(parts.replica, { kind: 'grant', read, maxBytes })
   const grant = (id: string, body: string | null, link = 'l') => ({ kind: 'grant' as const, id, body, link })
-  const texts = (link = 'l') => lists.peek(link)?.map(({ id, text }) => `${id}=${text}`).sort()
+  const texts = (link = 'l') =>
+    lists
+      .peek(link)
+      ?.map(({ id, text }) => `${id}=${text}`)
+      .sort()
   return { ...parts, lists, grant, texts }
 }
 

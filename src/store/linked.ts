@@ -10,24 +10,27 @@ export interface Told {
   /** The row's. */
   readonly id: string
   readonly revision: number
+  /** What it takes of memory, about. */
+  readonly bytes: number
 }
 
 export interface LinkedOptions<T extends Told> {
   readonly kind: RowKind
   /** Called once a row revision. Rows of this kind keep their link for ever. */
   readonly read: (row: Row) => T
-  /** How much is kept: lists and their entries, both counted as `LIST_BYTES` and `ENTRY_BYTES`. */
+  /** How much is kept: entries, and `LIST_BYTES` for each list. */
   readonly maxBytes: number
 }
 
-/** Rough cost of a list, its link included, and of one entry of it. */
+/** What a list takes beside its entries, its link included. */
 export const LIST_BYTES = 256
-export const ENTRY_BYTES = 320
 const PAGE = 1000
 const NOTHING: readonly never[] = []
 
 interface Kept<T> {
   list: readonly T[]
+  /** Of its entries. */
+  bytes: number
   /** How often it was asked for, not counting who had it loaded; above 0 it is spared once when it is the oldest. */
   asked: number
 }
@@ -44,7 +47,7 @@ export class LinkedLists<T extends Told> {
   /** Oldest first. */
   readonly #kept = new Map<string, Kept<T>>()
   readonly #loading = new Map<string, Loading>()
-  #entries = 0
+  #entryBytes = 0
 
   constructor(replica: Pick<Replica, 'ready' | 'listLinked' | 'settled' | 'watch'>, options: LinkedOptions<T>) {
     this.#replica = replica
@@ -52,9 +55,9 @@ export class LinkedLists<T extends Told> {
     replica.watch(options.kind, row => this.#learn(row))
   }
 
-  /** Memory in use, by the rough costs above. */
+  /** Memory in use, about. */
   get bytes(): number {
-    return this.#kept.size * LIST_BYTES + this.#entries * ENTRY_BYTES
+    return this.#kept.size * LIST_BYTES + this.#entryBytes
   }
 
   /** The whole list, in no order; undefined where `load` must be awaited first. From memory alone. */
@@ -87,8 +90,9 @@ export class LinkedLists<T extends Told> {
       if (rows.length < PAGE) break
       after = rows.at(-1)?.id ?? ''
     }
-    this.#entries += list.length - (this.#kept.get(link)?.list.length ?? 0)
-    const kept: Kept<T> = { list: list.length === 0 ? NOTHING : list, asked: -1 }
+    const bytes = list.reduce((sum, told) => sum + told.bytes, 0)
+    this.#entryBytes += bytes - (this.#kept.get(link)?.bytes ?? 0)
+    const kept: Kept<T> = { list: list.length === 0 ? NOTHING : list, bytes, asked: -1 }
     this.#kept.set(link, kept)
     for (const row of changes) this.#change(kept, row)
     this.#makeRoom(kept)
@@ -110,8 +114,11 @@ export class LinkedLists<T extends Told> {
     // The boundary's answer to a question can overtake its write sets.
     if (known !== undefined && known.revision >= row.revision) return
     const rest = known === undefined ? list : list.toSpliced(at, 1)
-    const changed = row.body === null ? rest : [...rest, this.#options.read(row)]
-    this.#entries += changed.length - list.length
+    const told = row.body === null ? undefined : this.#options.read(row)
+    const more = (told?.bytes ?? 0) - (known?.bytes ?? 0)
+    this.#entryBytes += more
+    kept.bytes += more
+    const changed = told === undefined ? rest : [...rest, told]
     kept.list = changed.length === 0 ? NOTHING : changed
   }
 
@@ -123,7 +130,7 @@ export class LinkedLists<T extends Told> {
       if (kept.asked > 0) {
         kept.asked = 0
         this.#kept.set(link, kept)
-      } else this.#entries -= kept.list.length
+      } else this.#entryBytes -= kept.bytes
     }
   }
 }

@@ -121,7 +121,7 @@ class StoreReplica implements Replica {
   readonly #feed: Feed
   readonly #known: KnownIds
   readonly #loads: Flights<Row | undefined> = new Map()
-  readonly #watchers = new Map<RowKind, (row: Row) => void>()
+  readonly #watchers = new Map<RowKind, readonly ((row: Row) => void)[]>()
   readonly #openings: Flights<Secret | undefined> = new Map()
   #ready = false
   #failure = ''
@@ -185,7 +185,7 @@ class StoreReplica implements Replica {
       if (known !== undefined && known < revision) this.#rows.set(row)
       this.#secrets.drop(kind, id)
       this.#known.learn(row)
-      this.#watchers.get(kind)?.(row)
+      for (const onRow of this.#watchers.get(kind) ?? []) onRow(row)
       const key = flightKey(kind, id)
       overtake(this.#loads, key)
       overtake(this.#openings, key)
@@ -271,8 +271,7 @@ class StoreReplica implements Replica {
   }
 
   watch(kind: RowKind, onRow: (row: Row) => void): void {
-    if (this.#watchers.has(kind)) throw new Error(`${kind} rows are watched already`)
-    this.#watchers.set(kind, onRow)
+    this.#watchers.set(kind, [...(this.#watchers.get(kind) ?? []), onRow])
   }
 
   settled(): Promise<void> {

@@ -4,8 +4,9 @@ import { describe, test } from 'node:test'
 import { CONDITION_KEYS, type ConditionKey, readConditionKey } from './condition-keys.ts'
 import { compileCondition, readOperator } from './conditions.ts'
 import { FactsContext } from './context.ts'
+import { constraintsOf, maskOf } from './grants.ts'
 import { OPERATORS } from './operators.ts'
-import { ACCOUNT, callerOf, contextOf } from './testing.ts'
+import { ACCOUNT, callerOf, contextOf, OTHER } from './testing.ts'
 import type { ConditionValue, KeyFacts, RequestContext, RequestFacts } from './types.ts'
 
 const TAG_KEYS = 'aws:tagkeys'
@@ -227,6 +228,7 @@ describe('condition keys', () => {
     ...{ caller: alice, region: 'eu-north-1', sourceIp: '192.0.2.1', secureTransport: true },
     ...{ userAgent: 'curl/8', now: Date.UTC(2026, 0, 2) },
   }
+  const SOURCE = `arn:aws:s3:eu-north-1:${OTHER}:bucket`
   const full: RequestFacts = {
     ...base,
     key,
@@ -242,6 +244,15 @@ describe('condition keys', () => {
     rotationPeriodInDays: 365,
     pendingWindowInDays: 7,
     requestTags: new Map([['Stage', 'test']]),
+    sourceArn: SOURCE,
+    grantIsForAwsResource: true,
+    newGrant: {
+      operationNames: ['Encrypt', 'DescribeKey'],
+      operations: maskOf(['Encrypt', 'DescribeKey']),
+      constraints: constraintsOf({ subset: [['App', 'x']], sourceArn: SOURCE }),
+      grantee: alice.arn,
+      retiring: 'objects.amazonaws.com',
+    },
   }
   const service = callerOf(
     `arn:aws:iam::${ACCOUNT}:role/aws-service-role/objects.amazonaws.com/AWSServiceRoleForObjects`,
@@ -266,6 +277,8 @@ describe('condition keys', () => {
     'aws:ResourceAccount': ACCOUNT,
     'aws:ResourceTag/TEAM': 'red',
     'aws:SecureTransport': 'true',
+    'aws:SourceAccount': OTHER,
+    'aws:SourceArn': SOURCE,
     'aws:SourceIp': '192.0.2.1',
     'aws:TagKeys': ['Stage'],
     'aws:UserAgent': 'curl/8',
@@ -280,6 +293,12 @@ describe('condition keys', () => {
     'kms:EncryptionContext:app': 'x',
     'kms:EncryptionContextKeys': ['App', 'tenant'],
     'kms:ExpirationModel': 'KEY_MATERIAL_EXPIRES',
+    'kms:GrantConstraintSourceArn': SOURCE,
+    'kms:GrantConstraintType': 'EncryptionContextSubset',
+    'kms:GranteePrincipal': alice.arn,
+    'kms:GranteeServicePrincipal': undefined,
+    'kms:GrantIsForAWSResource': 'true',
+    'kms:GrantOperations': ['Encrypt', 'DescribeKey'],
     'kms:KeyOrigin': 'AWS_KMS',
     'kms:KeySpec': 'SYMMETRIC_DEFAULT',
     'kms:KeyUsage': 'ENCRYPT_DECRYPT',
@@ -287,6 +306,8 @@ describe('condition keys', () => {
     'kms:ReEncryptOnSameKey': 'false',
     'kms:RequestAlias': 'alias/a',
     'kms:ResourceAliases': ['alias/a', 'alias/b'],
+    'kms:RetiringPrincipal': undefined,
+    'kms:RetiringServicePrincipal': 'objects.amazonaws.com',
     'kms:RotationPeriodInDays': '365',
     'kms:ScheduleKeyDeletionPendingWindowInDays': '7',
     'kms:ValidTo': '1798761600',

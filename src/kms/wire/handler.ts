@@ -4,12 +4,15 @@ import { BoundaryError } from '../../boundary/words.ts'
 import { parseAuthorization } from '../../http/sigv4.ts'
 import type { HttpErrorKind, HttpRequest, Reply } from '../../http/types.ts'
 import type { Principals } from '../access/principals.ts'
+import type { PrincipalKind } from '../access/types.ts'
 import { type Authenticated, type Runner, reply } from '../operations/run.ts'
 import { answerSts, type StsErrorCode, type StsReply, stsError } from '../sts/get-caller-identity.ts'
 import { authenticate, type Verified } from './authenticate.ts'
 import { type ErrorCode, errorReply, KmsError } from './errors.ts'
 
 const TARGET = 'TrentService.'
+/** As constraints of grants name one. */
+const SOURCE_ARN = /^arn:aws[a-z0-9-]{0,32}:[a-z0-9-]{1,64}:[a-z0-9-]{0,32}:[0-9]{12}:.{1,512}$/
 const OPERATION = /^[A-Za-z]{1,64}$/
 
 export interface HandlerParts {
@@ -47,6 +50,7 @@ export function makeHandler(parts: HandlerParts): (request: HttpRequest) => Prom
         secureTransport: secure,
         userAgent: request.headers['user-agent'] ?? '',
         now: request.receivedAt,
+        sourceArn: sourceOf(request, identity.caller.kind),
       },
     }
     if (service === 'kms') return runner.answer(authenticated)
@@ -89,6 +93,12 @@ function inWordsOfSts({ code, text }: KmsError, requestId: string): StsReply {
   const known = STS_CODES[code]
   if (known === undefined) return stsError('InternalFailure', 'The request could not be served. Try again.', requestId)
   return stsError(known, text ?? '', requestId)
+}
+
+/** Only a service of the provider is believed when it says for which resource it calls. */
+function sourceOf({ headers }: HttpRequest, kind: PrincipalKind): string | undefined {
+  const arn = kind === 'service' ? headers['x-amz-source-arn'] : undefined
+  return arn !== undefined && SOURCE_ARN.test(arn) ? arn : undefined
 }
 
 /** Empty where the request names none that could be one. */
