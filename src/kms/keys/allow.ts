@@ -111,13 +111,13 @@ export function allowByGrant(call: Call, key: FoundKey, allowed: boolean): void 
       crossAccount,
       keyPolicy: key.policy,
       context: new FactsContext(facts),
-      grants: () => allowed,
+      grants: undefined,
     }
     const verdict = authorize(question)
-    const denies = verdict === 'explicit-deny-key-policy' || verdict === 'explicit-deny-identity-policy'
-    if (allowed && !denies) continue
+    if (allowed && !verdict.startsWith('explicit-deny')) continue
     if (key.account !== call.caller.account) throw hidden(call, key.arn, 'key')
-    throw new KmsError('AccessDeniedException', denialMessage(denies ? verdict : 'no-key-policy-allows', question))
+    const reason = verdict === 'allowed' ? 'no-identity-policy-allows' : verdict
+    throw new KmsError('AccessDeniedException', denialMessage(reason, question))
   }
 }
 

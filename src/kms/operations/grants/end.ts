@@ -27,12 +27,9 @@ export const RetireGrant: Operation<RetireInput, void> = {
     const { key, row, grantId } = byToken
       ? await namedByToken(call, GrantToken)
       : await namedById(call, KeyId ?? '', GrantId ?? '')
-    // In its own account, a caller is told that there is no such grant.
-    allowByGrant(
-      call,
-      key,
-      row === undefined ? key.account === call.caller.account : mayRetire(call, readGrantBody(row)),
-    )
+    // That there is no such grant is told to whom a policy would let retire one.
+    if (row === undefined) authorizeKey(call, key)
+    else allowByGrant(call, key, mayRetire(call, readGrantBody(row)))
     await end(call, key, row, grantId, DryRun)
   },
 }
