@@ -1,5 +1,5 @@
 /**
- * Grant tokens: base64 of a version, the grant's row id and a MAC over them and a salt, under a secret that stands in the grant's own row and is told to
+ * Grant tokens (docs/formats/grants.md): base64 of a version, the grant's row id and a MAC over them and a salt, under a secret that stands in the grant's own row and is told to
  * nobody. So a token is good for its grant alone, for as long as that is there, and nothing has to be remembered. It is no secret and gives nothing by
  * itself: grants are in force from their creation (aws-kms.md §3.10).
  */
@@ -19,9 +19,8 @@ function macOf(secret: string, rowId: string, salt: Buffer): Buffer {
     .digest()
 }
 
-/** Another one each time. `secret`: 32 hex digits. */
-export function writeGrantToken(rowId: string, secret: string): string {
-  const salt = randomBytes(SALT_BYTES)
+/** Another one each time. `secret`: 32 hex digits. `salt` is given for vectors only. */
+export function writeGrantToken(rowId: string, secret: string, salt: Buffer = randomBytes(SALT_BYTES)): string {
   const mac = macOf(secret, rowId, salt)
   return Buffer.concat([Uint8Array.of(VERSION), salt, mac, Buffer.from(rowId)]).toString('base64')
 }

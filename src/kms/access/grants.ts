@@ -1,5 +1,5 @@
 /**
- * Grants: what their rows say, and what they permit (aws-kms.md §3.10, §12.5). A grant's row is JSON of version 1:
+ * Grants: what their rows say, and what they permit (aws-kms.md §3.10, §12.5). A grant's row (docs/formats/grants.md) is JSON of version 1:
  *
  * | kind | id | scope | link | body |
  * | --- | --- | --- | --- | --- |

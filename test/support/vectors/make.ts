@@ -2,6 +2,7 @@
  * Makes the test vectors of every format from fixed inputs and a fixed random source. What cannot be made twice alike (RSA-OAEP, the journal's frames)
  * is kept from the files that are there.
  */
+import { grants } from './grants.ts'
 import { contexts, derivations, envelopes, external, messages } from './messages.ts'
 import { importTokens, journal, roots } from './root.ts'
 import type { VectorFile } from './source.ts'
@@ -19,6 +20,7 @@ export async function makeVectors(): Promise<Record<string, VectorFile>> {
     record: records(),
     external: external(),
     'import-token': importTokens(),
+    grants: grants(),
     root: await roots(),
     journal: journal(),
   }
