@@ -5,9 +5,10 @@
 import { availableParallelism, cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { cpuOf, memoryOf } from './cpu.ts'
+import { keyPolicy, seedGrants } from './grants.ts'
 import { Loader } from './loader.ts'
 import { startEcho, startNginx } from './references.ts'
-import { type Measured, startMeasured, xksEncrypt } from './services.ts'
+import { type Measured, type Signer, startMeasured, xksEncrypt } from './services.ts'
 
 const { values } = parseArgs({
   options: {
@@ -16,22 +17,25 @@ const { values } = parseArgs({
     only: { type: 'string' },
     rounds: { type: 'string' },
     keys: { type: 'string' },
+    grants: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 
 if (values.help) {
-  console.log(`npm run bench -- [--quick] [--only TEXT] [--rounds N] [--keys N] [--json]
+  console.log(`npm run bench -- [--quick] [--only TEXT] [--rounds N] [--keys N] [--grants N] [--json]
   --quick   fewer and shorter rounds, 2,000 keys instead of 100,000
   --only    only lines whose name holds this text (nginx is always measured: it is the unit)
   --rounds  how many rounds the medians are of (3 with --quick, otherwise 5)
   --keys    how many keys the second KMS has
+  --grants  a third KMS, with as many keys as the second, policies of ten statements and this many grants; 1000000 takes minutes to make
   --json    the figures as JSON`)
   process.exit(0)
 }
 
 const ROUNDS = count('rounds', values.rounds, values.quick ? 3 : 5)
 const KEYS = count('keys', values.keys, values.quick ? 2_000 : 100_000)
+const GRANTS = values.grants === undefined ? 0 : count('grants', values.grants, 0)
 const COUNT = values.quick ? 4_000 : 12_000
 const CONNECTIONS = 64
 const PLAINTEXT = Buffer.alloc(32, 7).toString('base64')
@@ -79,8 +83,8 @@ async function measure(loader: Loader, target: Target, round: number): Promise<R
 }
 
 /** Makes keys through the API, as many at once as there are connections. */
-async function makeKeys(loader: Loader, kms: Measured, count: number): Promise<string[]> {
-  const create = kms.sign({ path: '/', target: 'CreateKey', body: '{}' })
+async function makeKeys(loader: Loader, kms: Measured, count: number, input: object = {}): Promise<string[]> {
+  const create = kms.sign({ path: '/', target: 'CreateKey', body: JSON.stringify(input) })
   for (let made = 0; made < count; made += 10_000) {
     const result = await loader.run({
       port: kms.port,
@@ -109,12 +113,12 @@ function* places(count: number): Generator<number> {
   }
 }
 
-async function kmsTargets(kms: Measured, ids: readonly string[], label: string): Promise<Target[]> {
+async function kmsTargets(kms: Measured, ids: readonly string[], label: string, by?: Signer): Promise<Target[]> {
   const place = places(ids.length)
   const pick = (): string => ids[place.next().value] as string
   const pids = { port: kms.port, frontEnd: [kms.frontEnd], boundary: [kms.boundary] }
   const many = (target: string, body: () => string) => (): Buffer[] =>
-    Array.from({ length: Math.min(COUNT, 4_000) }, () => kms.sign({ path: '/', target, body: body() }))
+    Array.from({ length: Math.min(COUNT, 4_000) }, () => kms.sign({ path: '/', target, body: body() }, by))
   const ciphertexts: string[] = []
   for (let index = 0; index < Math.min(ids.length, 500); index++) {
     const { CiphertextBlob } = await kms.call('Encrypt', { KeyId: pick(), Plaintext: PLAINTEXT })
@@ -146,6 +150,7 @@ const nginx = await startNginx()
 const echo = await startEcho()
 const few = await startMeasured('kms', [])
 const many = await startMeasured('kms', [])
+const granted = GRANTS === 0 ? undefined : await startMeasured('kms', [])
 const ekm = await startMeasured('ekm', ['--http', '--key', 'bench'])
 try {
   const plain = Buffer.from(
@@ -154,6 +159,16 @@ try {
   const fewIds = await makeKeys(loader, few, 10)
   say(`making ${KEYS} keys …`)
   const manyIds = await makeKeys(loader, many, KEYS)
+  let grantTargets: Target[] = []
+  if (granted !== undefined) {
+    say(`making ${KEYS} keys with policies of ten statements, and ${GRANTS} grants …`)
+    const ids = await makeKeys(loader, granted, KEYS, { Policy: keyPolicy(granted.line.accountId ?? '') })
+    const grantee = await seedGrants(granted, ids, GRANTS, say)
+    grantTargets = [
+      ...(await kmsTargets(granted, ids, `${GRANTS} grants, by policy`)),
+      ...(await kmsTargets(granted, ids, `${GRANTS} grants, by grant`, grantee)),
+    ]
+  }
   const reference = (name: string, { port, pids }: { port: number; pids: readonly number[] }): Target => ({
     name,
     port,
@@ -166,6 +181,7 @@ try {
     reference('node:http, JSON echo', echo),
     ...(await kmsTargets(few, fewIds, '10 keys')),
     ...(await kmsTargets(many, manyIds, `${KEYS} keys`)),
+    ...grantTargets,
     {
       name: 'XKS encrypt 32 B',
       port: ekm.port,
@@ -198,6 +214,12 @@ try {
     [`kms front end, ${KEYS} keys`]: memoryOf(many.frontEnd),
     [`kms boundary, ${KEYS} keys`]: memoryOf(many.boundary),
     'kms front end, 10 keys': memoryOf(few.frontEnd),
+    ...(granted === undefined
+      ? {}
+      : {
+          [`kms front end, ${GRANTS} grants`]: memoryOf(granted.frontEnd),
+          [`kms boundary, ${GRANTS} grants`]: memoryOf(granted.boundary),
+        }),
     'ekm front end': memoryOf(ekm.frontEnd),
   }
   const started = { 'kms --dev': few.startedIn, 'ekm --dev': ekm.startedIn }
@@ -223,12 +245,12 @@ try {
     console.log(
       `\n${availableParallelism()} × ${cpus()[0]?.model}, Node ${process.version}; medians of ${ROUNDS} rounds of ${COUNT} requests, ${CONNECTIONS} connections\n`,
     )
-    console.log('                                     µs CPU a request                    latency, ms')
-    console.log('                                  total  × nginx  front end  boundary    p50     p99')
+    console.log('                                                   µs CPU a request                    latency, ms')
+    console.log('                                                total  × nginx  front end  boundary    p50     p99')
     for (const row of rows) {
       const number = (value: number, width: number, digits = 1): string => value.toFixed(digits).padStart(width)
       console.log(
-        `${row.name.padEnd(32)}${number(row.cpu, 7)}${number(row.cpu / unit, 9)}${number(row.frontEnd, 11)}${row.boundary === 0 ? ''.padStart(10) : number(row.boundary, 10)}${number(row.p50, 7, 2)}${number(row.p99, 8, 2)}`,
+        `${row.name.padEnd(46)}${number(row.cpu, 7)}${number(row.cpu / unit, 9)}${number(row.frontEnd, 11)}${row.boundary === 0 ? ''.padStart(10) : number(row.boundary, 10)}${number(row.p50, 7, 2)}${number(row.p99, 8, 2)}`,
       )
     }
     console.log('')
@@ -241,5 +263,5 @@ try {
   loader.stop()
   nginx.stop()
   echo.stop()
-  await Promise.all([few.stop(), many.stop(), ekm.stop()])
+  await Promise.all([few, many, ekm, granted].map(service => service?.stop()))
 }

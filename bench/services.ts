@@ -10,6 +10,16 @@ import { childrenOf } from './cpu.ts'
 const root = resolve(import.meta.dirname, '..')
 const REGION = 'us-east-1'
 
+export interface ToSign {
+  readonly path: string
+  readonly target?: string
+  readonly body: string
+}
+export interface Signer {
+  readonly accessKeyId: string
+  readonly secret: Secret
+}
+
 export interface Measured {
   readonly port: number
   readonly line: Readonly<Record<string, string>>
@@ -17,7 +27,7 @@ export interface Measured {
   readonly boundary: number
   /** Milliseconds from the command to the line of JSON. */
   readonly startedIn: number
-  sign(request: { path: string; target?: string; body: string }): Buffer
+  sign(request: ToSign, by?: Signer): Buffer
   call(target: string, input: object): Promise<Record<string, unknown>>
   stop(): Promise<void>
 }
@@ -33,14 +43,17 @@ export async function startMeasured(service: 'kms' | 'ekm', args: readonly strin
   const port = Number(new URL(line.endpoint ?? '').port)
   const [frontEnd = 0] = childrenOf(child.pid ?? 0, new RegExp(`src/${service}/main`))
   const [boundary = 0] = childrenOf(child.pid ?? 0, /boundary\/service\/main/)
-  const signer = { accessKeyId: line.accessKeyId ?? '', secret: new Secret(Buffer.from(line.secretAccessKey ?? '')) }
-  const sign: Measured['sign'] = ({ path, target, body }) => {
+  const signer: Signer = {
+    accessKeyId: line.accessKeyId ?? '',
+    secret: new Secret(Buffer.from(line.secretAccessKey ?? '')),
+  }
+  const sign: Measured['sign'] = ({ path, target, body }, by = signer) => {
     const headers = {
       host: `127.0.0.1:${port}`,
       'content-type': service === 'kms' ? 'application/x-amz-json-1.1' : 'application/json',
       ...(target === undefined ? {} : { 'x-amz-target': `TrentService.${target}` }),
     }
-    const signed = signHeaders({ method: 'POST', rawPath: path, headers, body: Buffer.from(body) }, signer, {
+    const signed = signHeaders({ method: 'POST', rawPath: path, headers, body: Buffer.from(body) }, by, {
       service: service === 'kms' ? 'kms' : 'kms-xks-proxy',
       region: REGION,
       now: Date.now(),

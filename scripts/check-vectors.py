@@ -14,7 +14,7 @@ import sys
 sys.dont_write_bytecode = True
 from plain_crypto import cbc, oaep, seal, wrap_padded  # noqa: E402
 from plain_formats import (  # noqa: E402
-    bound, Boundary, context, external_aad, for_recipient, frame, H, kdf, key_id, KINDS, mac, message, open_message,
+    bound, Boundary, context, external_aad, for_recipient, frame, grant_token, H, kdf, key_id, KINDS, mac, message, open_message,
     read_context, read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
     u8, untagged,
 )
@@ -132,6 +132,11 @@ def check_external(file):
     same("external specification", integrity(file["specification"]), file["specification"]["integrityValue"])
 
 
+def check_grants(file):
+    for where, v in each("grants", file):
+        same(where, grant_token(v["rowId"], H(v["secret"]), H(v["salt"])), v["token"])
+
+
 def check_import_token(file):
     boundary = Boundary(file["boundary"])
     algorithms = {"RSAES_OAEP_SHA_1": 1, "RSAES_OAEP_SHA_256": 2, "RSA_AES_KEY_WRAP_SHA_1": 3, "RSA_AES_KEY_WRAP_SHA_256": 4}
@@ -191,7 +196,7 @@ def check_journal(file):
 CHECKS = {
     "context": check_context, "derivation": check_derivation, "message": check_message, "envelope": check_envelope,
     "sealed-key": check_sealed_key, "rows": check_rows, "record": check_record, "external": check_external,
-    "import-token": check_import_token, "session-token": check_session_token, "recipient": check_recipient, "root": check_root, "journal": check_journal,
+    "grants": check_grants, "import-token": check_import_token, "session-token": check_session_token, "recipient": check_recipient, "root": check_root, "journal": check_journal,
 }
 
 

@@ -187,6 +187,11 @@ def untagged(row):
             + (u8(0) if body is None else u8(1) + long(H(body))))
 
 
+def grant_token(row_id, secret, salt):
+    """grants.md: what stands in base64 in a grant token."""
+    return u8(1) + salt + mac(secret, b"holdfast grant token" + u8(1) + salt + row_id.encode()) + row_id.encode()
+
+
 def read_row(data):
     reader = Reader(data)
     if reader.number(1) != 1 or reader.number(1) not in KINDS.values():

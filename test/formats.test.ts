@@ -43,6 +43,7 @@ import {
   ROW_KINDS,
   type RowKind,
 } from '../src/boundary/words.ts'
+import { readGrantToken } from '../src/kms/access/grant-tokens.ts'
 import { readSessionBody, writeSessionBody } from '../src/kms/access/session-body.ts'
 import { makeVectors, vectorText } from './support/vectors/make.ts'
 import { keyring, VECTOR_FOLDER } from './support/vectors/source.ts'
@@ -71,7 +72,7 @@ test('the code makes exactly the vectors that are written down', async () => {
 test('an independent script, which knows the documents only, makes the same vectors', () => {
   const { status, output } = python()
   assert.equal(status, 0, output)
-  assert.match(output, /^\d{3,} values of 13 files checked, 0 wrong/)
+  assert.match(output, /^\d{3,} values of 14 files checked, 0 wrong/)
 })
 
 /** In each file, the name of a value that must come out of the others. */
@@ -85,6 +86,7 @@ const OUTPUTS: Readonly<Record<string, string>> = {
   record: 'encoded',
   external: 'integrityValue',
   'import-token': 'token',
+  grants: 'token',
   'session-token': 'token',
   recipient: 'message',
   root: 'file',
@@ -185,6 +187,11 @@ const bytesOf = ({ data }: { data: number[] }): string => Buffer.from(data).toSt
 
 test('the code opens import tokens, session tokens, root files and the journal of the vectors', async () => {
   const ring = keyring()
+  for (const { token, rowId, secret } of each('grants')) {
+    const read = readGrantToken(bytes(token).toString('base64'))
+    assert.equal(read?.rowId, rowId)
+    assert.equal(read?.fits(String(secret)), true)
+  }
   for (const vector of each('import-token')) {
     const { token, keyId, spec, validTo, material, wrapped } = vector
     const expected = { keyId: String(keyId), spec: spec as KeySpec, now: Number(validTo) }

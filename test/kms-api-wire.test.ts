@@ -106,7 +106,6 @@ describe('the wire (§4, §5.3)', () => {
   test('operations that are not built, and those that are none', async () => {
     const cases: readonly (readonly [operation: string, type: string])[] = [
       ['GetKeyLastUsage', 'UnsupportedOperationException'],
-      ['CreateGrant', 'UnsupportedOperationException'],
       ['NoSuchOperation', 'UnknownOperationException'],
       ['__proto__', 'UnknownOperationException'],
       ['constructor', 'UnknownOperationException'],

@@ -208,6 +208,9 @@ describe('promise 11: a request that is not the one that was signed is refused',
 
   it('when what decides its meaning is not signed, while content-type need not be', () => {
     assert.deepEqual(verify(signed({ sign: ['x-amz-target'] })), { ok: true })
+    const sourced = signed({ headers: { host: '127.0.0.1:8443', 'x-amz-target': 'T' }, sign: ['x-amz-target'] })
+    const added = { ...sourced, headers: { ...sourced.headers, 'x-amz-source-arn': 'arn:aws:s3:::b' } }
+    refused(added, 'InvalidSignature', /'x-amz-source-arn' must be a 'SignedHeader'/)
     refused(signed2('host;x-amz-date'), 'InvalidSignature', /'x-amz-target' must be a 'SignedHeader'/)
     refused(signed2('x-amz-date;x-amz-target'), 'InvalidSignature', /'Host' or ':authority' must be/)
     refused(signed2('host;x-amz-target'), 'InvalidSignature', /'x-amz-date' must be/)

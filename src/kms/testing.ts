@@ -11,7 +11,9 @@ import { compilePolicy } from './access/compile.ts'
 import { Principals } from './access/principals.ts'
 import { callerOf, policyBytes } from './access/testing.ts'
 import type { Caller } from './access/types.ts'
+import { createAccount, createPrincipal } from './admin/index.ts'
 import { Attestations } from './attestation/verify.ts'
+import { Grants } from './keys/grants.ts'
 import { MarkerKey } from './operations/markers.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
@@ -40,6 +42,8 @@ export interface TestKms {
   call(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer>
   /** The answer of a call that must succeed. */
   ok(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer['body']>
+  /** Makes a principal's row, and that of its account, so that grants and policies can name it. */
+  principal(arn: string): Promise<void>
   /** Records of the log so far. */
   records(): Promise<number>
   /** Moves lifecycle time; what falls due is done. */
@@ -55,7 +59,7 @@ export function user(name: string, statements: readonly object[] | undefined = u
   return callerOf(`arn:aws:iam::${account}:user/${name}`, policies)
 }
 
-const ADMINISTRATOR = user('administrator')
+export const ADMINISTRATOR = user('administrator')
 
 /** `held`: whether keys stay Creating or Updating. */
 export async function startTestKms(
@@ -84,6 +88,7 @@ export async function startTestKms(
     boundary: markingErrors(use),
     replica,
     principals: new Principals(replica),
+    grants: new Grants(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
     settings: { partition: 'aws', regions: REGIONS, services: ['objects'] },
@@ -111,6 +116,12 @@ export async function startTestKms(
       const answer = await call(operation, input, caller, region)
       if (answer.status !== 200) throw new Error(`${operation}: ${JSON.stringify(answer.body)}`)
       return answer.body
+    },
+    principal: async arn => {
+      const account = arn.split(':')[4] ?? ''
+      if ((await boundary.control.getRow('account', account)) === undefined)
+        await createAccount(boundary.control, { id: account })
+      if (!arn.endsWith(':root')) await createPrincipal(boundary.control, arn)
     },
     records: async () => (await use.status()).logSize,
     advance: async milliseconds => {

@@ -19,6 +19,9 @@ export interface World {
   /** Of `agreement`, as a peer has it. */
   readonly PublicKey: string
   readonly SharedSecretCiphertextBlob: string
+  /** The account that owns all this, and a grant of the key. */
+  readonly account: string
+  readonly GrantId: string
 }
 
 const SIGN = { Message: 'AA==', SigningAlgorithm: 'ECDSA_SHA_256' } as const
@@ -43,13 +46,19 @@ export async function makeWorld(client: ApiClient): Promise<World> {
   const { PublicKey } = await client.ok('GetPublicKey', { KeyId: agreement })
   const { SharedSecretCiphertextBlob } = await client.ok('Encapsulate', { KeyId: kem, ...KEM })
   const keys = { KeyId, external, signing, mac, agreement, kem }
-  return { ...keys, CiphertextBlob, Signature, Mac, PublicKey, SharedSecretCiphertextBlob }
+  const account = KeyMetadata.AWSAccountId
+  const GranteePrincipal = rootOf(account)
+  const { GrantId } = await client.ok('CreateGrant', { KeyId, GranteePrincipal, Operations: ['Encrypt'] })
+  return { ...keys, account, GrantId, CiphertextBlob, Signature, Mac, PublicKey, SharedSecretCiphertextBlob }
 }
+
+const rootOf = (account: string): string => `arn:aws:iam::${account}:root`
 
 /** A request that the validator of that operation passes. */
 export function requestOf(operation: string, world: World): Record<string, unknown> {
   const { KeyId, CiphertextBlob, external, signing, mac, agreement, kem } = world
   const { Signature, Mac, PublicKey, SharedSecretCiphertextBlob } = world
+  const { account, GrantId } = world
   const requests: Readonly<Record<string, Record<string, unknown>>> = {
     CreateKey: { Tags: [{ TagKey: 'a', TagValue: 'b' }] },
     Encrypt: { KeyId, Plaintext: 'AA==' },
@@ -90,6 +99,10 @@ export function requestOf(operation: string, world: World): Record<string, unkno
       XksProxyConnectivity: 'PUBLIC_ENDPOINT',
       XksProxyAuthenticationCredential: { AccessKeyId: 'A'.repeat(20), RawSecretAccessKey: 'a'.repeat(43) },
     },
+    CreateGrant: { KeyId, GranteePrincipal: rootOf(account), Operations: ['Encrypt'] },
+    RetireGrant: { KeyId, GrantId },
+    RevokeGrant: { KeyId, GrantId },
+    ListRetirableGrants: { RetiringPrincipal: rootOf(account) },
     ListKeys: {},
     ListAliases: {},
     DescribeCustomKeyStores: {},

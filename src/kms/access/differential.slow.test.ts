@@ -8,6 +8,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { authorize } from './authorize.ts'
 import { compilePolicy } from './compile.ts'
+import {
+  bitOfPermission,
+  constraintsOf,
+  type GrantBody,
+  grantThatPermits,
+  maskOf,
+  namesOf,
+  readGrant,
+  writeGrantBody,
+} from './grants.ts'
 import { ACCOUNT, callerOf, contextOf, OTHER, policyBytes } from './testing.ts'
 import type { Caller, ConditionValue } from './types.ts'
 
@@ -183,8 +193,67 @@ function statementMatches(policy: PlainPolicy, statement: PlainStatement, reques
   )
 }
 
+interface PlainGrant {
+  grantee: string
+  operations: string[]
+  equals?: [string, string][]
+  subset?: [string, string][]
+  sourceArn: string
+}
+/** What grants look at in a request. */
+interface GrantFacts {
+  context: Record<string, string>
+  sourceArn: string | undefined
+  /** Asked of CreateGrant. */
+  child: PlainGrant
+}
+
+const NO_CONTEXT = ['DescribeKey', 'RetireGrant', 'CreateGrant']
+const lowerPairs = (pairs: [string, string][]): string[] =>
+  pairs.map(([name, value]) => `${name.toLowerCase()}=${value}`)
+
+/** Equal as sets and in number. */
+const equalPairs = (one: [string, string][], two: [string, string][]): boolean =>
+  one.length === two.length && lowerPairs(one).sort().join(';') === lowerPairs(two).sort().join(';')
+/** Every wanted pair is there, and no other value of its name. */
+const hasPairs = (wanted: [string, string][], given: [string, string][]): boolean => {
+  const [left, right] = [lowerPairs(wanted), lowerPairs(given)]
+  const names = wanted.map(([name]) => name.toLowerCase())
+  const ofThose = given.filter(([name]) => names.includes(name.toLowerCase()))
+  return left.every(pair => right.includes(pair)) && lowerPairs(ofThose).every(pair => left.includes(pair))
+}
+
+/** aws-kms.md §12.5. */
+function naiveGrant(
+  grant: PlainGrant,
+  { caller, action }: Request,
+  { context, sourceArn, child }: GrantFacts,
+): boolean {
+  if (grant.grantee !== caller.arn && grant.grantee !== caller.servicePrincipal) return false
+  const operation = action.replace('kms:', '')
+  if (!grant.operations.includes(operation)) return false
+  if (operation !== 'RetireGrant' && grant.sourceArn !== '' && grant.sourceArn !== sourceArn) return false
+  if (operation === 'CreateGrant') {
+    if (child.operations.some(each => !grant.operations.includes(each))) return false
+    if (grant.sourceArn !== '' && child.sourceArn !== grant.sourceArn) return false
+    if (grant.equals !== undefined) return child.equals !== undefined && equalPairs(grant.equals, child.equals)
+    if (grant.subset === undefined) return true
+    const pairs = child.equals ?? child.subset
+    return pairs !== undefined && hasPairs(grant.subset, pairs)
+  }
+  if (NO_CONTEXT.includes(operation)) return true
+  if (grant.equals !== undefined) return equalPairs(grant.equals, Object.entries(context))
+  return grant.subset === undefined || hasPairs(grant.subset, Object.entries(context))
+}
+
 /** aws-kms.md §12.2, sentence by sentence. */
-function naiveDecision(keyPolicy: PlainPolicy | undefined, identity: PlainPolicy[], request: Request, owner: string) {
+function naiveDecision(
+  keyPolicy: PlainPolicy | undefined,
+  identity: PlainPolicy[],
+  request: Request,
+  owner: string,
+  granted: boolean,
+) {
   const matching = (policy: PlainPolicy, effect: string) =>
     policy.Statement.filter(statement => statement.Effect === effect && statementMatches(policy, statement, request))
   const { caller } = request
@@ -196,6 +265,7 @@ function naiveDecision(keyPolicy: PlainPolicy | undefined, identity: PlainPolicy
   const allows = keySays('Allow')
   const same = caller.account === owner
   if (keyPolicy === undefined) return same && identityAllows
+  if (granted) return true
   if (same) return allows.includes('principal') || (allows.includes('account') && identityAllows)
   return allows.some(meets => meets !== undefined) && identityAllows
 }
@@ -219,7 +289,15 @@ const APP = `arn:aws:iam::${ACCOUNT}:role/app`
 const SERVICE = `arn:aws:iam::${ACCOUNT}:role/aws-service-role/objects.amazonaws.com/AWSServiceRoleForObjects`
 const STRANGER = `arn:aws:iam::${OTHER}:user/alice`
 const ARNS = [ALICE, APP, SERVICE, STRANGER, `arn:aws:iam::${ACCOUNT}:root`, `arn:aws:iam::${OTHER}:root`]
-const ACTIONS = ['kms:Encrypt', 'kms:Decrypt', 'kms:PutKeyPolicy', 'kms:Sign']
+const ACTIONS = [
+  'kms:Encrypt',
+  'kms:Decrypt',
+  'kms:PutKeyPolicy',
+  'kms:Sign',
+  'kms:DescribeKey',
+  'kms:CreateGrant',
+  'kms:RetireGrant',
+]
 const ACTION_PATTERNS = [
   'kms:*',
   '*',
@@ -339,6 +417,23 @@ function makeCase(random: () => number) {
     Statement: Array.from({ length: 1 + Math.floor(random() * 3) }, () => statement(use)),
   })
 
+  const pairs = (): [string, string][] => {
+    const made: Record<string, string> = {}
+    for (let i = Math.floor(random() * 3); i > 0; i--) made[pick(['a', 'A', 'b'])] = pick(['1', '2'])
+    return Object.entries(made)
+  }
+  const grant = (): PlainGrant => ({
+    grantee: pick([...ARNS, 'objects.amazonaws.com']),
+    operations: [...new Set([some(GRANTED)].flat())],
+    ...(chance(0.3) ? { equals: pairs() } : chance(0.4) ? { subset: pairs() } : {}),
+    sourceArn: chance(0.2) ? pick(SOURCES) : '',
+  })
+  const facts: GrantFacts = {
+    context: Object.fromEntries(pairs()),
+    sourceArn: chance(0.3) ? pick(SOURCES) : undefined,
+    child: grant(),
+  }
+  const grants = Array.from({ length: Math.floor(random() * 5) }, grant)
   const keyPolicy = chance(0.9) ? policy('key') : undefined
   const arn = pick(ARNS)
   const identity = arn.endsWith(':root')
@@ -350,7 +445,34 @@ function makeCase(random: () => number) {
     identity.map(text => compilePolicy('identity', policyBytes(text))),
   )
   const resource = keyPolicy === undefined ? pick(['*', ...KEYS]) : pick(KEYS)
-  return { keyPolicy, identity, request: { caller, action: pick(ACTIONS), resource, values } satisfies Request }
+  return {
+    keyPolicy,
+    identity,
+    grants,
+    facts,
+    request: { caller, action: pick(ACTIONS), resource, values } satisfies Request,
+  }
+}
+
+const GRANTED = ['Encrypt', 'Decrypt', 'DescribeKey', 'CreateGrant', 'RetireGrant']
+const SOURCES = ['arn:aws:s3:eu-north-1:111122223333:one', 'arn:aws:s3:eu-north-1:111122223333:two']
+
+/** As rows say it, and the decision reads it. */
+function compiledGrants(grants: readonly PlainGrant[], caller: Caller) {
+  const body = (grant: PlainGrant): GrantBody => ({
+    ...{ v: 1, created: 1, name: '', retiring: '', account: ACCOUNT, issuer: ACCOUNT, secret: '' },
+    ...grant,
+  })
+  return namesOf(caller).flatMap(name =>
+    grants
+      .filter(({ grantee }) => grantee === name)
+      .map((grant, at) =>
+        readGrant({
+          ...{ kind: 'grant', id: `r/k#${at}`, scope: '', link: name, revision: 1, tag: Buffer.alloc(32) },
+          body: writeGrantBody(body(grant)),
+        }),
+      ),
+  )
 }
 
 const CASES = 5_000
@@ -360,8 +482,9 @@ test('the compiled evaluator decides as the documented algorithm does', t => {
   t.diagnostic(`seed ${seed}`)
   const random = generator(seed)
   let allowed = 0
+  let granted = 0
   for (let number = 0; number < CASES; number++) {
-    const { keyPolicy, identity, request } = makeCase(random)
+    const { keyPolicy, identity, grants, facts, request } = makeCase(random)
     const { caller, resource } = request
     const lower = Object.entries(request.values).map(([key, value]) => [key.toLowerCase(), value] as const)
     const verdict = authorize({
@@ -372,16 +495,25 @@ test('the compiled evaluator decides as the documented algorithm does', t => {
       crossAccount: true,
       keyPolicy: keyPolicy === undefined ? undefined : compilePolicy('key', policyBytes(keyPolicy)),
       context: contextOf(Object.fromEntries(lower)),
-      grants: undefined,
+      grants: () =>
+        grantThatPermits(compiledGrants(grants, caller), {
+          operation: bitOfPermission(request.action),
+          context: facts.context,
+          sourceArn: facts.sourceArn,
+          newGrant: { operations: maskOf(facts.child.operations), constraints: constraintsOf(facts.child) },
+        }) !== undefined,
     })
-    const expected = naiveDecision(keyPolicy, identity, request, ACCOUNT)
+    const byGrant = grants.some(grant => naiveGrant(grant, request, facts))
+    const expected = naiveDecision(keyPolicy, identity, request, ACCOUNT, byGrant)
+    if (expected && byGrant && !naiveDecision(keyPolicy, identity, request, ACCOUNT, false)) granted++
     if (expected) allowed++
     assert.equal(
       verdict === 'allowed',
       expected,
-      `seed ${seed}, case ${number}: ${verdict}\n${JSON.stringify({ ...request, caller: caller.arn, keyPolicy, identity }, null, 1)}`,
+      `seed ${seed}, case ${number}: ${verdict}\n${JSON.stringify({ ...request, caller: caller.arn, keyPolicy, identity, grants, facts }, null, 1)}`,
     )
   }
   // Both answers must be common, or the comparison says little.
   assert.ok(allowed > CASES * 0.05 && allowed < CASES * 0.95, `${allowed} of ${CASES} allowed`)
+  assert.ok(granted > CASES * 0.02, `${granted} of ${CASES} allowed by grants alone`)
 })

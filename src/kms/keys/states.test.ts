@@ -6,12 +6,13 @@ import { isAsymmetric } from '../../boundary/algorithms.ts'
 import type { KeySpec, KeyUsage } from '../../boundary/words.ts'
 import { accessOf } from '../access/permissions.ts'
 import { OPERATIONS } from '../operations/table.ts'
-import { type Answer, REGIONS, startTestKms, type TestKms } from '../testing.ts'
+import { ADMINISTRATOR, type Answer, REGIONS, startTestKms, type TestKms } from '../testing.ts'
 import { REFUSALS, type ShownState, STATE_TABLE, stateShown } from './states.ts'
 
 let kms: TestKms
 before(async () => {
   kms = await startTestKms()
+  await kms.principal(ADMINISTRATOR.arn)
 })
 after(() => kms.stop())
 
@@ -74,6 +75,9 @@ const REQUESTS: Readonly<Record<string, (key: TestKey) => object>> = {
   PutKeyPolicy: ({ KeyId }) => ({ KeyId, Policy: POLICY }),
   ListAliases: ({ KeyId }) => ({ KeyId }),
   DeleteAlias: ({ alias }) => ({ AliasName: alias }),
+  CreateGrant: ({ KeyId }) => ({ KeyId, GranteePrincipal: ADMINISTRATOR.arn, Operations: ['Encrypt'] }),
+  RetireGrant: ({ arn, GrantId }) => ({ KeyId: arn, GrantId }),
+  RevokeGrant: ({ KeyId, GrantId }) => ({ KeyId, GrantId }),
   CreateAlias: ({ KeyId, alias }) => ({ AliasName: `${alias}-new`, TargetKeyId: KeyId }),
   UpdateAlias: ({ KeyId, alias }) => ({ AliasName: alias, TargetKeyId: KeyId }),
   TagResource: ({ KeyId }) => ({ KeyId, Tags: [{ TagKey: 'a', TagValue: 'b' }] }),
@@ -96,6 +100,7 @@ interface TestKey {
   readonly alias: string
   /** Of a symmetric key, made while it was usable. */
   readonly CiphertextBlob: string | undefined
+  readonly GrantId: string
 }
 
 /** Operations after which a key is in another state; they get one of their own. */
@@ -106,6 +111,8 @@ const CHANGING = new Set([
   'CancelKeyDeletion',
   'DeleteImportedKeyMaterial',
   'DeleteAlias',
+  'RetireGrant',
+  'RevokeGrant',
 ])
 
 /** Errors that only say that the request itself was no good, after the state had let it pass. */
@@ -129,13 +136,19 @@ async function keyIn(state: ShownState, { spec, usage, origin }: Kind): Promise<
   if (origin === 'EXTERNAL') await importMaterial(KeyId, spec)
   const made =
     spec === 'SYMMETRIC_DEFAULT' ? await kms.ok('Encrypt', { KeyId, Plaintext: 'AA==' }) : { CiphertextBlob: undefined }
+  const { GrantId } = await kms.ok('CreateGrant', {
+    KeyId,
+    GranteePrincipal: ADMINISTRATOR.arn,
+    RetiringPrincipal: ADMINISTRATOR.arn,
+    Operations: ['DescribeKey'],
+  })
   if (state === 'PendingImport') await kms.ok('DeleteImportedKeyMaterial', { KeyId })
   if (state === 'Disabled') await kms.ok('DisableKey', { KeyId })
   if (state === 'PendingDeletion') await kms.ok('ScheduleKeyDeletion', { KeyId })
   const shown = await kms.ok('DescribeKey', { KeyId })
   assert.equal(shown.KeyMetadata.KeyState, state)
   assert.equal(shown.KeyMetadata.Enabled, state === 'Enabled')
-  return { KeyId, arn: Arn, alias, CiphertextBlob: made.CiphertextBlob }
+  return { KeyId, arn: Arn, alias, CiphertextBlob: made.CiphertextBlob, GrantId }
 }
 
 const DER = { format: 'der', type: 'pkcs8' } as const

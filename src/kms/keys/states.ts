@@ -72,6 +72,7 @@ const enabling = line([], [], ['pendingDeletion'], ['pendingImport'], [], ['crea
 const settling = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], [], ['creating'], [])
 /** New material, and a new replica. */
 const growing = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], [], ['creating'], ['updating'])
+const granting = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], [], ['creating'], [])
 
 export const STATE_TABLE: Readonly<Record<string, Line>> = {
   Encrypt: use,
@@ -97,6 +98,10 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   ListResourceTags: always,
   ListKeyRotations: only('symmetricOnly', always),
   DeleteAlias: always,
+  CreateGrant: granting,
+  ListGrants: always,
+  RetireGrant: always,
+  RevokeGrant: always,
   CreateAlias: unlessDeleting,
   // Of the new target; the old one may be in any state [10].
   UpdateAlias: unlessDeleting,

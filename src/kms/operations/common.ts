@@ -21,12 +21,6 @@ export function pairsOf(context: ContextMap | undefined): EncryptionContext {
   return pairs
 }
 
-/** Grants are not built, so no token can be a valid one. */
-export function refuseGrantTokens(tokens: readonly string[] | undefined): void {
-  if (tokens !== undefined && tokens.length > 0)
-    throw new KmsError('InvalidGrantTokenException', 'A grant token is not valid.')
-}
-
 /** The last check before the boundary: everything else would have succeeded (aws-kms.md §3.13). */
 export function refuseDryRun(dryRun: boolean | undefined): void {
   if (dryRun === true) {

@@ -5,7 +5,8 @@ import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun } from './common.ts'
+import { checkGrantTokens } from './grants/shared.ts'
 import { type RecipientInput, recipientOf } from './recipient.ts'
 import type { Operation } from './types.ts'
 import { checkMakesDataKeys } from './usage.ts'
@@ -24,7 +25,7 @@ function dataKeyPair(name: string, wantPlaintext: boolean): Operation<Input, obj
     name,
     recordedBy: 'boundary',
     async run(call, input) {
-      refuseGrantTokens(input.GrantTokens)
+      if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
       const attestation = recipientOf(call, input.Recipient)
       const { KeyPairSpec, EncryptionContext: encryptionContext } = input
       const key = await findKey(call, input.KeyId, { aliases: true })

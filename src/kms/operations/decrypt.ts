@@ -3,8 +3,9 @@ import type { EncryptionAlgorithm } from '../../boundary/algorithms.ts'
 import type { Recipient } from '../../boundary/client/api.ts'
 import { checkState } from '../keys/states.ts'
 import { allowedOrHidden, type Brought, blobOf, checkKind, given, keyOfCiphertext } from './ciphertext.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun } from './common.ts'
 import { openInner, unwrapByOwner } from './external.ts'
+import { checkGrantTokens } from './grants/shared.ts'
 import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 import { checkAlgorithm, checkUsage, refuseContext } from './usage.ts'
@@ -34,7 +35,7 @@ export const Decrypt: Operation<Input, Output> = {
   name: 'Decrypt',
   recordedBy: 'boundary',
   async run(call, input) {
-    refuseGrantTokens(input.GrantTokens)
+    if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
     const attestation = recipientOf(call, input.Recipient)
     const algorithm = input.EncryptionAlgorithm ?? ALGORITHM
     const brought: Brought = { blob: blobOf(input, input.KeyId), named: input.KeyId, algorithm }

@@ -5,8 +5,9 @@ import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun } from './common.ts'
 import { wrapForOwner } from './external.ts'
+import { checkGrantTokens } from './grants/shared.ts'
 import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
 import { checkLength } from './rsa.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
@@ -30,7 +31,7 @@ export const Encrypt: Operation<EncryptInput, Protected & { readonly EncryptionA
   name: 'Encrypt',
   recordedBy: 'boundary',
   async run(call, input) {
-    refuseGrantTokens(input.GrantTokens)
+    if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
     const algorithm = input.EncryptionAlgorithm ?? ALGORITHM
     const key = await usableKey(call, input, algorithm)
     checkUsage(call, key, 'ENCRYPT_DECRYPT')
@@ -82,7 +83,7 @@ function dataKey(name: string, wantPlaintext: boolean): Operation<DataKeyInput, 
     name,
     recordedBy: 'boundary',
     async run(call, input) {
-      refuseGrantTokens(input.GrantTokens)
+      if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
       const attestation = recipientOf(call, input.Recipient)
       const bytes = lengthOf(input)
       const key = await usableKey(call, input, ALGORITHM, attestation)

@@ -5,14 +5,14 @@ import { findKey } from '../keys/find.ts'
 import { algorithmMembers, specMembers } from '../keys/metadata.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { refuseGrantTokens } from './common.ts'
+import { checkGrantTokens } from './grants/shared.ts'
 import type { Operation } from './types.ts'
 
 export const GetPublicKey: Operation<{ KeyId: string; GrantTokens?: readonly string[] }, object> = {
   name: 'GetPublicKey',
   recordedBy: 'runner',
   async run(call, { KeyId, GrantTokens }) {
-    refuseGrantTokens(GrantTokens)
+    if (GrantTokens !== undefined) await checkGrantTokens(call, GrantTokens)
     const key = await findKey(call, KeyId, { aliases: true })
     authorizeKey(call, key)
     checkState(call, key)

@@ -1,4 +1,5 @@
 /** ReEncrypt (aws-kms.md §3.2): one use of the boundary over two keys of any spec that encrypts; the plaintext never leaves it. */
+
 import type { EncryptionAlgorithm } from '../../boundary/algorithms.ts'
 import type { ReEncryptSide } from '../../boundary/client/api.ts'
 import { BoundaryError } from '../../boundary/words.ts'
@@ -6,8 +7,9 @@ import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { allowedOrHidden, type Brought, blobOf, checkKind, given, keyOfCiphertext } from './ciphertext.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun } from './common.ts'
 import { openInner, unwrapByOwner, wrapForOwner } from './external.ts'
+import { checkGrantTokens } from './grants/shared.ts'
 import { tooLong } from './rsa.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 import { checkAlgorithm, checkUsage, refuseContext } from './usage.ts'
@@ -29,7 +31,7 @@ export const ReEncrypt: Operation<Input, object> = {
   name: 'ReEncrypt',
   recordedBy: 'boundary',
   async run(call, input) {
-    refuseGrantTokens(input.GrantTokens)
+    if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
     const { SourceEncryptionAlgorithm = ALGORITHM, DestinationEncryptionAlgorithm = ALGORITHM } = input
     const { SourceKeyId: named, SourceEncryptionContext, DestinationEncryptionContext } = input
     const brought: Brought = { blob: blobOf(input, named), named, algorithm: SourceEncryptionAlgorithm }

@@ -13,6 +13,9 @@ import {
 import { GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext } from './data-key-pairs.ts'
 import { Decrypt } from './decrypt.ts'
 import { Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext } from './encrypt.ts'
+import { CreateGrant } from './grants/create.ts'
+import { RetireGrant, RevokeGrant } from './grants/end.ts'
+import { ListGrants, ListRetirableGrants } from './grants/list.ts'
 import { DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMaterial } from './imports.ts'
 import { DescribeKey, ListKeys, UpdateKeyDescription } from './keys.ts'
 import { CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion } from './lifecycle.ts'
@@ -62,6 +65,11 @@ export const OPERATIONS: readonly AnyOperation[] = [
   UpdateAlias,
   DeleteAlias,
   ListAliases,
+  CreateGrant,
+  ListGrants,
+  ListRetirableGrants,
+  RetireGrant,
+  RevokeGrant,
   TagResource,
   UntagResource,
   ListResourceTags,

@@ -9,7 +9,8 @@ import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { type ContextMap, refuseGrantTokens } from './common.ts'
+import type { ContextMap } from './common.ts'
+import { checkGrantTokens } from './grants/shared.ts'
 import type { Call, FoundKey } from './types.ts'
 
 /** Throws InvalidKeyUsageException unless the key is for what the operation does. */
@@ -57,7 +58,7 @@ export async function keyOfUse(
   algorithm: string,
   facts: Partial<RequestFacts> = {},
 ): Promise<FoundKey> {
-  refuseGrantTokens(input.GrantTokens)
+  if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
   const key = await findKey(call, input.KeyId, { aliases: true })
   authorizeKey(call, key, facts)
   checkState(call, key)

@@ -2,6 +2,7 @@
  * Makes the test vectors of every format from fixed inputs and a fixed random source. What cannot be made twice alike (RSA-OAEP, the journal's frames)
  * is kept from the files that are there.
  */
+import { grants } from './grants.ts'
 import { contexts, derivations, envelopes, external, messages } from './messages.ts'
 import { importTokens, journal, recipients, roots } from './root.ts'
 import { sessionTokens } from './sessions.ts'
@@ -20,6 +21,7 @@ export async function makeVectors(): Promise<Record<string, VectorFile>> {
     record: records(),
     external: external(),
     'import-token': importTokens(),
+    grants: grants(),
     'session-token': sessionTokens(),
     recipient: recipients(),
     root: await roots(),

@@ -5,11 +5,21 @@
 import type { KeyRow } from '../../client/api.ts'
 import type { InputOf } from '../../client/protocol/operations.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
+import type { RecordFields } from '../../record.ts'
 import { BoundaryError, type KeyHeader } from '../../words.ts'
-import { type Call, type Core, ownCall } from '../core.ts'
+import { baseFields, type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'
 import { isPending, type Others, otherIds, regionOf, settled } from '../keys/regions.ts'
-import { follow, type KeyChange, type MemberChange, ownedByCustomer, type RowDraft, transition } from '../transition.ts'
+import {
+  currentKey,
+  follow,
+  type KeyChange,
+  type MemberChange,
+  nextRow,
+  ownedByCustomer,
+  type RowDraft,
+  transition,
+} from '../transition.ts'
 import { destroyClusterKey } from './cluster.ts'
 import { DAY, policyDigest } from './create.ts'
 
@@ -114,11 +124,36 @@ function without(core: Core, gone: KeyHeader, others: Others): ReadonlyMap<strin
   return changes
 }
 
+/** Grants that go in one write set: all of them are named in its record, which is bounded. */
+const GRANTS_AT_ONCE = 200
+
 /**
- * Destroys a key whose waiting period has ended, with its policy, attributes and aliases, and takes a replica out of its set. Nothing where it is not
+ * A key may have more grants than fit into one write set. They go before it, by which time nothing can be done with it any more: its date has passed. A
+ * key that is half through this is still due at the next start.
+ */
+async function deleteGrants(core: Core, id: string): Promise<void> {
+  const grants = core.book.startingWith('grant', `${id}#`)
+  for (let at = 0; grants.length - at > GRANTS_AT_ONCE; at += GRANTS_AT_ONCE) {
+    const fields: RecordFields = {
+      ...baseFields(core, 'deleteKey', ownCall(), undefined),
+      keyId: id,
+      outcome: 'allowed',
+    }
+    const rows = grants
+      .slice(at, at + GRANTS_AT_ONCE)
+      .filter(grant => core.book.current('grant', grant)?.deleted === false)
+      .map(grant => nextRow(core, { kind: 'grant', id: grant, scope: '', link: '', body: null }))
+    if (rows.length > 0) await core.book.commit(fields, rows)
+  }
+}
+
+/**
+ * Destroys a key whose waiting period has ended, with its policy, attributes, aliases and grants, and takes a replica out of its set. Nothing where it is not
  * due (any more).
  */
 export async function deleteKey(core: Core, id: string): Promise<void> {
+  const { opened } = await currentKey(core, id)
+  if (dueNow(opened.header, core.clocks.lifecycle()) === 'deleteKey') await deleteGrants(core, id)
   const decide = ({ header }: OpenedKey, row: KeyRow, others: Others): KeyChange => {
     if (dueNow(header, core.clocks.lifecycle()) !== 'deleteKey') throw new BoundaryError('InvalidState', header.state)
     const gone = (kind: RowDraft['kind'], rowId: string): RowDraft[] =>
@@ -130,6 +165,7 @@ export async function deleteKey(core: Core, id: string): Promise<void> {
       ...gone('attributes', id),
       ...core.book.linked('counter', id).flatMap(counter => gone('counter', counter)),
       ...core.book.linked('alias', id).flatMap(alias => gone('alias', alias)),
+      ...core.book.startingWith('grant', `${id}#`).flatMap(grant => gone('grant', grant)),
     ]
     if (header.multiRegion === 'PRIMARY' && otherIds(header).length > 0)
       throw new BoundaryError('Internal', 'a primary with replicas is not deleted')
