@@ -3,12 +3,14 @@
  * those of a caller with given identity policies.
  */
 import { randomUUID } from 'node:crypto'
+import type { ControlConnection } from '../boundary/client/control.ts'
 import { connectUse } from '../boundary/client/use.ts'
 import { inProcess } from '../boundary/service/testing/in-process.ts'
 import { openReplica } from '../store/replica.ts'
 import { MemoryStore } from '../store/testing.ts'
 import { compilePolicy } from './access/compile.ts'
 import { Principals } from './access/principals.ts'
+import { Sessions } from './access/sessions.ts'
 import { callerOf, policyBytes } from './access/testing.ts'
 import type { Caller } from './access/types.ts'
 import { markingErrors } from './operations/recorded.ts'
@@ -16,6 +18,8 @@ import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
 import type { Services } from './operations/types.ts'
 import type { KeyStores } from './stores/types.ts'
+import { answerSts } from './sts/answer.ts'
+import type { StsReply } from './sts/errors.ts'
 
 export const ACCOUNT = '111122223333'
 export const OTHER = '444455556666'
@@ -37,6 +41,12 @@ export interface TestKms {
   call(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer>
   /** The answer of a call that must succeed. */
   ok(operation: string, input?: object, caller?: Caller): Promise<Answer['body']>
+  /** An answer of STS to a form. */
+  sts(form: string | Readonly<Record<string, string>>, caller?: Caller, accessKeyId?: string): Promise<StsReply>
+  /** The administrator's connection. */
+  readonly control: ControlConnection
+  /** Who calls with a session token. */
+  readonly sessions: Sessions
   /** Records of the log so far. */
   records(): Promise<number>
   /** Moves lifecycle time; what falls due is done. */
@@ -54,8 +64,9 @@ export function user(name: string, statements: readonly object[] | undefined = u
 
 const ADMINISTRATOR = user('administrator')
 
-export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<TestKms> {
-  const boundary = await inProcess()
+/** `now`: real time. */
+export async function startTestKms(stores: Partial<KeyStores> = {}, now: () => number = Date.now): Promise<TestKms> {
+  const boundary = await inProcess({ now })
   const caughtUp = Promise.withResolvers<void>()
   const use = connectUse({
     socket: boundary.running.useSocket,
@@ -76,7 +87,7 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     replica,
     principals: new Principals(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
-    clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
+    clocks: { lifecycle: () => now() + offset, real: now },
     settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
   }
   const runner = new Runner(services, OPERATIONS, { onDefect: error => defects.push(error), onAnswer: () => {} })
@@ -91,7 +102,23 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     const text = body.toString()
     return { status, body: text === '' ? {} : JSON.parse(text) }
   }
+  const sts: TestKms['sts'] = (form, caller = ADMINISTRATOR, accessKeyId = 'AKIAEXAMPLE') => {
+    const text = typeof form === 'string' ? form : String(new URLSearchParams({ Version: '2011-06-15', ...form }))
+    const facts = {
+      caller,
+      region: REGION,
+      sourceIp: '192.0.2.1',
+      secureTransport: true,
+      userAgent: 'test',
+      now: now(),
+    }
+    const request = { requestId: randomUUID(), accessKeyId, body: Buffer.from(text), facts }
+    return answerSts(runner, request, text, error => defects.push(error))
+  }
   return {
+    sts,
+    control: boundary.control,
+    sessions: new Sessions(services.principals, use, 3),
     services,
     defects,
     connected,
@@ -103,7 +130,7 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     },
     records: async () => (await use.status()).logSize,
     advance: async milliseconds => {
-      offset = (await boundary.control.advanceClock(milliseconds)).lifecycleNow - Date.now()
+      offset = (await boundary.control.advanceClock(milliseconds)).lifecycleNow - now()
     },
     stop: async () => {
       use.close()
