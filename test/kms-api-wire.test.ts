@@ -108,7 +108,6 @@ describe('the wire (§4, §5.3)', () => {
       ['Sign', 'UnsupportedOperationException'],
       ['GetKeyLastUsage', 'UnsupportedOperationException'],
       ['Encapsulate', 'UnsupportedOperationException'],
-      ['CreateGrant', 'UnsupportedOperationException'],
       ['NoSuchOperation', 'UnknownOperationException'],
       ['__proto__', 'UnknownOperationException'],
       ['constructor', 'UnknownOperationException'],

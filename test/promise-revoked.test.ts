@@ -124,6 +124,32 @@ test('promise 3: no use by an alias that starts after it was deleted succeeds', 
   }
 })
 
+test('promise 3: no use by a grantee that starts after its grant was revoked or retired succeeds', async () => {
+  const control = kms.control()
+  const arn = `arn:aws:iam::${kms.line.accountId}:user/grantee`
+  await createPrincipal(control, arn)
+  const made = await createCredential(control, arn)
+  const secretAccessKey = made.secretAccessKey.reveal(bytes => bytes.toString('latin1'))
+  const by = { accessKeyId: made.accessKeyId, secretAccessKey }
+  const grantee = new ApiClient(kms.line.endpoint, by)
+  const Operations = ['Decrypt', 'Encrypt', 'GenerateDataKey', 'ReEncryptFrom', 'ReEncryptTo', 'RetireGrant']
+  for (let round = 0; round < ROUNDS; round++) {
+    const { KeyId, uses } = await newKey()
+    const { GrantId, GrantToken } = await owner.ok('CreateGrant', { KeyId, GranteePrincipal: arn, Operations })
+    const tokens = uses.map(({ operation, input }) => ({ operation, input: { ...input, GrantTokens: [GrantToken] } }))
+    const acts = [
+      () => owner.ok('RevokeGrant', { KeyId, GrantId }),
+      () => grantee.ok('RetireGrant', { KeyId, GrantId }),
+      () => grantee.ok('RetireGrant', { GrantToken }),
+    ]
+    const act = acts[round % acts.length]
+    assert.ok(act)
+    await hammer([...uses, ...tokens], act, by, /^(?:AccessDenied|InvalidGrantToken)Exception$/)
+  }
+  grantee.close()
+  control.close()
+})
+
 test('promise 3: no request that starts after its credential or its rights were taken away succeeds', async () => {
   const control = kms.control()
   const { uses } = await newKey()

@@ -51,6 +51,7 @@ let newer: Stored
 const keys: Record<string, string> = {}
 const blobs: Record<string, string> = {}
 const people: Record<string, Credentials> = {}
+const grants: Record<string, string> = {}
 
 function readStore(at: string): Stored {
   const database = new DatabaseSync(storeFile(at), { readOnly: true })
@@ -98,6 +99,7 @@ function rowOf(store: Stored, kind: RowKind, id: string): StoredRow {
 }
 const keyRow = (name: string): string => `${REGION}/${keys[name]}`
 const alias = (name: string): string => `${ACCOUNT}/${REGION}/alias/${name}`
+const grantRow = (name: string): string => `${keyRow('two')}#${grants[name]}`
 const arnOf = (user: string): string => `arn:aws:iam::${ACCOUNT}:user/${user}`
 
 before(async () => {
@@ -124,6 +126,21 @@ before(async () => {
     await one.ok('GenerateRandom', { NumberOfBytes: 1 })
     one.close()
   }
+  for (const name of ['revoked', 'retired']) {
+    const person = `grantee of ${name}`
+    await createPrincipal(control, arnOf(name))
+    const made = await createCredential(control, arnOf(name))
+    people[person] = {
+      accessKeyId: made.accessKeyId,
+      secretAccessKey: made.secretAccessKey.reveal(bytes => bytes.toString('latin1')),
+    }
+    const Operations = ['Decrypt', 'RetireGrant']
+    const { GrantId } = await client.ok('CreateGrant', { KeyId: keys.two, GranteePrincipal: arnOf(name), Operations })
+    grants[name] = GrantId
+    const one = new ApiClient(kms.line.endpoint, people[person])
+    await one.ok('Decrypt', { CiphertextBlob: blobs.two })
+    one.close()
+  }
   older = readStore(data)
 
   await client.ok('DisableKey', { KeyId: keys.off })
@@ -139,6 +156,10 @@ before(async () => {
   await deleteCredential(control, people.dismissed?.accessKeyId ?? '')
   await setCredentialActive(control, people.suspended?.accessKeyId ?? '', false)
   await putPolicy(control, arnOf('narrowed'), 'all', LOOKING)
+  await client.ok('RevokeGrant', { KeyId: keys.two, GrantId: grants.revoked })
+  const retiring = new ApiClient(kms.line.endpoint, people['grantee of retired'] ?? OWNER)
+  await retiring.ok('RetireGrant', { KeyId: keys.two, GrantId: grants.retired })
+  retiring.close()
   newer = readStore(data)
   control.close()
   client.close()
@@ -216,6 +237,8 @@ const WITHDRAWN: readonly (readonly [name: string, kind: RowKind, id: () => stri
   ['a key whose imported material was deleted', 'key', () => keyRow('imported')],
   ['an alias as it was', 'alias', () => alias('target')],
   ['a deleted alias', 'alias', () => alias('gone')],
+  ['a revoked grant', 'grant', () => grantRow('revoked')],
+  ['a retired grant', 'grant', () => grantRow('retired')],
   ['a deleted credential', 'credential', () => people.dismissed?.accessKeyId ?? ''],
   ['the principal of a deleted credential', 'principal', () => arnOf('dismissed')],
   ['the principal of a disabled credential', 'principal', () => arnOf('suspended')],
@@ -301,6 +324,7 @@ const ATTACKS: readonly Attack[] = [
       swap('policy', keyRow('one'), keyRow('denied'))
       swap('principal', arnOf('developer'), arnOf('narrowed'))
       swap('principal', arnOf('developer'), arnOf('suspended'))
+      store.put({ ...rowOf(older, 'grant', grantRow('revoked')), id: `${keyRow('two')}#${'0'.repeat(64)}` })
       swap('credential', OWNER.accessKeyId, people.dismissed?.accessKeyId ?? '')
     },
   },

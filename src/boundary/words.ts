@@ -38,9 +38,10 @@ export type RowKind = keyof typeof ROW_KINDS
  *   policy and attributes: the id of their key; alias: `<account>/<region>/alias/<name>`; keystore: `<account>/<region>/<cks-id>`;
  *   grant: `<key row id>#<grant id>`; principal: its ARN; group: its ARN; credential: its access key id; tenant: its path prefix; switch: `all` or `tenant/<tenant>`; counter: `<key row id>#<version>`;
  *   clock: `offset`, by which lifecycle time is ahead of real time in a service started with `--dev`.
- * - `scope`: what lists walk: `<account>/<region>` for the KMS, the tenant for the ekm, the account for principals and credentials.
+ * - `scope`: what lists walk: `<account>/<region>` for the KMS, the tenant for the ekm, the account for principals and credentials; of a grant
+ *   `<region>/<retiring principal>`, empty where nobody may retire it by name.
  * - `link`: a second thing to look rows up by: alias → key row id, key → custom key store row id, credential → principal ARN, keystore → its name,
- *   grant → its key's row id.
+ *   grant → `<key row id>#<grantee principal>`.
  * - `revision`: from 1, plus one at every change, kept through deletion.
  * - `body`: null is a tombstone. For `sealed` and `secret` kinds it is ciphertext.
  * - `tag`: 32 bytes, HMAC-SHA-256 by the boundary over all the other fields.
@@ -53,6 +54,11 @@ export interface Row {
   readonly revision: number
   readonly body: Buffer | null
   readonly tag: Buffer
+}
+
+/** The row id of the key that a grant's row belongs to; empty for an id that is none of a grant. */
+export function keyOfGrant(id: string): string {
+  return id.slice(0, Math.max(0, id.indexOf('#')))
 }
 
 /** What one transition changed. Numbered from 1 without gaps; the store applies them in this order and keeps the number of the last one. */

@@ -14,6 +14,7 @@ export const SINGLE_HEADERS: ReadonlySet<string> = new Set([
   'x-amz-content-sha256',
   'x-amz-date',
   'x-amz-security-token',
+  'x-amz-source-arn',
   'x-amz-target',
 ])
 

@@ -59,7 +59,7 @@ interface SignedList {
 
 const ALWAYS_SIGNED: readonly string[] = ['host', 'x-amz-date']
 /** Signed wherever they are sent. */
-const SIGNED_IF_SENT: readonly string[] = ['x-amz-target', 'x-amz-security-token']
+const SIGNED_IF_SENT: readonly string[] = ['x-amz-target', 'x-amz-security-token', 'x-amz-source-arn']
 
 function notSigned(name: string): Canonical {
   const shown = name === 'host' ? "'Host' or ':authority'" : `'${name}'`

@@ -19,6 +19,7 @@ import type { Store } from '../store/types.ts'
 import { Principals } from './access/principals.ts'
 import { Sessions } from './access/sessions.ts'
 import { healthOf } from './health.ts'
+import { Grants } from './keys/grants.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
@@ -104,6 +105,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     boundary: recording,
     replica,
     principals,
+    grants: new Grants(replica),
     stores,
     clocks,
     settings: { partition: 'aws', regions: config.regions, services: PROVIDER_SERVICES },
@@ -140,6 +142,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
   metrics.watch(api)
   metrics.gauge('cached_rows', 'Verified rows in memory', () => replica.cached.rows)
   metrics.gauge('cached_bytes', 'Memory of verified rows', () => replica.cached.bytes)
+  metrics.gauge('cached_grant_bytes', 'Memory of grants, about', () => services.grants.bytes)
   metrics.gauge('write_set', 'Number of the last write set in the store', () => replica.appliedUpTo)
   let operations: Listener
   try {

@@ -13,6 +13,8 @@ import { Principals } from './access/principals.ts'
 import { Sessions } from './access/sessions.ts'
 import { callerOf, policyBytes } from './access/testing.ts'
 import type { Caller } from './access/types.ts'
+import { createAccount, createPrincipal } from './admin/index.ts'
+import { Grants } from './keys/grants.ts'
 import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
@@ -47,6 +49,8 @@ export interface TestKms {
   readonly control: ControlConnection
   /** Who calls with a session token. */
   readonly sessions: Sessions
+  /** Makes a principal's row, and that of its account, so that grants and policies can name it. */
+  principal(arn: string): Promise<void>
   /** Records of the log so far. */
   records(): Promise<number>
   /** Moves lifecycle time; what falls due is done. */
@@ -62,7 +66,7 @@ export function user(name: string, statements: readonly object[] | undefined = u
   return callerOf(`arn:aws:iam::${account}:user/${name}`, policies)
 }
 
-const ADMINISTRATOR = user('administrator')
+export const ADMINISTRATOR = user('administrator')
 
 /** `now`: real time. */
 export async function startTestKms(stores: Partial<KeyStores> = {}, now: () => number = Date.now): Promise<TestKms> {
@@ -86,6 +90,7 @@ export async function startTestKms(stores: Partial<KeyStores> = {}, now: () => n
     boundary: markingErrors(use),
     replica,
     principals: new Principals(replica),
+    grants: new Grants(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => now() + offset, real: now },
     settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
@@ -127,6 +132,12 @@ export async function startTestKms(stores: Partial<KeyStores> = {}, now: () => n
       const answer = await call(operation, input, caller)
       if (answer.status !== 200) throw new Error(`${operation}: ${JSON.stringify(answer.body)}`)
       return answer.body
+    },
+    principal: async arn => {
+      const account = arn.split(':')[4] ?? ''
+      if ((await boundary.control.getRow('account', account)) === undefined)
+        await createAccount(boundary.control, { id: account })
+      if (!arn.endsWith(':root')) await createPrincipal(boundary.control, arn)
     },
     records: async () => (await use.status()).logSize,
     advance: async milliseconds => {

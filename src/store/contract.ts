@@ -171,6 +171,18 @@ export function storeContract(name: string, make: () => Promise<ContractSubject>
       assert.deepEqual(await store.listLinked('credential', '', page), [])
     })
 
+    it('finds rows by how their ids begin, and no others', async () => {
+      const names = ['p#', 'p#a', 'p#b', 'p#é', 'p#\u{10ffff}', 'p$', 'p', 'q#a', 'P#a']
+      await apply(...names.map(name => testRow('grant', name, 1)))
+      await apply(testRow('grant', 'p#c', 1), testRow('alias', 'p#d', 1))
+      await apply(testRow('grant', 'p#c', 2, { body: null }))
+      const found = ['p#a', 'p#b', 'p#é', 'p#\u{10ffff}']
+      assert.deepEqual(ids(await store.listPrefixed('grant', 'p#', { after: '', limit: 10 })), found)
+      assert.deepEqual(ids(await store.listPrefixed('grant', 'p#', { after: 'p#a', limit: 2 })), found.slice(1, 3))
+      assert.deepEqual(ids(await store.listPrefixed('grant', 'p#', { after: 'p#\u{10ffff}', limit: 2 })), [])
+      await refused(store.listPrefixed('grant', '', { after: '', limit: 1 }), 'Invalid')
+    })
+
     it('takes concurrent calls, each by itself, in the order in which they came', async () => {
       const start = last
       const sets = Array.from({ length: 40 }, (_, i) =>

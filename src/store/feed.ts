@@ -58,6 +58,13 @@ export class Feed {
     })
   }
 
+  /** Resolves when the store has every set that was learned before. Rejects with BoundaryError `Unavailable` where it did not take them. */
+  async settled(): Promise<void> {
+    const learned = this.#learned
+    await this.#tail
+    if (this.#stored < learned) throw new BoundaryError('Unavailable', 'the store did not take the write set')
+  }
+
   #keep(set: WriteSet): void {
     this.#learned = set.number
     this.#unstored.push(set)

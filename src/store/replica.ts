@@ -75,7 +75,14 @@ export interface Replica {
   /** Current rows, verified, in order of id. Fewer than `page.limit` means that there are no more. */
   list(kind: RowKind, scope: string, page: Page): Promise<readonly Row[]>
   listLinked(kind: RowKind, link: string, page: Page): Promise<readonly Row[]>
+  /** Rows whose ids begin with `prefix`; see `Store.listPrefixed`. */
+  listPrefixed(kind: RowKind, prefix: string, page: Page): Promise<readonly Row[]>
   listAll(kind: RowKind, page: Page): Promise<readonly Row[]>
+
+  /** Tells of each row of the kind, tombstones included, when its write set arrives: in their order, and before anything is answered that knows of it. */
+  watch(kind: RowKind, onRow: (row: Row) => void): void
+  /** Resolves when the store has all rows that `watch` has told of. Rejects with BoundaryError `Unavailable` where it did not take them. */
+  settled(): Promise<void>
 
   /** After `StaleKey`: forgets `stale`, so that `get` brings the current row. `current` is the row of the error. */
   refresh(stale: Row, current: Row | undefined): void
@@ -114,6 +121,7 @@ class StoreReplica implements Replica {
   readonly #feed: Feed
   readonly #known: KnownIds
   readonly #loads: Flights<Row | undefined> = new Map()
+  readonly #watchers = new Map<RowKind, readonly ((row: Row) => void)[]>()
   readonly #openings: Flights<Secret | undefined> = new Map()
   #ready = false
   #failure = ''
@@ -177,6 +185,7 @@ class StoreReplica implements Replica {
       if (known !== undefined && known < revision) this.#rows.set(row)
       this.#secrets.drop(kind, id)
       this.#known.learn(row)
+      for (const onRow of this.#watchers.get(kind) ?? []) onRow(row)
       const key = flightKey(kind, id)
       overtake(this.#loads, key)
       overtake(this.#openings, key)
@@ -229,6 +238,15 @@ class StoreReplica implements Replica {
     )
   }
 
+  listPrefixed(kind: RowKind, prefix: string, page: Page): Promise<readonly Row[]> {
+    return this.#list(
+      kind,
+      row => row.id.startsWith(prefix),
+      next => this.#store.listPrefixed(kind, prefix, next),
+      page,
+    )
+  }
+
   listAll(kind: RowKind, page: Page): Promise<readonly Row[]> {
     return this.#list(
       kind,
@@ -250,6 +268,14 @@ class StoreReplica implements Replica {
       if (known !== undefined) return known ?? undefined
       return this.#verifier.current(row.kind, row.id, row)
     })
+  }
+
+  watch(kind: RowKind, onRow: (row: Row) => void): void {
+    this.#watchers.set(kind, [...(this.#watchers.get(kind) ?? []), onRow])
+  }
+
+  settled(): Promise<void> {
+    return this.#feed.settled()
   }
 
   refresh(stale: Row, _current: Row | undefined): void {

@@ -43,6 +43,13 @@ export function checkPage({ limit }: Page): void {
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) throw new StoreError('Invalid', 'page limit')
 }
 
+/** The first text, in order of bytes, above all that begin with the prefix. Throws `Invalid` for a prefix without one that is easily told. */
+export function endOfPrefix(prefix: string): string {
+  const last = prefix.charCodeAt(prefix.length - 1)
+  if (!(last < 0x7e)) throw new StoreError('Invalid', 'prefix')
+  return prefix.slice(0, -1) + String.fromCharCode(last + 1)
+}
+
 /** One call of `apply`, appended to `out`. Throws `Invalid`. */
 export function writeSets(out: Writer, sets: readonly WriteSet[]): void {
   out.u32(sets.length)

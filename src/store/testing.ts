@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto'
 import { BoundaryError, type Row, type RowKind, type WriteSet } from '../boundary/words.ts'
 import { StoreError } from './errors.ts'
 import { type CacheLimits, openReplica, type ReplicaBoundary } from './replica.ts'
-import { checkPage, checkRow } from './rows.ts'
+import { checkPage, checkRow, endOfPrefix } from './rows.ts'
 import type { Page, Store } from './types.ts'
 
 const key = (kind: RowKind, id: string) => `${kind} ${id}`
@@ -53,6 +53,13 @@ export class MemoryStore implements Store {
   list = async (kind: RowKind, scope: string, page: Page) => this.#page(kind, page, row => row.scope === scope)
   listLinked = async (kind: RowKind, link: string, page: Page) =>
     this.#page(kind, page, row => link !== '' && row.link === link)
+  listPrefixed = async (kind: RowKind, prefix: string, page: Page) => {
+    const [from, to] = [Buffer.from(prefix), Buffer.from(endOfPrefix(prefix))]
+    return this.#page(kind, page, ({ id }) => {
+      const bytes = Buffer.from(id)
+      return Buffer.compare(bytes, from) > 0 && Buffer.compare(bytes, to) < 0
+    })
+  }
   listAll = async (kind: RowKind, page: Page) => this.#page(kind, page, () => true)
 
   #page(kind: RowKind, page: Page, matches: (row: Row) => boolean): Row[] {

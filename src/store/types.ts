@@ -25,6 +25,11 @@ export interface Store {
   list(kind: RowKind, scope: string, page: Page): Promise<readonly Row[]>
   /** Rows of one kind with this link, in order of id, tombstones left out. */
   listLinked(kind: RowKind, link: string, page: Page): Promise<readonly Row[]>
+  /**
+   * Rows of one kind whose ids begin with `prefix`, which ends in an ASCII character below DEL, in order of id, tombstones left out. `page.after` is ''
+   * or an id that begins so.
+   */
+  listPrefixed(kind: RowKind, prefix: string, page: Page): Promise<readonly Row[]>
   /** Rows of one kind in every scope, in order of id, tombstones left out. */
   listAll(kind: RowKind, page: Page): Promise<readonly Row[]>
   close(): Promise<void>

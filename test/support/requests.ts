@@ -9,6 +9,9 @@ export interface World {
   readonly CiphertextBlob: string
   /** A key that waits for imported material. */
   readonly external: string
+  /** The account that owns all this, and a grant of the key. */
+  readonly account: string
+  readonly GrantId: string
 }
 
 export async function makeWorld(client: ApiClient): Promise<World> {
@@ -18,11 +21,17 @@ export async function makeWorld(client: ApiClient): Promise<World> {
   await client.ok('CreateAlias', { AliasName: 'alias/app', TargetKeyId: KeyId })
   await client.ok('TagResource', { KeyId, Tags: [{ TagKey: 'a', TagValue: 'b' }] })
   const external = (await client.ok('CreateKey', { Origin: 'EXTERNAL' })).KeyMetadata.KeyId
-  return { KeyId, CiphertextBlob, external }
+  const account = KeyMetadata.AWSAccountId
+  const GranteePrincipal = rootOf(account)
+  const { GrantId } = await client.ok('CreateGrant', { KeyId, GranteePrincipal, Operations: ['Encrypt'] })
+  return { KeyId, CiphertextBlob, external, account, GrantId }
 }
 
+const rootOf = (account: string): string => `arn:aws:iam::${account}:root`
+
 /** A request that the validator of that operation passes. */
-export function requestOf(operation: string, { KeyId, CiphertextBlob, external }: World): Record<string, unknown> {
+export function requestOf(operation: string, world: World): Record<string, unknown> {
+  const { KeyId, CiphertextBlob, external, account, GrantId } = world
   const requests: Readonly<Record<string, Record<string, unknown>>> = {
     CreateKey: { Tags: [{ TagKey: 'a', TagValue: 'b' }] },
     Encrypt: { KeyId, Plaintext: 'AA==' },
@@ -53,6 +62,10 @@ export function requestOf(operation: string, { KeyId, CiphertextBlob, external }
       XksProxyConnectivity: 'PUBLIC_ENDPOINT',
       XksProxyAuthenticationCredential: { AccessKeyId: 'A'.repeat(20), RawSecretAccessKey: 'a'.repeat(43) },
     },
+    CreateGrant: { KeyId, GranteePrincipal: rootOf(account), Operations: ['Encrypt'] },
+    RetireGrant: { KeyId, GrantId },
+    RevokeGrant: { KeyId, GrantId },
+    ListRetirableGrants: { RetiringPrincipal: rootOf(account) },
     ListKeys: {},
     ListAliases: {},
     DescribeCustomKeyStores: {},

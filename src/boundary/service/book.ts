@@ -112,6 +112,17 @@ export class Book {
     return [...ids]
   }
 
+  /** The same of rows whose ids begin with `prefix`, which has two bytes at least. */
+  startingWith(kind: RowKind, prefix: string): string[] {
+    const ids = new Set(this.#index.startingWith(kind, prefix))
+    for (const { row } of this.#ahead.values()) {
+      if (row.kind !== kind || !row.id.startsWith(prefix)) continue
+      if (row.body !== null) ids.add(row.id)
+      else ids.delete(row.id)
+    }
+    return [...ids]
+  }
+
   /** Keys of which something is due at or before `now`, of lifecycle time. */
   dueBy(now: number): string[] {
     const ids: string[] = []

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { CONDITION_KEYS, type ConditionKey, readConditionKey } from './condition-keys.ts'
 import { compileCondition, readOperator } from './conditions.ts'
 import { FactsContext } from './context.ts'
+import { constraintsOf, maskOf } from './grants.ts'
 import { OPERATORS } from './operators.ts'
 import { ACCOUNT, callerOf, contextOf, OTHER, sessionOf } from './testing.ts'
 import type { AssumeFacts, ConditionValue, KeyFacts, RequestContext, RequestFacts } from './types.ts'
@@ -228,6 +229,7 @@ describe('condition keys', () => {
     ...{ caller: alice, region: 'eu-north-1', sourceIp: '192.0.2.1', secureTransport: true },
     ...{ userAgent: 'curl/8', now: Date.UTC(2026, 0, 2) },
   }
+  const SOURCE = `arn:aws:s3:eu-north-1:${OTHER}:bucket`
   const full: RequestFacts = {
     ...base,
     key,
@@ -247,6 +249,15 @@ describe('condition keys', () => {
     assume: {
       ...{ roleAccount: OTHER, roleTags: new Map(), sessionName: 'deploy', durationSeconds: 900 },
       ...{ externalId: 'x-1', sourceIdentity: 'bob', transitiveTagKeys: ['Stage'] },
+    },
+    sourceArn: SOURCE,
+    grantIsForAwsResource: true,
+    newGrant: {
+      operationNames: ['Encrypt', 'DescribeKey'],
+      operations: maskOf(['Encrypt', 'DescribeKey']),
+      constraints: constraintsOf({ subset: [['App', 'x']], sourceArn: SOURCE }),
+      grantee: alice.arn,
+      retiring: 'objects.amazonaws.com',
     },
   }
   const service = callerOf(
@@ -273,6 +284,8 @@ describe('condition keys', () => {
     'aws:ResourceAccount': ACCOUNT,
     'aws:ResourceTag/TEAM': 'red',
     'aws:SecureTransport': 'true',
+    'aws:SourceAccount': OTHER,
+    'aws:SourceArn': SOURCE,
     'aws:SourceIp': '192.0.2.1',
     'aws:SourceIdentity': 'alice',
     'aws:TagKeys': ['Stage'],
@@ -289,6 +302,12 @@ describe('condition keys', () => {
     'kms:EncryptionContext:app': 'x',
     'kms:EncryptionContextKeys': ['App', 'tenant'],
     'kms:ExpirationModel': 'KEY_MATERIAL_EXPIRES',
+    'kms:GrantConstraintSourceArn': SOURCE,
+    'kms:GrantConstraintType': 'EncryptionContextSubset',
+    'kms:GranteePrincipal': alice.arn,
+    'kms:GranteeServicePrincipal': undefined,
+    'kms:GrantIsForAWSResource': 'true',
+    'kms:GrantOperations': ['Encrypt', 'DescribeKey'],
     'kms:KeyOrigin': 'AWS_KMS',
     'kms:KeySpec': 'SYMMETRIC_DEFAULT',
     'kms:KeyUsage': 'ENCRYPT_DECRYPT',
@@ -296,6 +315,8 @@ describe('condition keys', () => {
     'kms:ReEncryptOnSameKey': 'false',
     'kms:RequestAlias': 'alias/a',
     'kms:ResourceAliases': ['alias/a', 'alias/b'],
+    'kms:RetiringPrincipal': undefined,
+    'kms:RetiringServicePrincipal': 'objects.amazonaws.com',
     'kms:RotationPeriodInDays': '365',
     'kms:ScheduleKeyDeletionPendingWindowInDays': '7',
     'kms:ValidTo': '1798761600',

@@ -2,7 +2,8 @@
  * The request context: each condition key's value, computed from the facts of the request when a policy asks for it. aws-kms.md §12.6.
  */
 import type { ConditionKey } from './condition-keys.ts'
-import type { ConditionValue, PrincipalKind, RequestContext, RequestFacts } from './types.ts'
+import { isServiceName } from './grants.ts'
+import type { ConditionValue, NewGrant, PrincipalKind, RequestContext, RequestFacts } from './types.ts'
 
 const PRINCIPAL_TYPES: Readonly<Record<PrincipalKind, string>> = {
   root: 'Account',
@@ -58,6 +59,10 @@ export class FactsContext implements RequestContext {
         return byName(facts.key?.tags ?? facts.assume?.roleTags, suffix)
       case 'aws:securetransport':
         return flag(facts.secureTransport)
+      case 'aws:sourceaccount':
+        return facts.sourceArn?.split(':')[4]
+      case 'aws:sourcearn':
+        return facts.sourceArn
       case 'aws:sourceip':
         return given(facts.sourceIp)
       case 'aws:sourceidentity':
@@ -99,6 +104,22 @@ export class FactsContext implements RequestContext {
         return facts.requestAlias
       case 'kms:resourcealiases':
         return facts.key?.aliases()
+      case 'kms:grantconstraintsourcearn':
+        return given(facts.newGrant?.constraints.sourceArn ?? '')
+      case 'kms:grantconstrainttype':
+        return constraintType(facts.newGrant)
+      case 'kms:granteeprincipal':
+        return principal(facts.newGrant?.grantee)
+      case 'kms:granteeserviceprincipal':
+        return service(facts.newGrant?.grantee)
+      case 'kms:grantisforawsresource':
+        return flag(facts.grantIsForAwsResource)
+      case 'kms:grantoperations':
+        return facts.newGrant?.operationNames
+      case 'kms:retiringprincipal':
+        return principal(facts.newGrant?.retiring)
+      case 'kms:retiringserviceprincipal':
+        return service(facts.newGrant?.retiring)
       case 'kms:rotationperiodindays':
         return number(facts.rotationPeriodInDays)
       case 'kms:schedulekeydeletionpendingwindowindays':
@@ -132,6 +153,20 @@ function flag(value: boolean | undefined): string | undefined {
 
 function number(value: number | undefined): string | undefined {
   return value === undefined ? undefined : String(value)
+}
+
+function principal(name: string | undefined): string | undefined {
+  return name === undefined || name === '' || isServiceName(name) ? undefined : name
+}
+
+function service(name: string | undefined): string | undefined {
+  return name === undefined || name === '' || !isServiceName(name) ? undefined : name
+}
+
+function constraintType(grant: NewGrant | undefined): string | undefined {
+  const context = grant?.constraints.context
+  if (context === undefined) return undefined
+  return context.exact ? 'EncryptionContextEquals' : 'EncryptionContextSubset'
 }
 
 function given(value: string): string | undefined {

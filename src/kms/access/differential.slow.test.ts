@@ -8,13 +8,26 @@ import type { Row } from '../../boundary/words.ts'
 import { Secret } from '../../store/secret.ts'
 import { authorize } from './authorize.ts'
 import { compilePolicy } from './compile.ts'
+import {
+  bitOfPermission,
+  constraintsOf,
+  type GrantBody,
+  grantThatPermits,
+  maskOf,
+  namesOf,
+  readGrant,
+  writeGrantBody,
+} from './grants.ts'
 import { Principals } from './principals.ts'
 import { writeBody } from './rows.ts'
 import { writeSessionBody } from './session-body.ts'
 import { Sessions } from './sessions.ts'
 import { ACCOUNT, contextOf, OTHER, policyBytes } from './testing.ts'
 import {
+  type GrantFacts,
   naiveDecision,
+  naiveGrant,
+  type PlainGrant,
   type PlainPolicy,
   type PlainStatement,
   type Request,
@@ -53,7 +66,14 @@ const ARNS = [
   `arn:aws:iam::${ACCOUNT}:root`,
   `arn:aws:iam::${OTHER}:root`,
 ]
-const ACTIONS = ['kms:Encrypt', 'kms:Decrypt', 'kms:PutKeyPolicy']
+const ACTIONS = [
+  'kms:Encrypt',
+  'kms:Decrypt',
+  'kms:PutKeyPolicy',
+  'kms:DescribeKey',
+  'kms:CreateGrant',
+  'kms:RetireGrant',
+]
 const ACTION_PATTERNS = ['kms:*', '*', 'kms:Encrypt', 'KMS:decrypt', 'kms:*crypt', 'kms:Put*', 's3:*', 'kms:?ncrypt']
 const RESOURCE_PATTERNS = [
   ...['*', `arn:aws:kms:*:${ACCOUNT}:key/*`, KEYS[0] ?? '', KEYS[1] ?? '', 'arn:aws:kms:*', 'arn:aws:s3:::bucket'],
@@ -141,6 +161,23 @@ function makeCase(random: () => number) {
     Statement: Array.from({ length: 1 + Math.floor(random() * 3) }, () => statement(use)),
   })
 
+  const pairs = (): [string, string][] => {
+    const made: Record<string, string> = {}
+    for (let i = Math.floor(random() * 3); i > 0; i--) made[pick(['a', 'A', 'b'])] = pick(['1', '2'])
+    return Object.entries(made)
+  }
+  const grant = (): PlainGrant => ({
+    grantee: pick([...ARNS, ...SESSIONS, 'objects.amazonaws.com']),
+    operations: [...new Set([some(GRANTED)].flat())],
+    ...(chance(0.3) ? { equals: pairs() } : chance(0.4) ? { subset: pairs() } : {}),
+    sourceArn: chance(0.2) ? pick(SOURCES) : '',
+  })
+  const facts: GrantFacts = {
+    context: Object.fromEntries(pairs()),
+    sourceArn: chance(0.3) ? pick(SOURCES) : undefined,
+    child: grant(),
+  }
+  const grants = Array.from({ length: Math.floor(random() * 9) }, grant)
   const keyPolicy = chance(0.9) ? policy('key') : undefined
   const arn = pick(ARNS)
   const isRoot = arn.endsWith(':root')
@@ -168,7 +205,28 @@ function makeCase(random: () => number) {
   const values = Object.fromEntries(Object.entries(VALUES).map(([key, from]) => [key, pick(from)]))
   const resource = keyPolicy === undefined ? pick(['*', ...KEYS]) : pick(KEYS)
   const request: Request = { action: pick(ACTIONS), resource, values }
-  return { keyPolicy, who, request, granted: chance(0.2) }
+  return { keyPolicy, who, grants, facts, request }
+}
+
+const GRANTED = ['Encrypt', 'Decrypt', 'DescribeKey', 'CreateGrant', 'RetireGrant']
+const SOURCES = ['arn:aws:s3:eu-north-1:111122223333:one', 'arn:aws:s3:eu-north-1:111122223333:two']
+
+/** As rows say it, and the decision reads it. */
+function compiledGrants(grants: readonly PlainGrant[], caller: Caller) {
+  const body = (grant: PlainGrant): GrantBody => ({
+    ...{ v: 1, created: 1, name: '', retiring: '', account: ACCOUNT, issuer: ACCOUNT, secret: '' },
+    ...grant,
+  })
+  return namesOf(caller).flatMap(name =>
+    grants
+      .filter(({ grantee }) => grantee === name)
+      .map((grant, at) =>
+        readGrant({
+          ...{ kind: 'grant', id: `r/k#${at}`, scope: '', link: name, revision: 1, tag: Buffer.alloc(32) },
+          body: writeGrantBody(body(grant)),
+        }),
+      ),
+  )
 }
 
 // --- The caller as the service makes it: from rows, and from a session token ---
@@ -224,8 +282,9 @@ test('the compiled evaluator decides as the documented algorithm does', async t 
   t.diagnostic(`seed ${seed}`)
   const random = generator(seed)
   let allowed = 0
+  let granted = 0
   for (let number = 0; number < CASES; number++) {
-    const { keyPolicy, who, request, granted } = makeCase(random)
+    const { keyPolicy, who, grants, facts, request } = makeCase(random)
     const { resource } = request
     const caller = await callerFrom(who)
     const lower = Object.entries(request.values).map(([key, value]) => [key.toLowerCase(), value] as const)
@@ -237,16 +296,25 @@ test('the compiled evaluator decides as the documented algorithm does', async t 
       crossAccount: true,
       keyPolicy: keyPolicy === undefined ? undefined : compilePolicy('key', policyBytes(keyPolicy)),
       context: contextOf(Object.fromEntries(lower)),
-      grants: granted ? () => true : undefined,
+      grants: () =>
+        grantThatPermits(compiledGrants(grants, caller), {
+          operation: bitOfPermission(request.action),
+          context: facts.context,
+          sourceArn: facts.sourceArn,
+          newGrant: { operations: maskOf(facts.child.operations), constraints: constraintsOf(facts.child) },
+        }) !== undefined,
     })
-    const expected = naiveDecision(keyPolicy, who, request, ACCOUNT, granted)
+    const byGrant = grants.some(grant => naiveGrant(grant, who, request, facts))
+    const expected = naiveDecision(keyPolicy, who, request, ACCOUNT, byGrant)
+    if (expected && byGrant && !naiveDecision(keyPolicy, who, request, ACCOUNT, false)) granted++
     if (expected) allowed++
     assert.equal(
       verdict === 'allowed',
       expected,
-      `seed ${seed}, case ${number}: ${verdict}\n${JSON.stringify({ ...request, who, keyPolicy, granted }, null, 1)}`,
+      `seed ${seed}, case ${number}: ${verdict}\n${JSON.stringify({ ...request, who, keyPolicy, grants, facts }, null, 1)}`,
     )
   }
   // Both answers must be common, or the comparison says little.
   assert.ok(allowed > CASES * 0.05 && allowed < CASES * 0.95, `${allowed} of ${CASES} allowed`)
+  assert.ok(granted > CASES * 0.02, `${granted} of ${CASES} allowed by grants alone`)
 })

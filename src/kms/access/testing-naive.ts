@@ -188,6 +188,61 @@ function statementMatches(policy: PlainPolicy, statement: PlainStatement, reques
   )
 }
 
+export interface PlainGrant {
+  grantee: string
+  operations: string[]
+  equals?: [string, string][]
+  subset?: [string, string][]
+  sourceArn: string
+}
+/** What grants look at in a request. */
+export interface GrantFacts {
+  context: Record<string, string>
+  sourceArn: string | undefined
+  /** Asked of CreateGrant. */
+  child: PlainGrant
+}
+
+const NO_CONTEXT = ['DescribeKey', 'RetireGrant', 'CreateGrant']
+const lowerPairs = (pairs: [string, string][]): string[] =>
+  pairs.map(([name, value]) => `${name.toLowerCase()}=${value}`)
+
+/** Equal as sets and in number. */
+const equalPairs = (one: [string, string][], two: [string, string][]): boolean =>
+  one.length === two.length && lowerPairs(one).sort().join(';') === lowerPairs(two).sort().join(';')
+/** Every wanted pair is there, and no other value of its name. */
+const hasPairs = (wanted: [string, string][], given: [string, string][]): boolean => {
+  const [left, right] = [lowerPairs(wanted), lowerPairs(given)]
+  const names = wanted.map(([name]) => name.toLowerCase())
+  const ofThose = given.filter(([name]) => names.includes(name.toLowerCase()))
+  return left.every(pair => right.includes(pair)) && lowerPairs(ofThose).every(pair => left.includes(pair))
+}
+
+/** aws-kms.md §12.5. */
+export function naiveGrant(
+  grant: PlainGrant,
+  who: Who,
+  { action }: Request,
+  { context, sourceArn, child }: GrantFacts,
+): boolean {
+  const names = [who.session?.arn, who.principal, who.service === '' ? undefined : `${who.service}.amazonaws.com`]
+  if (!names.includes(grant.grantee)) return false
+  const operation = action.replace('kms:', '')
+  if (!grant.operations.includes(operation)) return false
+  if (operation !== 'RetireGrant' && grant.sourceArn !== '' && grant.sourceArn !== sourceArn) return false
+  if (operation === 'CreateGrant') {
+    if (child.operations.some(each => !grant.operations.includes(each))) return false
+    if (grant.sourceArn !== '' && child.sourceArn !== grant.sourceArn) return false
+    if (grant.equals !== undefined) return child.equals !== undefined && equalPairs(grant.equals, child.equals)
+    if (grant.subset === undefined) return true
+    const pairs = child.equals ?? child.subset
+    return pairs !== undefined && hasPairs(grant.subset, pairs)
+  }
+  if (NO_CONTEXT.includes(operation)) return true
+  if (grant.equals !== undefined) return equalPairs(grant.equals, Object.entries(context))
+  return grant.subset === undefined || hasPairs(grant.subset, Object.entries(context))
+}
+
 /**
  * aws-kms.md §12.2 and IAM's policy evaluation logic, sentence by sentence: an explicit deny anywhere wins. A permissions boundary and a session policy must
  * allow too, unless the resource's policy, in the same account, names the user or the session itself (or everyone).

@@ -14,6 +14,7 @@
  */
 import type { KeyHeader } from '../../boundary/words.ts'
 import type { ConditionKey } from './condition-keys.ts'
+import type { Grant } from './grants.ts'
 
 /** `service`: a service of the provider, which calls through its own role in an account. */
 export type PrincipalKind = 'root' | 'user' | 'role' | 'service'
@@ -82,6 +83,15 @@ export interface KeyFacts {
   aliases(): readonly string[]
 }
 
+/** CreateGrant: the grant that is asked for. */
+export interface NewGrant extends Pick<Grant, 'operations' | 'constraints'> {
+  readonly operationNames: readonly string[]
+  /** An ARN or a service's name. */
+  readonly grantee: string
+  /** Empty where there is none. */
+  readonly retiring: string
+}
+
 /**
  * What verifiers know of one request; the operation fills it in and `FactsContext` (context.ts) answers condition keys from it.
  * Only the members that the operation has are set. One object serves all permissions of a request but ReEncrypt's two, which differ in
@@ -121,6 +131,11 @@ export interface RequestFacts {
   readonly requestTags?: ReadonlyMap<string, string> | undefined
   /** UntagResource: tag keys in the request. (With `requestTags`, the keys are taken from there.) */
   readonly requestTagKeys?: readonly string[] | undefined
+  /** The resource that a service of the provider says it calls for. Never set for other callers. */
+  readonly sourceArn?: string | undefined
+  readonly newGrant?: NewGrant | undefined
+  /** Operations on grants: whether a service of the provider asks. */
+  readonly grantIsForAwsResource?: boolean | undefined
 }
 
 /** What policies can ask of a request to assume a role. */

@@ -1,8 +1,9 @@
 /** Whether the caller may: the operation's permissions (one table) asked on the key, the alias or `*`, with what is known of the request. */
 import { authorize, denialMessage, hiddenMessage } from '../access/authorize.ts'
 import { FactsContext } from '../access/context.ts'
+import { bitOfPermission, granteeLink, grantIdOf, grantThatPermits, namesOf } from '../access/grants.ts'
 import { type AccessTarget, accessOf } from '../access/permissions.ts'
-import type { AccessQuestion, KeyFacts, RequestFacts, Verdict } from '../access/types.ts'
+import type { AccessQuestion, GrantCheck, KeyFacts, RequestFacts, Verdict } from '../access/types.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 import { aliasArn, aliasNameOf } from './identifiers.ts'
@@ -10,11 +11,13 @@ import { aliasArn, aliasNameOf } from './identifiers.ts'
 /** More aliases than a key may have. */
 const MAX_ALIASES = 1000
 
-/**
- * A policy asks for the aliases of a key (`kms:ResourceAliases`), which are not in memory. The runner calls `load` and runs the operation again; no
- * operation does anything before it has authorized.
- */
-export class AliasesWanted extends Error {
+/** A decision needs what is not in memory. The runner calls `load` and runs the operation again; no operation does anything before it has authorized. */
+export abstract class Wanted extends Error {
+  abstract load(call: Call): Promise<void>
+}
+
+/** A policy asks for the aliases of a key (`kms:ResourceAliases`). */
+class AliasesWanted extends Wanted {
   readonly #rowId: string
 
   constructor(rowId: string) {
@@ -26,6 +29,20 @@ export class AliasesWanted extends Error {
     const rows = await call.services.replica.listLinked('alias', this.#rowId, { after: '', limit: MAX_ALIASES })
     const names = rows.map(row => aliasNameOf(row.id))
     call.aliases = new Map([...(call.aliases ?? []), [this.#rowId, names]])
+  }
+}
+
+/** No policy allows it, and the caller's grants of a key are to be looked at. */
+class GrantsWanted extends Wanted {
+  readonly #links: readonly string[]
+
+  constructor(links: readonly string[]) {
+    super('grants of a key are wanted')
+    this.#links = links
+  }
+
+  async load({ services }: Call): Promise<void> {
+    await Promise.all(this.#links.map(link => services.grants.load(link)))
   }
 }
 
@@ -77,12 +94,58 @@ export function authorizeKey(
   const facts = { ...call.facts, key: new Facts(call, key), requestAlias: key.requestAlias, ...extra }
   for (const { permission, on: target } of permissions) {
     if (target !== on) continue
-    const denied = denialOf(call, permission, key.arn, key.account, crossAccount, key.policy, facts)
+    const grants = (): boolean => byGrant(call, key, permission, facts, on)
+    const denied = denialOf(call, permission, key.arn, key.account, crossAccount, key.policy, facts, grants)
     if (denied === undefined) continue
     // Only who the key's policy knows is told more than the caller's own account could say.
     if (key.account === call.caller.account || OF_THE_CALLERS_SIDE.has(denied.verdict)) throw denied.error
     throw hidden(call, nameGiven(call, key), on)
   }
+}
+
+/**
+ * The same for what a grant gives and no policy can: `allowed` says whether it does. A policy that denies it still wins (aws-kms.md §12.5).
+ */
+export function allowByGrant(call: Call, key: FoundKey, allowed: boolean): void {
+  const { permissions, crossAccount } = accessOf(call.operation)
+  const facts = { ...call.facts, key: new Facts(call, key) }
+  for (const { permission } of permissions) {
+    const question: AccessQuestion = {
+      caller: call.caller,
+      permission,
+      resource: key.arn,
+      resourceAccount: key.account,
+      crossAccount,
+      keyPolicy: key.policy,
+      context: new FactsContext(facts),
+      grants: () => allowed,
+    }
+    // A policy's own permission gives nothing here; what limits the caller limits what a grant gives it, too.
+    const verdict = authorize(question)
+    if (allowed && verdict === 'allowed') continue
+    if (key.account !== call.caller.account) throw hidden(call, key.arn, 'key')
+    const reason = verdict === 'allowed' ? 'no-identity-policy-allows' : verdict
+    throw new KmsError('AccessDeniedException', denialMessage(reason, question))
+  }
+}
+
+/** Whether a grant of the key allows the caller this: asked where no policy denies it and none allows it. The record says which grant it was. */
+function byGrant(call: Call, key: FoundKey, permission: string, facts: RequestFacts, on: KeyTarget): boolean {
+  const operation = bitOfPermission(permission)
+  if (operation === 0) return false
+  const { grants } = call.services
+  const links = namesOf(call.caller).map(name => granteeLink(key.rowId, name))
+  const missing = links.filter(link => grants.peek(link) === undefined)
+  if (missing.length > 0) throw new GrantsWanted(missing)
+  const { encryptionContext: context, sourceArn, newGrant } = facts
+  for (const link of links) {
+    const grant = grantThatPermits(grants.peek(link) ?? [], { operation, context, sourceArn, newGrant })
+    if (grant === undefined) continue
+    if (on !== 'destination-key' || call.asserted.grantId === undefined)
+      call.asserted = { ...call.asserted, grantId: grantIdOf(grant.id) }
+    return true
+  }
+  return false
 }
 
 /** The ARN by which the caller named a key of another account. */
@@ -105,7 +168,7 @@ export function authorizeAny(
   for (const { permission, on, when } of permissions) {
     if (on !== target || (when === 'tags' && !tagged)) continue
     const facts = { ...call.facts, ...extra }
-    const denied = denialOf(call, permission, resource, account, crossAccount, undefined, facts)
+    const denied = denialOf(call, permission, resource, account, crossAccount, undefined, facts, undefined)
     if (denied !== undefined) throw denied.error
   }
 }
@@ -118,6 +181,7 @@ function denialOf(
   crossAccount: boolean,
   keyPolicy: AccessQuestion['keyPolicy'],
   facts: RequestFacts,
+  grants: GrantCheck | undefined,
 ): { readonly verdict: Exclude<Verdict, 'allowed'>; readonly error: KmsError } | undefined {
   const question: AccessQuestion = {
     caller: call.caller,
@@ -127,7 +191,7 @@ function denialOf(
     crossAccount,
     keyPolicy,
     context: new FactsContext(facts),
-    grants: undefined,
+    grants,
   }
   const verdict = authorize(question)
   if (verdict === 'allowed') return undefined

@@ -4,12 +4,13 @@ import { constants, createPublicKey, publicEncrypt, randomBytes } from 'node:cry
 import { after, before, test } from 'node:test'
 import { accessOf } from '../access/permissions.ts'
 import { OPERATIONS } from '../operations/table.ts'
-import { type Answer, startTestKms, type TestKms } from '../testing.ts'
+import { ADMINISTRATOR, type Answer, startTestKms, type TestKms } from '../testing.ts'
 import { REFUSALS, SHOWN_STATES, type ShownState, STATE_TABLE, stateShown } from './states.ts'
 
 let kms: TestKms
 before(async () => {
   kms = await startTestKms()
+  await kms.principal(ADMINISTRATOR.arn)
 })
 after(() => kms.stop())
 
@@ -32,6 +33,9 @@ const REQUESTS: Readonly<Record<string, (key: TestKey) => object>> = {
   PutKeyPolicy: ({ KeyId }) => ({ KeyId, Policy: POLICY }),
   ListAliases: ({ KeyId }) => ({ KeyId }),
   DeleteAlias: ({ alias }) => ({ AliasName: alias }),
+  CreateGrant: ({ KeyId }) => ({ KeyId, GranteePrincipal: ADMINISTRATOR.arn, Operations: ['Encrypt'] }),
+  RetireGrant: ({ arn, GrantId }) => ({ KeyId: arn, GrantId }),
+  RevokeGrant: ({ KeyId, GrantId }) => ({ KeyId, GrantId }),
   CreateAlias: ({ KeyId, alias }) => ({ AliasName: `${alias}-new`, TargetKeyId: KeyId }),
   UpdateAlias: ({ KeyId, alias }) => ({ AliasName: alias, TargetKeyId: KeyId }),
   TagResource: ({ KeyId }) => ({ KeyId, Tags: [{ TagKey: 'a', TagValue: 'b' }] }),
@@ -52,6 +56,7 @@ interface TestKey {
   readonly alias: string
   /** Made while the key was usable; of another key where it never was. */
   readonly CiphertextBlob: string
+  readonly GrantId: string
 }
 
 /** Operations after which a key is in another state; they get one of their own. */
@@ -62,6 +67,8 @@ const CHANGING = new Set([
   'CancelKeyDeletion',
   'DeleteImportedKeyMaterial',
   'DeleteAlias',
+  'RetireGrant',
+  'RevokeGrant',
 ])
 
 /** Errors that only say that the request itself was no good, after the state had let it pass. */
@@ -75,13 +82,19 @@ async function keyIn(state: ShownState, origin: 'AWS_KMS' | 'EXTERNAL'): Promise
   await kms.ok('CreateAlias', { AliasName: alias, TargetKeyId: KeyId })
   if (origin === 'EXTERNAL') await importMaterial(KeyId)
   const { CiphertextBlob } = await kms.ok('Encrypt', { KeyId, Plaintext: 'AA==' })
+  const { GrantId } = await kms.ok('CreateGrant', {
+    KeyId,
+    GranteePrincipal: ADMINISTRATOR.arn,
+    RetiringPrincipal: ADMINISTRATOR.arn,
+    Operations: ['Encrypt'],
+  })
   if (state === 'PendingImport') await kms.ok('DeleteImportedKeyMaterial', { KeyId })
   if (state === 'Disabled') await kms.ok('DisableKey', { KeyId })
   if (state === 'PendingDeletion') await kms.ok('ScheduleKeyDeletion', { KeyId })
   const shown = await kms.ok('DescribeKey', { KeyId })
   assert.equal(shown.KeyMetadata.KeyState, state)
   assert.equal(shown.KeyMetadata.Enabled, state === 'Enabled')
-  return { KeyId, arn: Arn, alias, CiphertextBlob }
+  return { KeyId, arn: Arn, alias, CiphertextBlob, GrantId }
 }
 
 async function importMaterial(KeyId: string): Promise<void> {

@@ -49,6 +49,7 @@ const always = line([], [], [], [], [])
 const use = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], ['unavailable'])
 const unlessDeleting = line([], [], ['pendingDeletion'], [], [])
 const enabling = line([], [], ['pendingDeletion'], ['pendingImport'], [])
+const granting = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], [])
 const rotating = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], [])
 
 export const STATE_TABLE: Readonly<Record<string, Line>> = {
@@ -65,6 +66,10 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   ListResourceTags: always,
   ListKeyRotations: always,
   DeleteAlias: always,
+  CreateGrant: granting,
+  ListGrants: always,
+  RetireGrant: always,
+  RevokeGrant: always,
   CreateAlias: unlessDeleting,
   // Of the new target; the old one may be in any state [10].
   UpdateAlias: unlessDeleting,

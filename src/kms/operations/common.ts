@@ -21,12 +21,6 @@ export function pairsOf(context: ContextMap | undefined): EncryptionContext {
   return pairs
 }
 
-/** Grants are not built, so no token can be a valid one. */
-export function refuseGrantTokens(tokens: readonly string[] | undefined): void {
-  if (tokens !== undefined && tokens.length > 0)
-    throw new KmsError('InvalidGrantTokenException', 'A grant token is not valid.')
-}
-
 /** Attestation is not built. */
 export function refuseRecipient(recipient: unknown): void {
   if (recipient !== undefined) throw new KmsError('UnsupportedOperationException', 'Recipient is not supported yet.')

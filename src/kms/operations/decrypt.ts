@@ -5,8 +5,9 @@ import { authorizeKey } from '../keys/allow.ts'
 import { findKey, findKeyById } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseRecipient } from './common.ts'
 import { openInner, unwrapByOwner, wrapForOwner } from './external.ts'
+import { checkGrantTokens } from './grants/shared.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
 const NO_SUCH_KEY =
@@ -34,7 +35,7 @@ export const Decrypt: Operation<DecryptInput, DecryptOutput> = {
   name: 'Decrypt',
   recordedBy: 'boundary',
   async run(call, input) {
-    refuseGrantTokens(input.GrantTokens)
+    if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
     refuseRecipient(input.Recipient)
     const blob = blobOf(input, input.KeyId)
     const key = await keyOfBlob(call, blob, input.KeyId, 'key')
@@ -79,7 +80,7 @@ export const ReEncrypt: Operation<ReEncryptInput, ReEncryptOutput> = {
   name: 'ReEncrypt',
   recordedBy: 'boundary',
   async run(call, input) {
-    refuseGrantTokens(input.GrantTokens)
+    if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
     const blob = blobOf(input, input.SourceKeyId)
     const source = await keyOfBlob(call, blob, input.SourceKeyId, 'source-key')
     const destination = await findKey(call, input.DestinationKeyId, { aliases: true, on: 'destination-key' })

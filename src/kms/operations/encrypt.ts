@@ -3,8 +3,9 @@ import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseGrantTokens, refuseRecipient } from './common.ts'
+import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseRecipient } from './common.ts'
 import { wrapForOwner } from './external.ts'
+import { checkGrantTokens } from './grants/shared.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
 interface Protected {
@@ -25,7 +26,7 @@ export const Encrypt: Operation<EncryptInput, Protected> = {
   name: 'Encrypt',
   recordedBy: 'boundary',
   async run(call, input) {
-    refuseGrantTokens(input.GrantTokens)
+    if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
     const key = await usableKey(call, input)
     const algorithm = input.EncryptionAlgorithm ?? ALGORITHM
     if (algorithm !== ALGORITHM) {
@@ -68,7 +69,7 @@ function dataKey(name: string, wantPlaintext: boolean): Operation<DataKeyInput, 
     name,
     recordedBy: 'boundary',
     async run(call, input) {
-      refuseGrantTokens(input.GrantTokens)
+      if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
       refuseRecipient(input.Recipient)
       const bytes = lengthOf(input)
       const key = await usableKey(call, input)

@@ -6,7 +6,7 @@ import { findKey, placeOf } from '../keys/find.ts'
 import { keyArn, keyIdOf } from '../keys/identifiers.ts'
 import { keyMetadata } from '../keys/metadata.ts'
 import { checkState } from '../keys/states.ts'
-import { refuseGrantTokens } from './common.ts'
+import { checkGrantTokens } from './grants/shared.ts'
 import { inOrder } from './in-order.ts'
 import { pageOf, readMarker } from './markers.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
@@ -18,7 +18,7 @@ export const DescribeKey: Operation<
   name: 'DescribeKey',
   recordedBy: 'runner',
   async run(call, { KeyId, GrantTokens }) {
-    refuseGrantTokens(GrantTokens)
+    if (GrantTokens !== undefined) await checkGrantTokens(call, GrantTokens)
     const key = await findKey(call, KeyId, { aliases: true })
     authorizeKey(call, key)
     const { description } = readAttributes(await call.services.replica.get('attributes', key.rowId))

@@ -3,17 +3,20 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { BoundaryError } from '../../boundary/words.ts'
 import { accessOf } from '../access/permissions.ts'
-import { type Answer, OTHER, REGION, startTestKms, type TestKms, user } from '../testing.ts'
+import { ACCOUNT, type Answer, OTHER, REGION, startTestKms, type TestKms, user } from '../testing.ts'
 import { OPERATION_INPUTS } from '../wire/model/model.ts'
+import { grantable } from './grants/create.ts'
 import { Runner } from './run.ts'
 import { OPERATIONS } from './table.ts'
 import type { AnyOperation } from './types.ts'
 
+const GRANTEE = `arn:aws:iam::${ACCOUNT}:user/grantee`
 let kms: TestKms
 let KeyId: string
 let Arn: string
 let CiphertextBlob: string
 let external: string
+let GrantId: string
 
 before(async () => {
   kms = await startTestKms()
@@ -22,6 +25,9 @@ before(async () => {
   Arn = KeyMetadata.Arn
   CiphertextBlob = (await kms.ok('Encrypt', { KeyId, Plaintext: 'AA==' })).CiphertextBlob
   await kms.ok('CreateAlias', { AliasName: 'alias/app', TargetKeyId: KeyId })
+  await kms.principal(GRANTEE)
+  const GranteePrincipal = `arn:aws:iam::${ACCOUNT}:root`
+  GrantId = (await kms.ok('CreateGrant', { KeyId, GranteePrincipal, Operations: ['Encrypt'] })).GrantId
   external = (await kms.ok('CreateKey', { Origin: 'EXTERNAL' })).KeyMetadata.KeyId
 })
 after(async () => {
@@ -66,6 +72,10 @@ function requestOf(operation: string): object {
       XksProxyConnectivity: 'PUBLIC_ENDPOINT',
       XksProxyAuthenticationCredential: { AccessKeyId: 'A'.repeat(20), RawSecretAccessKey: 'a'.repeat(43) },
     },
+    CreateGrant: { KeyId, GranteePrincipal: GRANTEE, Operations: ['Encrypt'] },
+    RetireGrant: { KeyId: Arn, GrantId },
+    RevokeGrant: { KeyId, GrantId },
+    ListRetirableGrants: { RetiringPrincipal: GRANTEE },
     ListKeys: {},
     ListAliases: {},
     DescribeCustomKeyStores: {},
@@ -82,6 +92,26 @@ test('promise 5: each operation is denied to whoever holds every permission but 
       const answer = await kms.call(name, requestOf(name), almost)
       failed(answer, 'AccessDeniedException', new RegExp(`not authorized to perform: ${permission} on resource`))
       assert.equal(await kms.records(), before + 1, `${name} without ${permission}`)
+    }
+  }
+})
+
+/** Permissions that a grant can take the place of: what a grantee with a grant of all operations but that one is refused all the same. */
+test('promise 5: each operation is denied to whoever is granted every operation but the one needed', async () => {
+  const grantee = user('grantee', [])
+  for (const { name } of OPERATIONS) {
+    for (const { permission } of accessOf(name).permissions) {
+      const operation = permission.slice('kms:'.length)
+      const Operations = [...grantable({ spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT' })].filter(
+        each => each !== operation,
+      )
+      const made = await kms.ok('CreateGrant', { KeyId, GranteePrincipal: GRANTEE, Operations })
+      const answer = await kms.call(name, requestOf(name), grantee)
+      // What has no key, no grant gives: the first permission of those is the one that is told.
+      const first =
+        accessOf(name).permissions.find(({ on }) => on === 'any' || on === 'alias')?.permission ?? permission
+      failed(answer, 'AccessDeniedException', new RegExp(`not authorized to perform: ${first} on resource`))
+      await kms.ok('RevokeGrant', { KeyId, GrantId: made.GrantId })
     }
   }
 })
@@ -123,6 +153,16 @@ test('promise 2: each request ends in exactly one record, however it ends', asyn
     ['CreateAlias', { AliasName: 'alias/app', TargetKeyId: KeyId }, 'AlreadyExistsException'],
     ['CancelKeyDeletion', { KeyId }, 'KMSInvalidStateException'],
     ['RotateKeyOnDemand', { KeyId }, ''],
+    ['CreateGrant', { KeyId, GranteePrincipal: GRANTEE, Operations: ['Encrypt'], Name: 'n' }, ''],
+    ['CreateGrant', { KeyId, GranteePrincipal: GRANTEE, Operations: ['Encrypt'], Name: 'n' }, ''],
+    ['CreateGrant', { KeyId, GranteePrincipal: `${GRANTEE}x`, Operations: ['Encrypt'] }, 'InvalidArnException'],
+    ['CreateGrant', { KeyId, GranteePrincipal: GRANTEE, Operations: ['Sign'] }, 'ValidationException'],
+    ['ListGrants', { KeyId }, ''],
+    ['ListRetirableGrants', { RetiringPrincipal: GRANTEE }, ''],
+    ['RetireGrant', { KeyId: Arn, GrantId }, 'AccessDeniedException'],
+    ['RevokeGrant', { KeyId, GrantId, DryRun: true }, 'DryRunOperationException'],
+    ['RevokeGrant', { KeyId, GrantId }, ''],
+    ['RevokeGrant', { KeyId, GrantId }, 'NotFoundException'],
     ['NoSuchOperation', {}, 'UnknownOperationException'],
   ]
   for (const [operation, input, type] of requests) {

@@ -6,7 +6,7 @@ import { BoundaryError, type Outcome } from '../../boundary/words.ts'
 import type { Reply } from '../../http/types.ts'
 import { assertEveryOperationDeclared, OPERATION_ACCESS } from '../access/permissions.ts'
 import type { RequestFacts } from '../access/types.ts'
-import { AliasesWanted } from '../keys/allow.ts'
+import { Wanted } from '../keys/allow.ts'
 import { parseBody } from '../wire/body.ts'
 import { errorReply, KmsError } from '../wire/errors.ts'
 import { OPERATION_INPUTS } from '../wire/model/model.ts'
@@ -38,6 +38,8 @@ interface Served {
   readonly validate: Validator
 }
 
+/** What one request may want loaded, one thing after the other: aliases and grants of two keys, and once more what others have driven out. */
+const MAX_LOADS = 16
 const CONTENT_TYPE = 'application/x-amz-json-1.1'
 
 export class Runner {
@@ -131,20 +133,30 @@ export class Runner {
    * memory.
    */
   async #run(operation: Operation<unknown, unknown>, call: Call, input: unknown): Promise<unknown> {
-    try {
-      return await operation.run(call, input)
-    } catch (error) {
-      if (error instanceof AliasesWanted) {
-        await error.load(call)
-        return this.#run(operation, call, input)
+    const { asserted } = call
+    for (let loads = 0, stale = 0; ; ) {
+      try {
+        return await operation.run(call, input)
+      } catch (error) {
+        if (error instanceof Wanted) {
+          if (++loads > MAX_LOADS)
+            throw new BoundaryError('Unavailable', 'what a decision needs does not stay in memory')
+          await error.load(call)
+        } else {
+          if (!(error instanceof BoundaryError) || error.code !== 'StaleKey' || ++stale > 1) throw error
+          this.#refresh(call, error)
+        }
+        // The next decision says anew which grant it rests on.
+        call.asserted = asserted
       }
-      if (!(error instanceof BoundaryError) || error.code !== 'StaleKey') throw error
-      const { replica } = this.#services
-      for (const id of [error.row?.id, call.keyId]) {
-        const stale = id === undefined || id === '' ? undefined : replica.peek('key', id)
-        if (stale) replica.refresh(stale, error.row)
-      }
-      return operation.run(call, input)
+    }
+  }
+
+  #refresh(call: Call, { row }: BoundaryError): void {
+    const { replica } = this.#services
+    for (const id of [row?.id, call.keyId]) {
+      const stale = id === undefined || id === '' ? undefined : replica.peek('key', id)
+      if (stale) replica.refresh(stale, row)
     }
   }
 

@@ -11,6 +11,9 @@ import {
 } from './custom-key-stores/index.ts'
 import { Decrypt, ReEncrypt } from './decrypt.ts'
 import { Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext } from './encrypt.ts'
+import { CreateGrant } from './grants/create.ts'
+import { RetireGrant, RevokeGrant } from './grants/end.ts'
+import { ListGrants, ListRetirableGrants } from './grants/list.ts'
 import { DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMaterial } from './imports.ts'
 import { DescribeKey, ListKeys, UpdateKeyDescription } from './keys.ts'
 import { CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion } from './lifecycle.ts'
@@ -45,6 +48,11 @@ export const OPERATIONS: readonly AnyOperation[] = [
   UpdateAlias,
   DeleteAlias,
   ListAliases,
+  CreateGrant,
+  ListGrants,
+  ListRetirableGrants,
+  RetireGrant,
+  RevokeGrant,
   TagResource,
   UntagResource,
   ListResourceTags,

@@ -10,6 +10,7 @@ import type { Asserted } from '../../boundary/words.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Principals } from '../access/principals.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
+import type { Grants } from '../keys/grants.ts'
 import type { KeyStores } from '../stores/types.ts'
 
 /** One operation of the API. `Input` is what `validate` made of the body: blobs are Buffers, timestamps milliseconds since 1970. */
@@ -39,8 +40,8 @@ export interface Call {
   readonly caller: Caller
   /** From the credential's scope, and one of the configured. */
   readonly region: string
-  /** What the boundary records of the request; the same object for every use of the boundary in it. */
-  readonly asserted: Asserted
+  /** What the boundary records of the request, the grant that allowed it included. The same for every use of the boundary in it. */
+  asserted: Asserted
   /** What verifiers know of the request. Operations spread it and add their own: `authorize(call, key, { encryptionContext })`. */
   readonly facts: RequestFacts
   /** Row id of the key that the request is about, for the record. `findKey` sets it. */
@@ -125,6 +126,7 @@ export interface Services {
   readonly boundary: BoundaryUse
   readonly replica: Replica
   readonly principals: Principals
+  readonly grants: Grants
   readonly stores: KeyStores
   readonly clocks: Clocks
   readonly settings: KmsSettings

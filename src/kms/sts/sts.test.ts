@@ -384,6 +384,30 @@ describe('sessions', () => {
     assert.equal((await kms.call('ListKeys', {}, now())).status, 200)
   })
 
+  test('a grant to the role is for its sessions, one to a session for that one, and a session policy limits both', async () => {
+    const RoleArn = arn('role/granted')
+    await admin.createRole(kms.control, RoleArn, trust(arn('user/alice')), undefined)
+    const session = async (RoleSessionName: string, more = {}) =>
+      callerBy((await assume({ RoleArn, RoleSessionName, ...more })).body)
+    const one = await session('one')
+    const two = await session('two')
+    const limited = await session('one', { Policy: allow('kms:ListKeys') })
+    const { KeyMetadata } = await kms.ok('CreateKey')
+    const KeyId = KeyMetadata.Arn
+    const Operations = ['Encrypt']
+    const may = async (caller: Caller) =>
+      (await kms.call('Encrypt', { KeyId, Plaintext: 'eA==' }, caller)).status === 200
+    assert.deepEqual([await may(one), await may(two)], [false, false])
+    const { GrantId } = await kms.ok('CreateGrant', { KeyId, GranteePrincipal: one.arn, Operations })
+    assert.deepEqual([await may(one), await may(two), await may(limited)], [true, false, false])
+    await kms.ok('RevokeGrant', { KeyId, GrantId })
+    assert.equal(await may(one), false)
+    await kms.ok('CreateGrant', { KeyId, GranteePrincipal: RoleArn, Operations })
+    assert.deepEqual([await may(one), await may(two), await may(limited)], [true, true, false])
+    const wrong = { KeyId, GranteePrincipal: one.arn.replace('granted', 'nobody'), Operations }
+    assert.equal((await kms.call('CreateGrant', wrong)).body.__type, 'InvalidArnException')
+  })
+
   test('end with their time, in memory and out of it', async () => {
     const { token, id } = await begin({ DurationSeconds: '900' })
     const end = clock + 900_000

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { BoundaryError } from '../../boundary/words.ts'
 import { parseAuthorization } from '../../http/sigv4.ts'
 import type { HttpErrorKind, HttpRequest, Reply } from '../../http/types.ts'
+import type { PrincipalKind } from '../access/types.ts'
 import { type Authenticated, type Runner, reply } from '../operations/run.ts'
 import { answerSts } from '../sts/answer.ts'
 import { type StsErrorCode, type StsReply, stsError } from '../sts/errors.ts'
@@ -10,6 +11,8 @@ import { authenticate, type Verified, type Who } from './authenticate.ts'
 import { type ErrorCode, errorReply, KmsError } from './errors.ts'
 
 const TARGET = 'TrentService.'
+/** As constraints of grants name one. */
+const SOURCE_ARN = /^arn:aws[a-z0-9-]{0,32}:[a-z0-9-]{1,64}:[a-z0-9-]{0,32}:[0-9]{12}:.{1,512}$/
 const OPERATION = /^[A-Za-z]{1,64}$/
 
 export interface HandlerParts {
@@ -46,6 +49,7 @@ export function makeHandler(parts: HandlerParts): (request: HttpRequest) => Prom
         secureTransport: secure,
         userAgent: request.headers['user-agent'] ?? '',
         now: request.receivedAt,
+        sourceArn: sourceOf(request, identity.caller.kind),
       },
     }
     if (service === 'kms') return runner.answer({ ...authenticated, operation: operationOf(request) })
@@ -87,6 +91,12 @@ function inWordsOfSts({ code, text }: KmsError, requestId: string): StsReply {
   const known = STS_CODES[code]
   if (known === undefined) return stsError('InternalFailure', 'The request could not be served. Try again.', requestId)
   return stsError(known, text ?? '', requestId)
+}
+
+/** Only a service of the provider is believed when it says for which resource it calls. */
+function sourceOf({ headers }: HttpRequest, kind: PrincipalKind): string | undefined {
+  const arn = kind === 'service' ? headers['x-amz-source-arn'] : undefined
+  return arn !== undefined && SOURCE_ARN.test(arn) ? arn : undefined
 }
 
 /** Empty where the request names none that could be one. */

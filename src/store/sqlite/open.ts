@@ -46,6 +46,7 @@ export async function openSqliteStore({ file, readOnly = false }: SqliteOptions)
     get: async (kind, id) => open().get(kind, id),
     list: async (kind, scope, page) => open().list(kind, scope, page),
     listLinked: async (kind, link, page) => open().listLinked(kind, link, page),
+    listPrefixed: async (kind, prefix, page) => open().listPrefixed(kind, prefix, page),
     listAll: async (kind, page) => open().listAll(kind, page),
     async close() {
       if (closed) return

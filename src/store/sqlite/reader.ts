@@ -5,7 +5,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { ROW_KINDS, type Row, type RowKind } from '../../boundary/words.ts'
 import { StoreError } from '../errors.ts'
-import { checkPage } from '../rows.ts'
+import { checkPage, endOfPrefix } from '../rows.ts'
 import type { Page } from '../types.ts'
 import { checkSchema, MIGRATIONS, schemaVersion } from './schema.ts'
 import { translate } from './translate.ts'
@@ -19,6 +19,7 @@ export class SqliteReader {
   readonly #get: StatementSync
   readonly #list: StatementSync
   readonly #linked: StatementSync
+  readonly #prefixed: StatementSync
   readonly #all: StatementSync
 
   /** Throws StoreError. */
@@ -45,6 +46,7 @@ export class SqliteReader {
     this.#get = prepare(`${ROW} WHERE kind = ? AND id = ?`)
     this.#list = prepare(`${ROW} WHERE kind = ? AND scope = ? ${PAGE}`)
     this.#linked = prepare(`${ROW} WHERE kind = ? AND link = ? AND link <> '' ${PAGE}`)
+    this.#prefixed = prepare(`${ROW} WHERE kind = ? AND id < ? ${PAGE}`)
     this.#all = prepare(`${ROW} WHERE kind = ? ${PAGE}`)
   }
 
@@ -67,6 +69,12 @@ export class SqliteReader {
   listLinked(kind: RowKind, link: string, page: Page): Row[] {
     checkPage(page)
     return this.#rows(kind, () => this.#linked.all(ROW_KINDS[kind].code, link, page.after, page.limit))
+  }
+
+  listPrefixed(kind: RowKind, prefix: string, page: Page): Row[] {
+    checkPage(page)
+    const after = page.after === '' ? prefix : page.after
+    return this.#rows(kind, () => this.#prefixed.all(ROW_KINDS[kind].code, endOfPrefix(prefix), after, page.limit))
   }
 
   listAll(kind: RowKind, page: Page): Row[] {

@@ -37,6 +37,13 @@ test('the index behaves like a map of rows, before and after a snapshot', () => 
       for (const each of [index, restored]) {
         assert.equal(each.size, model.size)
         for (const { kind, id, link: _link, ...entry } of model.values()) assert.deepEqual(each.get(kind, id), entry)
+        for (const prefix of ['eu-north-1/a', 'eu-north-1/1', 'ключ', 'eu-north-1/zz-'])
+          for (const kind of kinds) {
+            const found = [...model.values()].filter(
+              row => row.kind === kind && !row.deleted && row.id.startsWith(prefix),
+            )
+            assert.deepEqual(each.startingWith(kind, prefix).sort(), found.map(({ id }) => id).sort())
+          }
         assert.equal(each.get('key', 'never'), undefined)
         for (const kind of kinds) {
           const live = [...model.values()].filter(row => row.kind === kind && !row.deleted)

@@ -107,6 +107,24 @@ export class RowsIndex {
     return found
   }
 
+  /** Ids of the rows of a kind that begin with `prefix`, tombstones left out. Walks all rows: for what happens seldom. */
+  startingWith(kind: RowKind, prefix: string): string[] {
+    const code = ROW_KINDS[kind].code
+    const wanted = Buffer.from(prefix)
+    const last = wanted[wanted.length - 1]
+    const before = wanted[wanted.length - 2]
+    const found: string[] = []
+    for (let at = 0; at < this.#count; at++) {
+      if (this.#kind[at] !== code || this.#deleted[at] === 1 || (this.#idLength[at] ?? 0) < wanted.length) continue
+      const from = this.#idAt[at] ?? 0
+      const end = from + wanted.length
+      // Most rows differ here already: among a million, comparing whole prefixes would be felt.
+      if (this.#arena[end - 1] !== last || this.#arena[end - 2] !== before) continue
+      if (this.#arena.compare(wanted, 0, wanted.length, from, end) === 0) found.push(this.#id(at))
+    }
+    return found
+  }
+
   /** Ids of a kind above `after`, tombstones left out, in order of their bytes, at most `max`. Walks all rows: for the administrator. */
   list(kind: RowKind, after: string, max: number): string[] {
     const code = ROW_KINDS[kind].code

@@ -6,12 +6,16 @@ import { PAGE_BYTES } from '../../client/protocol/frames.ts'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
 import { openSecret as openSecretBody, rowDigest, sealSecret, tagRow } from '../../crypto/rows.ts'
 import type { RecordFields } from '../../record.ts'
-import { BoundaryError, ROW_KINDS, type Row, type RowKind } from '../../words.ts'
+import { BoundaryError, keyOfGrant, ROW_KINDS, type Row, type RowKind } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 
-/** Kinds that only mean something beside a live key of the same id, or that point to one. */
-const OF_KEY = new Set<RowKind>(['policy', 'attributes'])
-const TO_KEY = new Set<RowKind>(['alias'])
+/** The row id of the key that a row is nothing without: kinds that stand beside it with the same id, point to it, or begin with its id. */
+const KEY_OF: { readonly [K in RowKind]?: (row: PutRow) => string } = {
+  policy: ({ id }) => id,
+  attributes: ({ id }) => id,
+  alias: ({ link }) => link,
+  grant: ({ id }) => keyOfGrant(id),
+}
 
 /** Of one change: each is named in its record, which is bounded, with an id of at most 512 bytes. */
 const MAX_ROWS = 100
@@ -40,7 +44,8 @@ export function draftRows(
     if (put.expected !== (exists ? current.revision : 0))
       throw new BoundaryError('Conflict', `the ${kind} row was changed`)
     if (put.body === null && !exists) throw new BoundaryError('Conflict', `there is no ${kind} row to delete`)
-    if (put.body !== null && ((OF_KEY.has(kind) && !lives(id)) || (TO_KEY.has(kind) && !lives(link)))) {
+    const key = KEY_OF[kind]?.(put)
+    if (put.body !== null && key !== undefined && !lives(key)) {
       throw new BoundaryError('InvalidState', `the key of the ${kind} row does not exist`)
     }
     const revision = (current?.revision ?? 0) + 1

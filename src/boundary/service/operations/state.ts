@@ -4,10 +4,19 @@
 import type { KeyRow } from '../../client/api.ts'
 import type { InputOf } from '../../client/protocol/operations.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
+import type { RecordFields } from '../../record.ts'
 import { BoundaryError, type KeyHeader } from '../../words.ts'
-import { type Call, type Core, ownCall } from '../core.ts'
+import { baseFields, type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'
-import { follow, type KeyChange, ownedByCustomer, type RowDraft, transition } from '../transition.ts'
+import {
+  currentKey,
+  follow,
+  type KeyChange,
+  nextRow,
+  ownedByCustomer,
+  type RowDraft,
+  transition,
+} from '../transition.ts'
 import { DAY, policyDigest } from './create.ts'
 
 /** CURRENT and older materials must all be there for a key to be usable (aws-kms.md §3.6); one that waits for its rotation need not. */
@@ -84,8 +93,33 @@ export async function putKeyPolicy(
   return (await transition(core, { operation: 'putKeyPolicy', id, call, asserted, decide })).row
 }
 
-/** Destroys a key whose waiting period has ended, with its policy, attributes and aliases. Nothing where it is not due (any more). */
+/** Grants that go in one write set: all of them are named in its record, which is bounded. */
+const GRANTS_AT_ONCE = 200
+
+/**
+ * A key may have more grants than fit into one write set. They go before it, by which time nothing can be done with it any more: its date has passed. A
+ * key that is half through this is still due at the next start.
+ */
+async function deleteGrants(core: Core, id: string): Promise<void> {
+  const grants = core.book.startingWith('grant', `${id}#`)
+  for (let at = 0; grants.length - at > GRANTS_AT_ONCE; at += GRANTS_AT_ONCE) {
+    const fields: RecordFields = {
+      ...baseFields(core, 'deleteKey', ownCall(), undefined),
+      keyId: id,
+      outcome: 'allowed',
+    }
+    const rows = grants
+      .slice(at, at + GRANTS_AT_ONCE)
+      .filter(grant => core.book.current('grant', grant)?.deleted === false)
+      .map(grant => nextRow(core, { kind: 'grant', id: grant, scope: '', link: '', body: null }))
+    if (rows.length > 0) await core.book.commit(fields, rows)
+  }
+}
+
+/** Destroys a key whose waiting period has ended, with its policy, attributes, aliases and grants. Nothing where it is not due (any more). */
 export async function deleteKey(core: Core, id: string): Promise<void> {
+  const { opened } = await currentKey(core, id)
+  if (dueNow(opened.header, core.clocks.lifecycle()) === 'deleteKey') await deleteGrants(core, id)
   const decide = ({ header }: OpenedKey, row: KeyRow): KeyChange => {
     if (dueNow(header, core.clocks.lifecycle()) !== 'deleteKey') throw new BoundaryError('InvalidState', header.state)
     const gone = (kind: RowDraft['kind'], rowId: string): RowDraft[] =>
@@ -96,6 +130,7 @@ export async function deleteKey(core: Core, id: string): Promise<void> {
       ...gone('policy', id),
       ...gone('attributes', id),
       ...core.book.linked('alias', id).flatMap(alias => gone('alias', alias)),
+      ...core.book.startingWith('grant', `${id}#`).flatMap(grant => gone('grant', grant)),
     ]
     return { destroyed: true, rows, fields: { transition: `${header.state}>deleted` } }
   }
