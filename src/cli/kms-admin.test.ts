@@ -176,3 +176,55 @@ test('mistakes say what to do instead', async () => {
   assert.equal(down.code, 69)
   assert.match(down.err, /No holdfast kms can be reached on \/srv\/kms/)
 })
+
+test('roles, groups and boundaries from files and back', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-'))
+  try {
+    const file = join(folder, 'policy.json')
+    const write = (document: object) => writeFileSync(file, JSON.stringify(document))
+    const ok = async (line: string) => {
+      const { out, err, code } = await holdfast(line)
+      assert.deepEqual([err, code], ['', 0], line)
+      return out
+    }
+    await ok('holdfast kms account create 111122223333')
+    await ok('holdfast kms principal create alice')
+    write({ Statement: { Effect: 'Allow', Principal: { AWS: ALICE }, Action: 'sts:AssumeRole' } })
+    const made = await ok(`holdfast kms role create app --trust-policy ${file} --max-session-duration 7200 --tag a=b`)
+    assert.match(made, /Role arn:aws:iam::111122223333:role\/app is made/)
+    assert.match(await ok('holdfast kms role trust app'), /sts:AssumeRole/)
+    assert.match(await ok('holdfast kms role max-session-duration app 43200'), /at most 43200 seconds/)
+    write({ Statement: { Effect: 'Allow', Principal: { AWS: '111122223333' }, Action: 'sts:AssumeRole' } })
+    await ok(`holdfast kms role set-trust role/app --file ${file}`)
+    assert.match(await ok('holdfast kms role trust app'), /"111122223333"/)
+
+    write({ Statement: { Effect: 'Allow', Action: 'kms:ListKeys', Resource: '*' } })
+    await ok('holdfast kms group create staff')
+    await ok(`holdfast kms policy put --principal group/staff --name list --file ${file}`)
+    await ok('holdfast kms group add-user staff alice')
+    assert.match(await ok('holdfast kms group list'), /group\/staff +list +alice/)
+    assert.match((await holdfast('holdfast kms group delete staff')).err, /remove-user/)
+    await ok('holdfast kms group remove-user staff alice')
+    await ok('holdfast kms group delete staff')
+    assert.match(await ok('holdfast kms group list'), /There is no group/)
+
+    await ok(`holdfast kms principal set-boundary alice --file ${file}`)
+    assert.match(await ok('holdfast kms principal boundary alice'), /kms:ListKeys/)
+    await ok('holdfast kms principal set-boundary alice --remove')
+    assert.match(await ok('holdfast kms principal boundary alice'), /has no boundary/)
+    for (const [line, text] of [
+      ['holdfast kms principal set-boundary alice', /--file FILE, or --remove/],
+      ['holdfast kms role max-session-duration app 1', /3600 to 43200/],
+      ['holdfast kms role max-session-duration app soon', /number of seconds/],
+      ['holdfast kms role trust alice', /role\/alice/],
+      [`holdfast kms role create other --trust-policy ${file}`, /The policy is refused/],
+      ['holdfast kms role create other', /--trust-policy/],
+    ] as const) {
+      const { err, code } = await holdfast(line)
+      assert.equal(code, 1, line)
+      assert.match(err, text, line)
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})

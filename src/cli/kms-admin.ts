@@ -2,8 +2,7 @@
  * `holdfast kms account|principal|credential|policy`: administration over the control socket of a running service. Parses and prints; what is
  * done is in `src/kms/admin`.
  */
-import { type Command, InvalidArgumentError } from 'commander'
-import { rootArn, serviceRoleArn } from '../kms/access/principal-names.ts'
+import type { Command } from 'commander'
 import * as admin from '../kms/admin/index.ts'
 import {
   type Tools as AdminTools,
@@ -14,11 +13,14 @@ import {
   type World,
   world,
 } from './admin-tools.ts'
+import { arnOf, collect, collectTag, type PrincipalOptions, type Tags } from './kms-names.ts'
+import { registerBoundaries, registerGroups, registerRoles } from './kms-roles.ts'
 
 export const DEFAULT_KMS_DATA = './holdfast-kms'
 
 export type KmsWorld = World<admin.AdminControl>
-type Tools = AdminTools<admin.AdminControl>
+export type KmsTools = AdminTools<admin.AdminControl>
+type Tools = KmsTools
 
 /** Adds the commands to `holdfast kms`. */
 export function registerKmsAdmin(kms: Command, use: KmsWorld = world): void {
@@ -26,7 +28,9 @@ export function registerKmsAdmin(kms: Command, use: KmsWorld = world): void {
   registerAccounts(group(kms, 'account', 'the accounts of this service'), tools)
   registerPrincipals(group(kms, 'principal', 'who may call: users, roles, services'), tools)
   registerCredentials(group(kms, 'credential', 'access keys of principals'), tools)
-  registerPolicies(group(kms, 'policy', 'identity policies of principals'), tools)
+  registerPolicies(group(kms, 'policy', 'identity policies of principals and groups'), tools)
+  registerRoles(group(kms, 'role', 'roles that can be assumed'), tools)
+  registerGroups(group(kms, 'group', 'groups of users, who have its policies'), tools)
 }
 
 function group(kms: Command, name: string, description: string): Command {
@@ -53,7 +57,8 @@ function registerAccounts(account: Command, { run, common, print, table }: Tools
   )
 }
 
-function registerPrincipals(principal: Command, { run, common, print, table }: Tools): void {
+function registerPrincipals(principal: Command, tools: Tools): void {
+  const { run, common, print, table } = tools
   common(principal, 'create', 'make a user, a role, or the role of a service')
     .argument('[principal]', 'an ARN, or a name: alice, user/alice, role/app')
     .option('--account <id>', 'for a name: its account (the only one, if there is one)')
@@ -100,6 +105,7 @@ function registerPrincipals(principal: Command, { run, common, print, table }: T
         print(options, { deleted: arn }, `Principal ${arn} is deleted. Key policies that name it keep naming it.`)
       }),
     )
+  registerBoundaries(principal, tools)
   common(principal, 'tag', 'set or remove tags of a principal')
     .argument('<principal>', 'an ARN or a name')
     .argument('[tags...]', 'key=value …')
@@ -165,7 +171,7 @@ function registerCredentials(credential: Command, { run, common, print, table }:
 function registerPolicies(policy: Command, { run, common, print, table }: Tools): void {
   const about = (name: string, description: string) =>
     common(policy, name, description)
-      .requiredOption('--principal <principal>', 'an ARN or a name')
+      .requiredOption('--principal <principal>', 'an ARN or a name; group/NAME for a group')
       .option('--account <id>', 'for a name: its account')
   type About = Common & PrincipalOptions & { principal: string }
 
@@ -205,39 +211,6 @@ function registerPolicies(policy: Command, { run, common, print, table }: Tools)
         print(options, { principal: arn, deleted: options.name }, `Policy ${options.name} of ${arn} is deleted.`)
       }),
     )
-}
-
-type Tags = Readonly<Record<string, string>>
-
-interface PrincipalOptions {
-  readonly account?: string
-  readonly service?: string
-}
-
-/** An ARN as it is; a name in the account given, or in the only one. */
-async function arnOf(
-  control: admin.AdminControl,
-  name: string | undefined,
-  options: PrincipalOptions,
-): Promise<string> {
-  if (name?.startsWith('arn:') === true) return name
-  if ((name === undefined) === (options.service === undefined)) {
-    throw new admin.AdminError('Say who: a name or an ARN, or --service NAME.')
-  }
-  const account = await admin.accountOrOnly(control, options.account)
-  if (options.service !== undefined) return serviceRoleArn(account, options.service)
-  if (name === undefined || name === 'root') return rootArn(account)
-  return `arn:aws:iam::${account}:${/^(?:user|role)\//.test(name) ? name : `user/${name}`}`
-}
-
-function collect(value: string, all: readonly string[]): string[] {
-  return [...all, value]
-}
-
-function collectTag(tag: string, all: Tags): Tags {
-  const at = tag.indexOf('=')
-  if (at < 1) throw new InvalidArgumentError(`Write tags as key=value, not ${tag}.`)
-  return { ...all, [tag.slice(0, at)]: tag.slice(at + 1) }
 }
 
 function time(milliseconds: number): string {

@@ -172,7 +172,12 @@ export const cache = z
       .min(1024 * 1024)
       .default(112 * 1024 * 1024)
       .describe('memory of the front end for verified rows'),
-    secrets: z.int().min(16).max(1_000_000).default(10_000).describe('opened credentials held in memory'),
+    secrets: z
+      .int()
+      .min(16)
+      .max(1_000_000)
+      .default(10_000)
+      .describe('opened credentials held in memory, and as many sessions'),
   })
   .prefault({})
   .describe('what the front end holds in memory')

@@ -3,12 +3,14 @@
  * those of a caller with given identity policies.
  */
 import { randomUUID } from 'node:crypto'
+import type { ControlConnection } from '../boundary/client/control.ts'
 import { connectUse } from '../boundary/client/use.ts'
 import { inProcess } from '../boundary/service/testing/in-process.ts'
 import { openReplica } from '../store/replica.ts'
 import { MemoryStore } from '../store/testing.ts'
 import { compilePolicy } from './access/compile.ts'
 import { Principals } from './access/principals.ts'
+import { Sessions } from './access/sessions.ts'
 import { callerOf, policyBytes } from './access/testing.ts'
 import type { Caller } from './access/types.ts'
 import { createAccount, createPrincipal } from './admin/index.ts'
@@ -20,6 +22,8 @@ import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
 import type { Services } from './operations/types.ts'
 import type { KeyStores } from './stores/types.ts'
+import { answerSts } from './sts/answer.ts'
+import type { StsReply } from './sts/errors.ts'
 
 export const ACCOUNT = '111122223333'
 export const OTHER = '444455556666'
@@ -42,6 +46,12 @@ export interface TestKms {
   call(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer>
   /** The answer of a call that must succeed. */
   ok(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer['body']>
+  /** An answer of STS to a form. */
+  sts(form: string | Readonly<Record<string, string>>, caller?: Caller, accessKeyId?: string): Promise<StsReply>
+  /** The administrator's connection. */
+  readonly control: ControlConnection
+  /** Who calls with a session token. */
+  readonly sessions: Sessions
   /** Makes a principal's row, and that of its account, so that grants and policies can name it. */
   principal(arn: string): Promise<void>
   /** Records of the log so far. */
@@ -61,12 +71,16 @@ export function user(name: string, statements: readonly object[] | undefined = u
 
 export const ADMINISTRATOR = user('administrator')
 
-/** `held`: whether keys stay Creating or Updating. */
+/** `held`: whether keys stay Creating or Updating. `now`: real time. */
 export async function startTestKms(
   stores: Partial<KeyStores> = {},
-  { attestationRoots = [], held = () => false }: { attestationRoots?: readonly Buffer[]; held?: () => boolean } = {},
+  {
+    attestationRoots = [],
+    held = () => false,
+    now = Date.now,
+  }: { attestationRoots?: readonly Buffer[]; held?: () => boolean; now?: () => number } = {},
 ): Promise<TestKms> {
-  const boundary = await inProcess({ held })
+  const boundary = await inProcess({ held, now })
   const caughtUp = Promise.withResolvers<void>()
   const use = connectUse({
     socket: boundary.running.useSocket,
@@ -90,7 +104,7 @@ export async function startTestKms(
     principals: new Principals(replica),
     grants: new Grants(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
-    clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
+    clocks: { lifecycle: () => now() + offset, real: now },
     settings: { partition: 'aws', regions: REGIONS, services: ['objects'] },
     markers,
     attestations: new Attestations(attestationRoots),
@@ -107,7 +121,23 @@ export async function startTestKms(
     const text = body.toString()
     return { status, body: text === '' ? {} : JSON.parse(text) }
   }
+  const sts: TestKms['sts'] = (form, caller = ADMINISTRATOR, accessKeyId = 'AKIAEXAMPLE') => {
+    const text = typeof form === 'string' ? form : String(new URLSearchParams({ Version: '2011-06-15', ...form }))
+    const facts = {
+      caller,
+      region: REGION,
+      sourceIp: '192.0.2.1',
+      secureTransport: true,
+      userAgent: 'test',
+      now: now(),
+    }
+    const request = { requestId: randomUUID(), accessKeyId, body: Buffer.from(text), facts }
+    return answerSts(runner, request, text, error => defects.push(error))
+  }
   return {
+    sts,
+    control: boundary.control,
+    sessions: new Sessions(services.principals, use, 3),
     services,
     defects,
     connected,
@@ -125,7 +155,7 @@ export async function startTestKms(
     },
     records: async () => (await use.status()).logSize,
     advance: async milliseconds => {
-      offset = (await boundary.control.advanceClock(milliseconds)).lifecycleNow - Date.now()
+      offset = (await boundary.control.advanceClock(milliseconds)).lifecycleNow - now()
     },
     stop: async () => {
       use.close()

@@ -16,7 +16,7 @@ import {
   readGrant,
   writeGrantBody,
 } from './grants.ts'
-import { callerOf } from './testing.ts'
+import { callerOf, sessionOf } from './testing.ts'
 
 type Asked = Pick<GrantBody, 'equals' | 'subset'> & { sourceArn?: string }
 const NONE: Asked = {}
@@ -155,6 +155,9 @@ test('the first grant that permits it is the one', () => {
 test('a caller is its ARN, and a service its name too', () => {
   const role = 'arn:aws:iam::111122223333:role/aws-service-role/objects.amazonaws.com/AWSServiceRoleForObjects'
   assert.deepEqual(namesOf(callerOf(role)), [role, 'objects.amazonaws.com'])
+  const session = callerOf('arn:aws:iam::111122223333:role/p/app', [], {}, { session: sessionOf('one') })
+  const names = ['arn:aws:sts::111122223333:assumed-role/app/one', 'arn:aws:iam::111122223333:role/p/app']
+  assert.deepEqual(namesOf(session), names)
   assert.deepEqual(namesOf(callerOf('arn:aws:iam::111122223333:user/a')), ['arn:aws:iam::111122223333:user/a'])
 })
 

@@ -108,9 +108,11 @@ export const retiringScope = (region: string, principal: string): string =>
 /** `objects.amazonaws.com` and not an ARN. */
 export const isServiceName = (principal: string): boolean => !principal.startsWith('arn:')
 
-/** The principals that a caller is, as grants name them. */
-export const namesOf = (caller: Pick<Caller, 'arn' | 'servicePrincipal'>): readonly string[] =>
-  caller.servicePrincipal === '' ? [caller.arn] : [caller.arn, caller.servicePrincipal]
+/** The principals that a caller is, as grants name them: a session is its role too. */
+export const namesOf = (caller: Pick<Caller, 'arn' | 'principalArn' | 'servicePrincipal'>): readonly string[] => {
+  if (caller.arn !== caller.principalArn) return [caller.arn, caller.principalArn]
+  return caller.servicePrincipal === '' ? [caller.arn] : [caller.arn, caller.servicePrincipal]
+}
 
 interface Pair {
   /** The name, which is compared without regard to case. */

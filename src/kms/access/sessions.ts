@@ -92,8 +92,11 @@ export class Sessions {
     try {
       const answer = await this.#boundary.openSession(Buffer.from(token, 'base64'), asserted)
       expiresAt = answer.expiresAt
-      body = readSessionBody(answer.body)
-      answer.body.fill(0)
+      try {
+        body = readSessionBody(answer.body)
+      } finally {
+        answer.body.fill(0)
+      }
     } catch (error) {
       if (error instanceof BoundaryError && error.code === 'ExpiredSession') return 'expired'
       // A session that a newer version began is none that this one could limit as it must be.

@@ -18,5 +18,7 @@ export {
   makeAdministrator,
   makeServicePrincipal,
 } from './first-steps.ts'
+export { addToGroup, createGroup, deleteGroup, type GroupInfo, listGroups, removeFromGroup } from './groups.ts'
 export { ADMINISTRATOR_POLICY, deletePolicy, getPolicy, listPolicies, putPolicy } from './policies.ts'
 export { createPrincipal, deletePrincipal, listPrincipals, type PrincipalInfo, tagPrincipal } from './principals.ts'
+export { createRole, getBoundary, getTrustPolicy, setBoundary, setMaxSession, setTrustPolicy } from './roles.ts'

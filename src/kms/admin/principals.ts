@@ -1,7 +1,7 @@
 /** Principals: users, roles, the root of an account, and the roles through which the provider's services call. */
 import type { PutRow } from '../../boundary/client/api.ts'
 import type { Row } from '../../boundary/words.ts'
-import { type AdminControl, AdminError, allRows, change, currentRow } from '../../store/admin.ts'
+import { type AdminControl, AdminError, allRows, change, currentRow, type ReadControl } from '../../store/admin.ts'
 import { type PrincipalName, readPrincipalArn } from '../access/principal-names.ts'
 import { type PrincipalBody, readBody, writeBody } from '../access/rows.ts'
 import { uniqueId } from '../access/unique-id.ts'
@@ -16,6 +16,9 @@ export interface PrincipalInfo {
   readonly tags: Readonly<Record<string, string>>
   /** Names of its identity policies. */
   readonly policies: readonly string[]
+  /** ARNs of the groups that a user is in. */
+  readonly groups: readonly string[]
+  readonly boundary: boolean
   /** Access key ids. */
   readonly credentials: readonly string[]
 }
@@ -23,11 +26,12 @@ export interface PrincipalInfo {
 const MAX_TAGS = 50
 const MAX_PRINCIPAL_BYTES = 256 * 1024
 
-/** Makes a principal of this ARN. Its account must exist. Throws `AdminError`. */
+/** Makes a principal of this ARN. Its account must exist. `role`: what `roles.ts` has checked of one. Throws `AdminError`. */
 export function createPrincipal(
   control: AdminControl,
   arn: string,
   tags: Readonly<Record<string, string>> = {},
+  role: Pick<PrincipalBody, 'trustPolicy' | 'maxSessionDuration'> = {},
 ): Promise<PrincipalInfo> {
   const name = nameOf(arn)
   if (name.kind === 'root') throw new AdminError('The root of an account is made with the account.')
@@ -38,10 +42,32 @@ export function createPrincipal(
       throw new AdminError(`The principal ${arn} exists already. See: holdfast kms principal list`)
     }
     const userId = uniqueId(name.kind === 'user' ? 'AIDA' : 'AROA')
-    const body: PrincipalBody = { v: 1, created: Date.now(), userId, tags, policies: {}, credentials: {} }
+    const account = name.kind === 'role' ? await onlyRoleOfItsName(control, name) : undefined
+    const body: PrincipalBody = { v: 1, created: Date.now(), userId, tags, policies: {}, credentials: {}, ...role }
     const row: PutRow = put(arn, name.account, 0, body)
-    return { rows: [row], result: info(name, body) }
+    return { rows: account === undefined ? [row] : [row, account], result: info(name, body) }
   })
+}
+
+/**
+ * A role's sessions are named without its path, so that two roles of one name could stand for each other. The account's row goes along as it is:
+ * of two administrators who make such roles at once, the second reads again and is refused.
+ */
+async function onlyRoleOfItsName(control: AdminControl, { account, name }: PrincipalName): Promise<PutRow> {
+  const other = await roleNamed(control, account, name)
+  if (other !== undefined)
+    throw new AdminError(`A role of that name exists in the account, under another path: ${other}.`)
+  const row = await currentRow(control, 'account', account)
+  if (row === undefined) throw noAccount(account)
+  return { kind: 'account', id: row.id, scope: row.scope, link: row.link, expected: row.revision, body: row.body }
+}
+
+/** ARN of the account's role of this name, whatever its path. */
+export async function roleNamed(control: ReadControl, account: string, name: string): Promise<string | undefined> {
+  for await (const row of allRows(control, 'principal')) {
+    if (row.scope === account && row.id.includes(':role/') && row.id.endsWith(`/${name}`)) return row.id
+  }
+  return undefined
 }
 
 export async function listPrincipals(control: AdminControl, account?: string): Promise<PrincipalInfo[]> {
@@ -139,6 +165,8 @@ function info(name: PrincipalName, body: PrincipalBody): PrincipalInfo {
     created: body.created,
     tags: body.tags,
     policies: Object.keys(body.policies),
+    groups: body.groups ?? [],
+    boundary: body.boundary !== undefined,
     credentials: Object.keys(body.credentials),
   }
 }

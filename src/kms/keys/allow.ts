@@ -76,6 +76,13 @@ export function hidden(call: Call, resource: string, on: KeyTarget): KmsError {
   return new KmsError('AccessDeniedException', hiddenMessage(call.caller, permission, resource))
 }
 
+/** The key's policy allows; what is missing is said by the caller's own account. */
+const OF_THE_CALLERS_SIDE: ReadonlySet<Verdict> = new Set([
+  'no-identity-policy-allows',
+  'no-permissions-boundary-allows',
+  'no-session-policy-allows',
+])
+
 /** Throws AccessDeniedException unless the caller has the operation's permission on the key. `extra`: what only the operation knows. */
 export function authorizeKey(
   call: Call,
@@ -91,7 +98,7 @@ export function authorizeKey(
     const denied = denialOf(call, permission, key.arn, key.account, crossAccount, key.policy, facts, grants)
     if (denied === undefined) continue
     // Only who the key's policy knows is told more than the caller's own account could say.
-    if (key.account === call.caller.account || denied.verdict === 'no-identity-policy-allows') throw denied.error
+    if (key.account === call.caller.account || OF_THE_CALLERS_SIDE.has(denied.verdict)) throw denied.error
     throw hidden(call, nameGiven(call, key), on)
   }
 }
@@ -111,10 +118,11 @@ export function allowByGrant(call: Call, key: FoundKey, allowed: boolean): void 
       crossAccount,
       keyPolicy: key.policy,
       context: new FactsContext(facts),
-      grants: undefined,
+      grants: () => allowed,
     }
+    // A policy's own permission gives nothing here; what limits the caller limits what a grant gives it, too.
     const verdict = authorize(question)
-    if (allowed && !verdict.startsWith('explicit-deny')) continue
+    if (allowed && verdict === 'allowed') continue
     if (key.account !== call.caller.account) throw hidden(call, key.arn, 'key')
     const reason = verdict === 'allowed' ? 'no-identity-policy-allows' : verdict
     throw new KmsError('AccessDeniedException', denialMessage(reason, question))

@@ -2,7 +2,7 @@
 import { keyOfGrant, type Row } from '../../../boundary/words.ts'
 import { readGrantToken } from '../../access/grant-tokens.ts'
 import { type GrantBody, grantIdOf, grantRowId, isGrantId, isServiceName, readGrantBody } from '../../access/grants.ts'
-import { readPrincipalArn, rootArn } from '../../access/principal-names.ts'
+import { readPrincipalArn, readSessionArn, rootArn } from '../../access/principal-names.ts'
 import { placeOf } from '../../keys/find.ts'
 import { keyArn, keyIdOf } from '../../keys/identifiers.ts'
 import { KmsError } from '../../wire/errors.ts'
@@ -18,10 +18,10 @@ export interface ConstraintsInput {
 export const noPrincipal = (arn: string): KmsError =>
   new KmsError('InvalidArnException', `ARN does not refer to a valid principal: ${arn}`)
 
-/** Throws InvalidArnException unless the principal or, for the root of an account, the account exists here. */
+/** Throws InvalidArnException unless the principal, the role of a session or, for the root of an account, the account exists here. */
 export async function checkPrincipal(call: Call, arn: string): Promise<void> {
   const name = readPrincipalArn(arn)
-  const known = name?.kind === 'root' ? name.account : name?.arn
+  const known = name?.kind === 'root' ? name.account : (name ?? readSessionArn(arn)) && arn
   if (known === undefined || !(await call.services.principals.exists(known))) throw noPrincipal(arn)
 }
 
