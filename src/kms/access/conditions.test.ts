@@ -221,7 +221,12 @@ describe('condition keys', () => {
     ...{ id: 'eu-north-1/11111111-2222-3333-4444-555555555555', account: ACCOUNT },
     ...{ spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT', origin: 'AWS_KMS' },
   } as unknown as KeyFacts['header']
-  const key: KeyFacts = { header, tags: new Map([['Team', 'red']]), aliases: () => ['alias/a', 'alias/b'] }
+  const key: KeyFacts = {
+    header,
+    tags: new Map([['Team', 'red']]),
+    daysWithoutUsage: () => 120,
+    aliases: () => ['alias/a', 'alias/b'],
+  }
   const alice = callerOf(`arn:aws:iam::${ACCOUNT}:user/staff/alice`, [], { team: 'blue' })
   const base: RequestFacts = {
     ...{ caller: alice, region: 'eu-north-1', sourceIp: '192.0.2.1', secureTransport: true },
@@ -289,6 +294,7 @@ describe('condition keys', () => {
     'kms:ResourceAliases': ['alias/a', 'alias/b'],
     'kms:RotationPeriodInDays': '365',
     'kms:ScheduleKeyDeletionPendingWindowInDays': '7',
+    'kms:TrailingDaysWithoutKeyUsage': '120',
     'kms:ValidTo': '1798761600',
     'kms:ViaService': undefined,
     'kms:WrappingAlgorithm': 'RSAES_OAEP_SHA_256',

@@ -59,6 +59,8 @@ export interface KeyFacts {
   readonly tags: ReadonlyMap<string, string> | undefined
   /** Names (`alias/…`) of the aliases that point at the key; called only when a policy asks for `kms:ResourceAliases`. */
   aliases(): readonly string[]
+  /** Days since the last use of the key; called only when a policy asks for `kms:TrailingDaysWithoutKeyUsage`. Undefined where the request has no such key. */
+  daysWithoutUsage(): number | undefined
 }
 
 /**

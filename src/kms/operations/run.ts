@@ -6,7 +6,7 @@ import { BoundaryError, type Outcome } from '../../boundary/words.ts'
 import type { Reply } from '../../http/types.ts'
 import { assertEveryOperationDeclared } from '../access/permissions.ts'
 import type { RequestFacts } from '../access/types.ts'
-import { AliasesWanted } from '../keys/allow.ts'
+import { FactsWanted } from '../keys/allow.ts'
 import { parseBody } from '../wire/body.ts'
 import { errorReply, KmsError } from '../wire/errors.ts'
 import { OPERATION_INPUTS } from '../wire/model/model.ts'
@@ -114,6 +114,7 @@ export class Runner {
       subject: '',
       outcomePending: false,
       aliases: undefined,
+      daysWithoutUsage: undefined,
     }
   }
 
@@ -125,7 +126,7 @@ export class Runner {
     try {
       return await operation.run(call, input)
     } catch (error) {
-      if (error instanceof AliasesWanted) {
+      if (error instanceof FactsWanted) {
         await error.load(call)
         return this.#run(operation, call, input)
       }

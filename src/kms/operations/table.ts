@@ -15,6 +15,7 @@ import { Decrypt } from './decrypt.ts'
 import { Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext } from './encrypt.ts'
 import { DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMaterial } from './imports.ts'
 import { DescribeKey, ListKeys, UpdateKeyDescription } from './keys.ts'
+import { GetKeyLastUsage } from './last-usage.ts'
 import { CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion } from './lifecycle.ts'
 import { GenerateMac, VerifyMac } from './mac.ts'
 import { GetKeyPolicy, ListKeyPolicies, PutKeyPolicy } from './policies.ts'
@@ -40,6 +41,7 @@ export const OPERATIONS: readonly AnyOperation[] = [
   DisableKey,
   ScheduleKeyDeletion,
   CancelKeyDeletion,
+  GetKeyLastUsage,
   UpdateKeyDescription,
   Encrypt,
   Decrypt,

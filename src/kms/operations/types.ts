@@ -52,6 +52,8 @@ export interface Call {
   outcomePending: boolean
   /** Aliases of keys, by row id, as far as policies have asked for them. The runner's. */
   aliases: ReadonlyMap<string, readonly string[]> | undefined
+  /** Days since keys were last used, by row id, as far as policies have asked for them. The runner's. */
+  daysWithoutUsage: ReadonlyMap<string, number> | undefined
 }
 
 /** A key as operations see it: the row, what it says, and what goes with it. Made by `keys/find.ts`. */
