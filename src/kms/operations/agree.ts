@@ -1,6 +1,6 @@
 /** Secrets that two sides come to share: DeriveSharedSecret, Encapsulate and Decapsulate (aws-kms.md §3.3). */
-import { createPublicKey, type KeyObject } from 'node:crypto'
-import { SPECS } from '../../boundary/algorithms.ts'
+import { createPublicKey } from 'node:crypto'
+import { peerKey } from '../../boundary/crypto/agreement.ts'
 import { KmsError } from '../wire/errors.ts'
 import { refuseDryRun, refuseRecipient } from './common.ts'
 import type { FoundKey, Operation } from './types.ts'
@@ -37,17 +37,9 @@ export const DeriveSharedSecret: Operation<DeriveInput, object> = {
   },
 }
 
-/** The boundary refuses a peer's key that is none of the curve; a dry run does not come so far. AWS says no more than the error's name. */
+/** A dry run does not come as far as the boundary, which refuses a peer's key that is none of the curve: the same is asked here. */
 function checkPeer(key: FoundKey, publicKey: Buffer): void {
-  const { material } = SPECS[key.header.spec]
-  let peer: KeyObject | undefined
-  try {
-    peer = createPublicKey({ key: publicKey, format: 'der', type: 'spki' })
-  } catch {
-    peer = undefined
-  }
-  const curve = peer?.asymmetricKeyType === 'ec' ? peer.asymmetricKeyDetails?.namedCurve : undefined
-  if (material.kind !== 'ec' || curve !== material.curve) throw new KmsError('ValidationException')
+  peerKey(createPublicKey({ key: key.header.publicKey, format: 'der', type: 'spki' }), publicKey)
 }
 
 interface KemInput {
