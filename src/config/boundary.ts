@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
+import type { Quotas } from './quotas.ts'
 import type * as shared from './shared.ts'
 import { type RootConfig, rootConfig } from './shared.ts'
 
@@ -15,6 +16,7 @@ export interface ServiceSettings {
   readonly data: string
   readonly boundary: z.output<typeof shared.boundary>
   readonly log: z.output<typeof shared.log>
+  readonly quotas?: Pick<Quotas, 'keys' | 'onDemandRotations'>
 }
 
 interface User {
@@ -29,7 +31,12 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
   readonly dev: boolean
   readonly root: RootConfig
   readonly logOrigin: string
-  readonly limits: { readonly openKeys?: number; readonly floorBytes?: number }
+  readonly limits: {
+    readonly openKeys?: number
+    readonly floorBytes?: number
+    readonly keys?: number
+    readonly onDemandRotations?: number
+  }
   readonly users?: { readonly frontEnd: User; readonly boundary: User }
 }
 
@@ -44,7 +51,7 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
   settings: ServiceSettings,
   dev: boolean,
 ): BoundarySettings<Service> {
-  const { data, boundary, log } = settings
+  const { data, boundary, log, quotas } = settings
   const { root, users, openKeys, floorBytes } = boundary
   mkdirSync(data, { recursive: true, mode: users === undefined ? 0o700 : 0o711 })
   return {
@@ -56,6 +63,7 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
     limits: {
       ...(openKeys === undefined ? {} : { openKeys }),
       ...(floorBytes === undefined ? {} : { floorBytes }),
+      ...(quotas === undefined ? {} : { keys: quotas.keys, onDemandRotations: quotas.onDemandRotations }),
     },
     ...(users === undefined
       ? {}

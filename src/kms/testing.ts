@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { connectUse } from '../boundary/client/use.ts'
 import { inProcess } from '../boundary/service/testing/in-process.ts'
+import { type Quotas, quotas } from '../config/quotas.ts'
 import { openReplica } from '../store/replica.ts'
 import { MemoryStore } from '../store/testing.ts'
 import { compilePolicy } from './access/compile.ts'
@@ -17,6 +18,7 @@ import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
 import type { Services } from './operations/types.ts'
 import type { KeyStores } from './stores/types.ts'
+import type { RequestLimits } from './wire/request-quotas.ts'
 
 export const ACCOUNT = '111122223333'
 export const OTHER = '444455556666'
@@ -55,8 +57,26 @@ export function user(name: string, statements: readonly object[] | undefined = u
 
 const ADMINISTRATOR = user('administrator')
 
-export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<TestKms> {
-  const boundary = await inProcess()
+export interface TestOptions {
+  /** Resource quotas other than the defaults. */
+  readonly quotas?: Partial<Quotas>
+  /** Request quotas; without it there are none. */
+  readonly limits?: Pick<RequestLimits, 'take'>
+}
+
+export async function startTestKms(
+  stores: Partial<KeyStores> = {},
+  { quotas: over = {}, limits }: TestOptions = {},
+): Promise<TestKms> {
+  const { keys, onDemandRotations } = over
+  const boundary = await inProcess({
+    config: {
+      limits: {
+        ...(keys === undefined ? {} : { keys }),
+        ...(onDemandRotations === undefined ? {} : { onDemandRotations }),
+      },
+    },
+  })
   const caughtUp = Promise.withResolvers<void>()
   const use = connectUse({
     socket: boundary.running.useSocket,
@@ -80,10 +100,14 @@ export async function startTestKms(stores: Partial<KeyStores> = {}): Promise<Tes
     principals: new Principals(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
-    settings: { partition: 'aws', regions: [REGION], services: ['objects'] },
+    settings: { partition: 'aws', regions: [REGION], services: ['objects'], quotas: { ...quotas.parse({}), ...over } },
     markers,
   }
-  const runner = new Runner(services, OPERATIONS, { onDefect: error => defects.push(error), onAnswer: () => {} })
+  const runner = new Runner(services, OPERATIONS, {
+    ...(limits === undefined ? {} : { limits }),
+    onDefect: error => defects.push(error),
+    onAnswer: () => {},
+  })
   const call: TestKms['call'] = async (operation, input = {}, caller = ADMINISTRATOR, region = REGION) => {
     const { status, body } = await runner.answer({
       operation,

@@ -9,7 +9,7 @@ import { ACCOUNT_ID, readPrincipalArn, SERVICE_NAME } from './principal-names.ts
 import { MalformedPolicyError, PolicyTooLargeError, type PolicyUse } from './types.ts'
 
 /** Bytes of UTF-8: AWS's quota for key policies; for identity policies that of a role's inline policies. */
-export const POLICY_MAX_BYTES: Readonly<Record<PolicyUse, number>> = { key: 32_768, identity: 10_240 }
+export const POLICY_MAX_BYTES: Readonly<Record<PolicyUse, number>> = { key: 131_072, identity: 10_240 }
 
 export interface Principals {
   /** NotPrincipal: everyone but these. */

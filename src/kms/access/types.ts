@@ -168,7 +168,7 @@ export class MalformedPolicyError extends Error {
   }
 }
 
-/** A key policy above 32,768 bytes or an identity policy above its own limit; the API's error is LimitExceeded. */
+/** A key policy above what an account may have (32,768 bytes unless configured) or an identity policy above its own limit; the API's error is LimitExceeded. */
 export class PolicyTooLargeError extends Error {
   constructor(message: string) {
     super(message)

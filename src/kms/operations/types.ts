@@ -7,6 +7,7 @@
  */
 import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../../boundary/client/api.ts'
 import type { Asserted } from '../../boundary/words.ts'
+import type { Quotas } from '../../config/quotas.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Principals } from '../access/principals.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
@@ -121,6 +122,7 @@ export interface KmsSettings {
   readonly regions: readonly string[]
   /** Short names of the provider's services, whose keys are `alias/aws/<name>`. */
   readonly services: readonly string[]
+  readonly quotas: Quotas
 }
 
 /** What the operations work with. One object for the process. */

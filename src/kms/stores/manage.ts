@@ -21,7 +21,6 @@ import {
 import type { KeyStoreChange, KeyStores } from './types.ts'
 
 /** Of an account in one Region; AWS's quota. */
-const MAX_STORES = 10
 /** How often a change is made on fresh rows when another came between. */
 const ATTEMPTS = 4
 const RETRY_MS = 1000
@@ -78,7 +77,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   }
 
   async list(scope: string): Promise<readonly KeyStore[]> {
-    const rows = await this.options.replica.list('keystore', scope, { after: '', limit: MAX_STORES + 1 })
+    const rows = await this.options.replica.list('keystore', scope, { after: '', limit: this.options.most + 1 })
     return rows.map(readKeyStore)
   }
 
@@ -91,10 +90,11 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   ): Promise<void> {
     const mustFit = async () => {
       const others = await this.list(scopeOf(id))
-      if (others.length >= MAX_STORES) {
+      const { most } = this.options
+      if (others.length >= most) {
         throw new KmsError(
           'LimitExceededException',
-          `An account has at most ${MAX_STORES} custom key stores in a Region.`,
+          `The request was rejected because a quota was exceeded. An account has at most ${most} custom key stores in a Region.`,
         )
       }
       mustBeFree(others, wanted)

@@ -11,7 +11,6 @@ import { dueNow } from '../keys/due.ts'
 import { follow, type KeyChange, ownedByCustomer, transition } from '../transition.ts'
 import { DAY, freshMaterial, newMaterial } from './create.ts'
 
-export const MAX_ON_DEMAND = 25
 /** On-demand and automatic rotation keep this distance, in milliseconds. */
 const CONFLICT = 20 * 60_000
 const DEFAULT_DAYS = 365
@@ -85,8 +84,8 @@ export async function rotateKeyOnDemand(
     const { header } = key
     ownedByCustomer(header)
     follow('rotateKeyOnDemand', header)
-    if (header.onDemandRotations >= MAX_ON_DEMAND)
-      throw new BoundaryError('LimitExceeded', `${MAX_ON_DEMAND} rotations`)
+    const most = core.quotas.onDemandRotations
+    if (header.onDemandRotations >= most) throw new BoundaryError('LimitExceeded', `${most} rotations`)
     const onDemandRotations = header.onDemandRotations + 1
     const now = core.clocks.lifecycle()
     if (header.spec !== 'SYMMETRIC_DEFAULT') throw new BoundaryError('InvalidState', `key spec ${header.spec}`)
