@@ -4,16 +4,19 @@
 import { createPublicKey, diffieHellman, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { BoundaryError } from '../words.ts'
-import { isOneSequence } from './der.ts'
+import { DerReader, onlySequence, TAG } from './der.ts'
 
 const onPool = promisify(diffieHellman) as (keys: { privateKey: KeyObject; publicKey: KeyObject }) => Promise<Buffer>
 
 /** The peer's key: DER SPKI with nothing behind it, a point on the named curve of `own`. Throws InvalidPublicKey. */
 export function peerKey(own: KeyObject, spki: Buffer): KeyObject {
   const invalid = new BoundaryError('InvalidPublicKey')
-  if (!isOneSequence(spki)) throw invalid
   let peer: KeyObject
   try {
+    // Curves by name only: id-ecPublicKey, then a name and not a description.
+    const algorithm = new DerReader(onlySequence(spki).take(TAG.sequence))
+    algorithm.take(TAG.oid)
+    algorithm.take(TAG.oid)
     peer = createPublicKey({ key: spki, format: 'der', type: 'spki' })
   } catch {
     throw invalid

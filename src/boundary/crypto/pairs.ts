@@ -38,27 +38,38 @@ export function makePair(kind: PairKind): Promise<MadePair> {
   }
 }
 
-/** A private key that is kept open, with what follows from it, each made once and when it is first needed. */
-export class Pair {
+/** A public key that is kept open. */
+export class PublicHalf {
+  readonly publicKey: KeyObject
+  #native: NativeKey | undefined
+
+  constructor(publicKey: KeyObject) {
+    this.publicKey = publicKey
+  }
+
+  /** As OpenSSL has it, for what node:crypto does not do. Made once and when it is first needed. */
+  get nativePublic(): NativeKey {
+    this.#native ??= new NativeKey(this.publicKey.export({ format: 'der', type: 'spki' }), 'public')
+    return this.#native
+  }
+}
+
+/** A private key that is kept open, with what follows from it. */
+export class Pair extends PublicHalf {
   readonly privateKey: KeyObject
-  #publicKey: KeyObject | undefined
   #native: NativeKey | undefined
 
   constructor(privateKey: KeyObject) {
+    super(createPublicKey(privateKey))
     this.privateKey = privateKey
   }
 
-  get publicKey(): KeyObject {
-    this.#publicKey ??= createPublicKey(this.privateKey)
-    return this.#publicKey
-  }
-
-  /** As OpenSSL has it, for what node:crypto does not do. */
+  /** As `nativePublic`, of the private half. */
   get native(): NativeKey {
     if (this.#native === undefined) {
       const der = materialBytes(this.privateKey)
       try {
-        this.#native = new NativeKey(der)
+        this.#native = new NativeKey(der, 'private')
       } finally {
         der.fill(0)
       }

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import type { MessageType, SigningAlgorithm } from '../algorithms.ts'
 import { type HashName, type SignatureScheme, unavailable } from '../pkcs11/libcrypto.ts'
 import { BoundaryError, type KeySpec } from '../words.ts'
-import type { Pair } from './pairs.ts'
+import type { Pair, PublicHalf } from './pairs.ts'
 
 /** RAW messages; longer ones are hashed by the caller. */
 export const MAX_MESSAGE_BYTES = 4096
@@ -82,7 +82,7 @@ export function checkMessage(algorithm: SigningAlgorithm, type: MessageType, mes
 }
 
 /** How OpenSSL is asked for what node:crypto does not do. */
-function nativeScheme(pair: Pair, algorithm: SigningAlgorithm): SignatureScheme {
+function nativeScheme(key: KeyObject, algorithm: SigningAlgorithm): SignatureScheme {
   if (unavailable !== undefined) throw new BoundaryError('NotPermitted', unavailable)
   const { hash, options } = SCHEMES[algorithm]
   if (hash !== null) {
@@ -90,7 +90,7 @@ function nativeScheme(pair: Pair, algorithm: SigningAlgorithm): SignatureScheme 
     return { kind: options.padding === constants.RSA_PKCS1_PADDING ? 'rsa-pkcs1' : 'rsa-pss', hash }
   }
   if (algorithm === 'ED25519_PH_SHA_512') return { kind: 'ed25519ph' }
-  return { kind: pair.privateKey.asymmetricKeyType as 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87' }
+  return { kind: key.asymmetricKeyType as 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87' }
 }
 
 const keyAnd = (key: KeyObject, algorithm: SigningAlgorithm) => ({ key, ...SCHEMES[algorithm].options })
@@ -104,7 +104,7 @@ const verifyOnPool = promisify(verify) as (
 
 /** Signs at once: for keys that `signsFast`. The message has been checked. */
 export function signNow(pair: Pair, algorithm: SigningAlgorithm, type: MessageType, message: Buffer): Buffer {
-  if (type !== 'RAW') return pair.native.sign(nativeScheme(pair, algorithm), message)
+  if (type !== 'RAW') return pair.native.sign(nativeScheme(pair.privateKey, algorithm), message)
   return sign(SCHEMES[algorithm].hash, message, keyAnd(pair.privateKey, algorithm))
 }
 
@@ -115,30 +115,30 @@ export async function signSlowly(
   type: MessageType,
   message: Buffer,
 ): Promise<Buffer> {
-  if (type !== 'RAW') return pair.native.signSlowly(nativeScheme(pair, algorithm), message)
+  if (type !== 'RAW') return pair.native.signSlowly(nativeScheme(pair.privateKey, algorithm), message)
   return signOnPool(SCHEMES[algorithm].hash, message, keyAnd(pair.privateKey, algorithm))
 }
 
 /** Whether the signature is valid, at once: for keys that `verifiesFast`. */
 export function verifyNow(
-  pair: Pair,
+  half: PublicHalf,
   algorithm: SigningAlgorithm,
   type: MessageType,
   message: Buffer,
   signature: Buffer,
 ): boolean {
-  if (type !== 'RAW') return pair.native.verify(nativeScheme(pair, algorithm), message, signature)
-  return verify(SCHEMES[algorithm].hash, message, keyAnd(pair.publicKey, algorithm), signature)
+  if (type !== 'RAW') return half.nativePublic.verify(nativeScheme(half.publicKey, algorithm), message, signature)
+  return verify(SCHEMES[algorithm].hash, message, keyAnd(half.publicKey, algorithm), signature)
 }
 
 /** Whether the signature is valid, found out on the thread pool. */
 export async function verifySlowly(
-  pair: Pair,
+  half: PublicHalf,
   algorithm: SigningAlgorithm,
   type: MessageType,
   message: Buffer,
   signature: Buffer,
 ): Promise<boolean> {
-  if (type !== 'RAW') return pair.native.verifySlowly(nativeScheme(pair, algorithm), message, signature)
-  return verifyOnPool(SCHEMES[algorithm].hash, message, keyAnd(pair.publicKey, algorithm), signature)
+  if (type !== 'RAW') return half.nativePublic.verifySlowly(nativeScheme(half.publicKey, algorithm), message, signature)
+  return verifyOnPool(SCHEMES[algorithm].hash, message, keyAnd(half.publicKey, algorithm), signature)
 }

@@ -20,7 +20,9 @@ export type HashName = 'sha256' | 'sha384' | 'sha512'
 
 interface Functions {
   readonly d2i_AutoPrivateKey: PointerCallable
+  readonly d2i_PUBKEY: PointerCallable
   readonly EVP_PKEY_free: Callable
+  readonly EVP_PKEY_check: Callable
   readonly EVP_PKEY_get_size: Callable
   readonly EVP_PKEY_CTX_new_from_pkey: PointerCallable
   readonly EVP_PKEY_CTX_free: Callable
@@ -43,6 +45,8 @@ function find(library: Library): Functions {
   const { func, pointer } = library
   return {
     d2i_AutoPrivateKey: pointer('void *d2i_AutoPrivateKey(void *out, const void *in, long length)'),
+    d2i_PUBKEY: pointer('void *d2i_PUBKEY(void *out, const void *in, long length)'),
+    EVP_PKEY_check: func('int EVP_PKEY_check(void *ctx)'),
     EVP_PKEY_free: func('void EVP_PKEY_free(void *pkey)'),
     EVP_PKEY_get_size: func('int EVP_PKEY_get_size(void *pkey)'),
     EVP_PKEY_CTX_new_from_pkey: pointer(
@@ -142,20 +146,21 @@ const forgotten = new FinalizationRegistry<bigint>(pkey => {
   library().EVP_PKEY_free(pkey)
 })
 
-/** A private key as OpenSSL has it, kept as long as this object is referenced. */
+/** A key as OpenSSL has it, kept as long as this object is referenced. */
 export class NativeKey {
   readonly #pkey: bigint
   readonly #size: number
 
-  /** `der` is PKCS #8 and is not wiped. Throws for what is none, and where OpenSSL cannot be reached. */
-  constructor(der: Buffer) {
+  /** `der` is PKCS #8 or SPKI, and is not wiped. Throws for what is none, and where OpenSSL cannot be reached. */
+  constructor(der: Buffer, half: 'private' | 'public') {
     const openssl = library()
     const at = Buffer.alloc(8)
     new BigUint64Array(at.buffer, at.byteOffset, 1)[0] = addressOf(der)
-    const pkey = openssl.d2i_AutoPrivateKey(null, at, der.length)
+    const read = half === 'private' ? openssl.d2i_AutoPrivateKey : openssl.d2i_PUBKEY
+    const pkey = read(null, at, der.length)
     if (pkey === null) {
       openssl.ERR_clear_error()
-      throw new Error('OpenSSL reads no private key there')
+      throw new Error('OpenSSL reads no key there')
     }
     this.#pkey = pkey
     this.#size = openssl.EVP_PKEY_get_size(pkey)
@@ -210,6 +215,14 @@ export class NativeKey {
       addressOf(input),
       input.length,
     ]).then(result => this.#verified(result, input, signature))
+  }
+
+  /** Whether a private key agrees with itself: primes, exponents, and the two halves with each other. On a thread of libuv's pool. */
+  async check(): Promise<boolean> {
+    const openssl = library()
+    const ctx = openssl.EVP_PKEY_CTX_new_from_pkey(null, this.#pkey, null)
+    if (ctx === null) throw new Error('OpenSSL made no context')
+    return this.#verified(await this.#onPool(ctx, openssl.EVP_PKEY_check, [ctx]))
   }
 
   /** Room for a signature, and C's size_t for its length. */
