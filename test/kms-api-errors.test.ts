@@ -119,7 +119,8 @@ describe('CreateKey (§3.1, §3.4)', () => {
       await refused(kms.createKey({ KeySpec, KeyUsage }), 'Validation', mismatch(KeySpec, KeyUsage))
     }
     await refused(kms.createKey({ KeySpec: 'SM2', KeyUsage: 'SIGN_VERIFY' }), 'UnsupportedOperation', /SM2/)
-    await refused(kms.createKey({ MultiRegion: true }), 'UnsupportedOperation')
+    const stored = { Origin: 'EXTERNAL_KEY_STORE', CustomKeyStoreId: 'cks-1234567890abcdef0', XksKeyId: 'x' } as const
+    await refused(kms.createKey({ MultiRegion: true, ...stored }), 'UnsupportedOperation')
     await refused(kms.createKey({ Origin: 'AWS_CLOUDHSM' }), 'UnsupportedOperation')
     await refused(kms.createKey({ Origin: 'EXTERNAL_KEY_STORE' }), 'Validation')
     await refused(kms.createKey({ XksKeyId: 'a' }), 'Validation')

@@ -133,6 +133,8 @@ async function arrange(operation: string, origin: Origin, state: ShownState): Pr
     UpdateKeyDescription: { KeyId, Description: 'new' },
     GetParametersForImport: { KeyId, WrappingAlgorithm: 'RSAES_OAEP_SHA_1', WrappingKeySpec: 'RSA_2048' },
     ImportKeyMaterial: forImport,
+    ReplicateKey: { KeyId, ReplicaRegion: 'eu-west-1' },
+    UpdatePrimaryRegion: { KeyId, PrimaryRegion: 'eu-west-1' },
   }
   return { key, input: inputs[operation] ?? { KeyId } }
 }
@@ -154,6 +156,11 @@ function expected(operation: string, origin: Origin, state: ShownState, arn: str
   if (operation === 'RotateKeyOnDemand' && origin === 'EXTERNAL') {
     const message = `No available key material pending rotation for the key: ${arn}.`
     return { name: 'KMSInvalidStateException', message, status: 400 }
+  }
+  // The states allow it, and keys of one Region have no primary.
+  if (operation === 'ReplicateKey' || operation === 'UpdatePrimaryRegion') {
+    const message = `${arn} is not a multi-region primary key.`
+    return { name: 'UnsupportedOperationException', message, status: 400 }
   }
   if (operation.startsWith('GenerateDataKeyPair') && origin === 'EXTERNAL_KEY_STORE') {
     const message = `${arn} is in a custom key store, which is not valid for this operation.`

@@ -23,6 +23,7 @@ import type { RequestLimits } from './wire/request-quotas.ts'
 export const ACCOUNT = '111122223333'
 export const OTHER = '444455556666'
 export const REGION = 'eu-north-1'
+export const REGIONS = [REGION, 'us-west-2', 'ap-south-1'] as const
 
 export interface Answer {
   readonly status: number
@@ -39,7 +40,7 @@ export interface TestKms {
   readonly connected: Set<string>
   call(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer>
   /** The answer of a call that must succeed. */
-  ok(operation: string, input?: object, caller?: Caller): Promise<Answer['body']>
+  ok(operation: string, input?: object, caller?: Caller, region?: string): Promise<Answer['body']>
   /** Records of the log so far. */
   records(): Promise<number>
   /** Moves lifecycle time; what falls due is done. */
@@ -64,12 +65,15 @@ export interface TestOptions {
   readonly limits?: Pick<RequestLimits, 'take'>
 }
 
+/** `held`: whether keys stay Creating or Updating. */
 export async function startTestKms(
   stores: Partial<KeyStores> = {},
+  held: () => boolean = () => false,
   { quotas: over = {}, limits }: TestOptions = {},
 ): Promise<TestKms> {
   const { keys, onDemandRotations } = over
   const boundary = await inProcess({
+    held,
     config: {
       limits: {
         ...(keys === undefined ? {} : { keys }),
@@ -100,7 +104,7 @@ export async function startTestKms(
     principals: new Principals(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => Date.now() + offset, real: Date.now },
-    settings: { partition: 'aws', regions: [REGION], services: ['objects'], quotas: { ...quotas.parse({}), ...over } },
+    settings: { partition: 'aws', regions: REGIONS, services: ['objects'], quotas: { ...quotas.parse({}), ...over } },
     markers,
   }
   const runner = new Runner(services, OPERATIONS, {
@@ -124,8 +128,8 @@ export async function startTestKms(
     defects,
     connected,
     call,
-    ok: async (operation, input, caller) => {
-      const answer = await call(operation, input, caller)
+    ok: async (operation, input, caller, region) => {
+      const answer = await call(operation, input, caller, region)
       if (answer.status !== 200) throw new Error(`${operation}: ${JSON.stringify(answer.body)}`)
       return answer.body
     },

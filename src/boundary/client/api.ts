@@ -74,6 +74,14 @@ export interface CreateKey {
   readonly rows: readonly PutRow[]
 }
 
+/** A replica to make of a multi-Region primary. */
+export interface ReplicateKey {
+  readonly region: string
+  readonly policy: Buffer
+  /** Rows made together with the replica, atomically: attributes. */
+  readonly rows: readonly PutRow[]
+}
+
 /** A row to write, in a compare-and-set: `expected` is the revision that it must have now; 0 = it must not exist (a tombstone counts as not existing). */
 export interface PutRow {
   readonly kind: RowKind
@@ -258,6 +266,13 @@ export interface BoundaryUse {
   putKeyPolicy(id: string, policy: Buffer, asserted: Asserted): Promise<KeyRow>
   setKeyRotation(id: string, enabled: boolean, periodDays: number, asserted: Asserted): Promise<KeyRow>
   rotateKeyOnDemand(id: string, asserted: Asserted): Promise<KeyRow>
+  /**
+   * A replica, in another Region, of the multi-Region primary with this row id. Resolves with the replica's row, whose state is Creating; soon after, by
+   * itself, it is Enabled, or PendingImport where the material is imported. AlreadyExists where the set has a key in that Region.
+   */
+  replicateKey(id: string, input: ReplicateKey, asserted: Asserted): Promise<KeyRow>
+  /** The replica in this Region becomes the primary in place of the key with this row id. Both are Updating, and soon after what they were. */
+  updatePrimaryRegion(id: string, region: string, asserted: Asserted): Promise<KeyRow>
   /** A fresh RSA key pair for one import. The private half is in the token, sealed; valid for 24 hours of lifecycle time. */
   importParameters(
     id: string,

@@ -131,6 +131,9 @@ export function connectUse(options: ConnectUse): UseConnection {
     putKeyPolicy: async (id, policy, asserted) => ask('putKeyPolicy', { id, policy, asserted: asAsserted(asserted) }),
     setKeyRotation: async (id, enabled, periodDays, asserted) =>
       ask('setKeyRotation', { id, enabled, periodDays, asserted: asAsserted(asserted) }),
+    replicateKey: async (id, input, asserted) => ask('replicateKey', { id, input, asserted: asAsserted(asserted) }),
+    updatePrimaryRegion: async (id, region, asserted) =>
+      ask('updatePrimaryRegion', { id, region, asserted: asAsserted(asserted) }),
     importParameters: async (id, algorithm, modulusBits, asserted) =>
       ask('importParameters', { id, algorithm, modulusBits, asserted: asAsserted(asserted) }),
     importKeyMaterial: async (id, input, asserted) =>

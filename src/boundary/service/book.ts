@@ -40,10 +40,10 @@ function ownBytes(bytes: Buffer): Buffer {
   return own
 }
 
-/** By how many the keys of customers grow with a row: those that the provider manages are not counted, and never deleted. */
-function keysMore({ revision, body }: Row): number {
-  if (body === null) return -1
-  return revision === 1 && readKeyHeader(body).manager === 'CUSTOMER' ? 1 : 0
+/** By how many the keys of customers grow with a row of a key that is there or is not: those that the provider manages are not counted, and never deleted. */
+function keysMore({ body }: Row, isLive: boolean): number {
+  if (body === null) return isLive ? -1 : 0
+  return !isLive && readKeyHeader(body).manager === 'CUSTOMER' ? 1 : 0
 }
 
 export type OnWriteSet = (number: number, rows: Buffer) => void
@@ -150,8 +150,13 @@ export class Book {
   /** Keys of customers in a scope, those that are not durable yet included. */
   customerKeys(scope: string): number {
     let count = this.#keys.get(scope) ?? 0
-    for (const { row } of this.#ahead.values()) if (row.kind === 'key' && row.scope === scope) count += keysMore(row)
+    for (const { row } of this.#ahead.values())
+      if (row.kind === 'key' && row.scope === scope) count += keysMore(row, this.#isLive(row.id))
     return count
+  }
+
+  #isLive(keyId: string): boolean {
+    return this.#index.get('key', keyId)?.deleted === false
   }
 
   /** The last successful use of a key, as far as it is durable. */
@@ -219,6 +224,7 @@ export class Book {
 
   /** The durable state takes a row. */
   #take(row: Row, digest: Buffer, location: Location): void {
+    const more = row.kind === 'key' ? keysMore(row, this.#isLive(row.id)) : 0
     const entry: Entry = { revision: row.revision, deleted: row.body === null, digest, location }
     this.#index.set(row.kind, row.id, row.link, entry)
     const name = nameOf(row.kind, row.id)
@@ -226,6 +232,7 @@ export class Book {
       if (row.body === null) this.#pinned.delete(name)
       else this.#pinned.set(name, ownBytes(row.body))
     }
+    if (more !== 0) this.#keys.set(row.scope, (this.#keys.get(row.scope) ?? 0) + more)
     if (row.kind === 'key') this.#takeKey(row)
   }
 
@@ -234,9 +241,8 @@ export class Book {
     const due = header === undefined ? 0 : dueAt(header)
     if (due === 0) this.#due.delete(row.id)
     else this.#due.set(row.id, due)
-    if (header?.origin === 'EXTERNAL_KEY_STORE') this.#uses.external(this.#index.placeOf('key', row.id))
-    const more = keysMore(row)
-    if (more !== 0) this.#keys.set(row.scope, (this.#keys.get(row.scope) ?? 0) + more)
+    if (header === undefined) this.#uses.forget(this.#index.placeOf('key', row.id))
+    else if (header.origin === 'EXTERNAL_KEY_STORE') this.#uses.external(this.#index.placeOf('key', row.id))
   }
 
   /** Offset of lifecycle time, in milliseconds. */

@@ -14,7 +14,7 @@ import { baseFields, type Call, type Core, ownCall } from './core.ts'
 import { Delivery } from './delivery.ts'
 import { DueScanner } from './due.ts'
 import type { FolderFiles } from './folder.ts'
-import { HANDLERS, WORKS_WHEN_LOW } from './handlers.ts'
+import { HANDLERS, LEAVES_DUE, WORKS_WHEN_LOW } from './handlers.ts'
 import { Counters, decodeCounter, encodeCounter } from './keys/counters.ts'
 import { Locks } from './keys/locks.ts'
 import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
@@ -44,6 +44,8 @@ export interface BoundaryParts {
   /** Real time; tests move it. */
   readonly now?: () => number
   readonly disk?: Disk
+  /** Whether keys that are Creating or Updating stay so; tests hold them to look at them. */
+  readonly held?: () => boolean
 }
 
 export class Boundary {
@@ -146,8 +148,10 @@ export class Boundary {
       outcome: 'allowed',
     })
     this.#core = core
-    this.#scanner = new DueScanner(core, (id, error) =>
-      log('error', 'what is due of a key failed', { key: id, ...placeOf(error) }),
+    this.#scanner = new DueScanner(
+      core,
+      (id, error) => log('error', 'what is due of a key failed', { key: id, ...placeOf(error) }),
+      this.#parts.held ?? (() => false),
     )
     this.#scanner.start()
   }
@@ -170,7 +174,20 @@ export class Boundary {
       input: unknown,
       call: Call,
     ) => Promise<unknown>
-    return handler(core, input, call) as Promise<OutputOf<N>>
+    const done = handler(core, input, call) as Promise<OutputOf<N>>
+    if (LEAVES_DUE.has(name)) this.#scanAfter(done)
+    return done
+  }
+
+  /** Looks at what is due once the answer is on its way; should the process end before, the next start does. */
+  #scanAfter(done: Promise<unknown>): void {
+    const scan = (): void => {
+      if (!this.#stopping && !this.dead) void this.#scanner?.scan()
+    }
+    done.then(
+      () => setImmediate(scan),
+      () => {},
+    )
   }
 
   /** The current row behind a refusal of a stale one. */

@@ -1,11 +1,12 @@
 /**
- * What happens to keys by itself: destroyed, expired, rotated. The dates are data; this looks at them at start, twice a minute, and after the
- * clock was moved. A use after a date is refused even before it comes by.
+ * What happens to keys by itself: finished, destroyed, expired, rotated. The dates are data; this looks at them at start, twice a minute, after the
+ * clock was moved and after what leaves something due at once. A use after a date is refused even before it comes by.
  */
 import { BoundaryError } from '../words.ts'
 import type { Core } from './core.ts'
 import { type Due, dueNow } from './keys/due.ts'
-import { expireMaterial } from './operations/import.ts'
+import { finishRegions } from './operations/regions.ts'
+import { expireMaterial } from './operations/remove-material.ts'
 import { rotateAutomatically } from './operations/rotation.ts'
 import { deleteKey } from './operations/state.ts'
 import { currentKey } from './transition.ts'
@@ -14,6 +15,7 @@ import { currentKey } from './transition.ts'
 export const SCAN_INTERVAL = 30_000
 
 const ACTS: Readonly<Record<Due, (core: Core, id: string) => Promise<void>>> = {
+  finishRegions,
   deleteKey,
   expireKeyMaterial: expireMaterial,
   rotateKeyAutomatically: rotateAutomatically,
@@ -24,13 +26,16 @@ const GROWS: ReadonlySet<Due> = new Set(['rotateKeyAutomatically'])
 export class DueScanner {
   readonly #core: Core
   readonly #onError: (id: string, error: unknown) => void
+  readonly #held: () => boolean
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #again = false
 
-  constructor(core: Core, onError: (id: string, error: unknown) => void) {
+  /** `held`: whether what is Creating or Updating stays so, for tests that look at it. */
+  constructor(core: Core, onError: (id: string, error: unknown) => void, held: () => boolean) {
     this.#core = core
     this.#onError = onError
+    this.#held = held
   }
 
   start(): void {
@@ -70,6 +75,7 @@ export class DueScanner {
       for (;;) {
         const { opened } = await currentKey(this.#core, id)
         const due = dueNow(opened.header, this.#core.clocks.lifecycle())
+        if (due === 'finishRegions' && this.#held()) return
         if (due === undefined || (GROWS.has(due) && this.#core.book.journal.lowOnSpace)) return
         await ACTS[due](this.#core, id)
       }

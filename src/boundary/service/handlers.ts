@@ -7,12 +7,14 @@ import { deriveSharedSecret } from './operations/agreement.ts'
 import { asymmetricDecrypt, asymmetricEncrypt } from './operations/asymmetric.ts'
 import { createKey } from './operations/create.ts'
 import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
-import { deleteImportedKeyMaterial, importKeyMaterial, importParameters } from './operations/import.ts'
+import { importKeyMaterial, importParameters } from './operations/import.ts'
 import { decapsulate, encapsulate } from './operations/kem.ts'
 import { keyLastUsage } from './operations/last-usage.ts'
 import { generateMac, verifyMac } from './operations/mac.ts'
 import { generateDataKeyPair } from './operations/pairs.ts'
 import { reEncrypt } from './operations/re-encrypt.ts'
+import { replicateKey, updatePrimaryRegion } from './operations/regions.ts'
+import { deleteImportedKeyMaterial } from './operations/remove-material.ts'
 import { restore, revoke } from './operations/revoke.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
@@ -54,6 +56,8 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   importParameters,
   importKeyMaterial,
   deleteImportedKeyMaterial,
+  replicateKey,
+  updatePrimaryRegion,
   createExternalKey,
   rotateExternalKey,
   revoke,
@@ -70,6 +74,9 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   asymmetricEncrypt,
   asymmetricDecrypt,
 }
+
+/** Transitions that leave something due at once. */
+export const LEAVES_DUE: ReadonlySet<OperationName> = new Set<OperationName>(['replicateKey', 'updatePrimaryRegion'])
 
 /** Transitions that go on below the floor of free space: they only take something away. Uses refuse by themselves. */
 export const WORKS_WHEN_LOW: ReadonlySet<OperationName> = new Set<OperationName>([

@@ -24,6 +24,7 @@ export interface StartParts {
   readonly onStop: () => void
   readonly now?: () => number
   readonly disk?: Disk
+  readonly held?: () => boolean
 }
 
 export interface RunningBoundary {

@@ -219,7 +219,7 @@ describe('condition keys', () => {
 
   const header = {
     ...{ id: 'eu-north-1/11111111-2222-3333-4444-555555555555', account: ACCOUNT },
-    ...{ spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT', origin: 'AWS_KMS' },
+    ...{ spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT', origin: 'AWS_KMS', multiRegion: 'NONE' },
   } as unknown as KeyFacts['header']
   const key: KeyFacts = {
     header,
@@ -246,6 +246,8 @@ describe('condition keys', () => {
     wrappingKeySpec: 'RSA_4096',
     rotationPeriodInDays: 365,
     pendingWindowInDays: 7,
+    primaryRegion: 'us-west-2',
+    replicaRegion: 'ap-south-1',
     signingAlgorithm: 'ECDSA_SHA_256',
     messageType: 'DIGEST',
     macAlgorithm: 'HMAC_SHA_256',
@@ -298,7 +300,10 @@ describe('condition keys', () => {
     'kms:MacAlgorithm': 'HMAC_SHA_256',
     'kms:MessageType': 'DIGEST',
     'kms:MultiRegion': 'false',
+    'kms:MultiRegionKeyType': undefined,
+    'kms:PrimaryRegion': 'us-west-2',
     'kms:ReEncryptOnSameKey': 'false',
+    'kms:ReplicaRegion': 'ap-south-1',
     'kms:RequestAlias': 'alias/a',
     'kms:ResourceAliases': ['alias/a', 'alias/b'],
     'kms:RotationPeriodInDays': '365',
@@ -323,6 +328,20 @@ describe('condition keys', () => {
     assert.deepEqual(
       (Object.keys(CONDITION_KEYS) as ConditionKey[]).filter(name => !tested.has(name)),
       [],
+    )
+  })
+
+  test('kms:MultiRegionKeyType is of the key, or of the one that is made', () => {
+    const type = (facts: Partial<RequestFacts>) =>
+      asked(new FactsContext({ ...base, ...facts }), 'kms:MultiRegionKeyType')
+    const set = (multiRegion: 'PRIMARY' | 'REPLICA') => ({ key: { ...key, header: { ...header, multiRegion } } })
+    const made = { spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT', origin: 'AWS_KMS' }
+    assert.equal(type(set('REPLICA')), 'REPLICA')
+    assert.equal(type({ newKey: { ...made, multiRegion: false } }), undefined)
+    assert.equal(type({ newKey: { ...made, multiRegion: true } }), 'PRIMARY')
+    assert.equal(
+      type({ ...set('PRIMARY'), newKey: { ...made, multiRegion: true, multiRegionKeyType: 'REPLICA' } }),
+      'REPLICA',
     )
   })
 

@@ -94,8 +94,14 @@ export class FactsContext implements RequestContext {
       case 'kms:multiregion':
         // Keys of several Regions carry the `mrk-` prefix in their id (aws-kms.md §3.8).
         return flag(facts.newKey?.multiRegion ?? facts.key?.header.id.includes('/mrk-'))
+      case 'kms:multiregionkeytype':
+        return multiRegionKeyType(facts)
+      case 'kms:primaryregion':
+        return facts.primaryRegion
       case 'kms:reencryptonsamekey':
         return flag(facts.reEncryptOnSameKey)
+      case 'kms:replicaregion':
+        return facts.replicaRegion
       case 'kms:requestalias':
         return facts.requestAlias
       case 'kms:resourcealiases':
@@ -118,6 +124,13 @@ export class FactsContext implements RequestContext {
         return facts.wrappingKeySpec
     }
   }
+}
+
+/** Of the key that is made, or of the one that the request names; keys of one Region have no such type. */
+function multiRegionKeyType({ newKey, key }: RequestFacts): string | undefined {
+  if (newKey !== undefined) return newKey.multiRegion ? (newKey.multiRegionKeyType ?? 'PRIMARY') : undefined
+  const type = key?.header.multiRegion
+  return type === 'NONE' ? undefined : type
 }
 
 function flag(value: boolean | undefined): string | undefined {

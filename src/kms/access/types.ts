@@ -91,10 +91,20 @@ export interface RequestFacts {
   /** ReEncrypt: whether both sides are the same key. */
   readonly reEncryptOnSameKey?: boolean | undefined
   readonly bypassPolicyLockoutSafetyCheck?: boolean | undefined
-  /** CreateKey: what the request asks for (its defaults filled in). Other operations take these from `key`. */
+  /** CreateKey: what the request asks for (its defaults filled in); of ReplicateKey the replica. Other operations take these from `key`. */
   readonly newKey?:
-    | { readonly spec: string; readonly usage: string; readonly origin: string; readonly multiRegion: boolean }
+    | {
+        readonly spec: string
+        readonly usage: string
+        readonly origin: string
+        readonly multiRegion: boolean
+        /** PRIMARY unless given. */
+        readonly multiRegionKeyType?: 'PRIMARY' | 'REPLICA'
+      }
     | undefined
+  /** ReplicateKey and UpdatePrimaryRegion: the Region that the request names. */
+  readonly replicaRegion?: string | undefined
+  readonly primaryRegion?: string | undefined
   readonly expirationModel?: string | undefined
   /** Milliseconds since 1970. */
   readonly validTo?: number | undefined

@@ -104,20 +104,29 @@ async function aliasRowOf(call: Call, account: string, name: string): Promise<Ro
 
 /** The key of a bare id in this Region, whoever owns it: for Decrypt, whose ciphertext names its key. */
 export async function findKeyById(call: Call, keyId: string, requestAlias?: string): Promise<FoundKey | undefined> {
+  const found = await findKeyIn(call, call.region, keyId)
+  return found === undefined || requestAlias === undefined ? found : { ...found, requestAlias }
+}
+
+/** The key of a bare id in a Region that may be another than the request's: the members of a multi-Region set. */
+export async function findKeyIn(call: Call, region: string, keyId: string): Promise<FoundKey | undefined> {
   const { replica } = call.services
-  const rowId = keyRowId(call.region, keyId)
+  const rowId = keyRowId(region, keyId)
   const known = kept.get(rowId)
   const current =
     known !== undefined &&
     replica.peek('key', rowId) === known.row &&
     replica.peek('attributes', rowId) === known.attributes
-  const found = current ? known.found : await readKey(call, rowId, keyId)
-  return found === undefined || requestAlias === undefined ? found : { ...found, requestAlias }
+  return current ? known.found : readKey(call, region, keyId)
 }
 
-async function readKey(call: Call, rowId: string, keyId: string): Promise<FoundKey | undefined> {
+async function readKey(call: Call, region: string, keyId: string): Promise<FoundKey | undefined> {
   // A policy that changes while its row is loaded shows as another digest than the one in the key: what is current then is read once more.
-  return (await readRows(call, rowId, keyId)) ?? (await readRows(call, rowId, keyId)) ?? missing(call, rowId)
+  return (
+    (await readRows(call, region, keyId)) ??
+    (await readRows(call, region, keyId)) ??
+    missing(call, keyRowId(region, keyId))
+  )
 }
 
 async function missing(call: Call, rowId: string): Promise<undefined> {
@@ -127,7 +136,8 @@ async function missing(call: Call, rowId: string): Promise<undefined> {
   })
 }
 
-async function readRows(call: Call, rowId: string, keyId: string): Promise<FoundKey | undefined> {
+async function readRows(call: Call, region: string, keyId: string): Promise<FoundKey | undefined> {
+  const rowId = keyRowId(region, keyId)
   const row = await rowOf(call, 'key', rowId)
   const policyRow = row === undefined ? undefined : await rowOf(call, 'policy', rowId)
   if (row === undefined || policyRow === undefined) return undefined
@@ -141,9 +151,9 @@ async function readRows(call: Call, rowId: string, keyId: string): Promise<Found
     row: row as KeyRow,
     header,
     keyId,
-    arn: keyArn({ ...placeOf(call), account: header.account }, keyId),
+    arn: keyArn({ ...placeOf(call), region, account: header.account }, keyId),
     account: header.account,
-    region: call.region,
+    region,
     policy,
     requestAlias: undefined,
     tags: readAttributes(attributes).tags,

@@ -3,9 +3,31 @@ import { SPECS } from '../../boundary/algorithms.ts'
 import type { KeyHeader, KeySpec, KeyUsage } from '../../boundary/words.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { shapeOf } from '../wire/model/model.ts'
+import { placeOf } from './find.ts'
+import { keyArn } from './identifiers.ts'
 import { shownState } from './states.ts'
 
 const seconds = (milliseconds: number): number => milliseconds / 1000
+
+/** The set of a multi-Region key, as each of its members shows it. */
+function multiRegionConfiguration(call: Call, key: FoundKey): object {
+  const { multiRegion, primaryRegion, replicaRegions } = key.header
+  const member = (Region: string): object => ({
+    Arn: keyArn({ ...placeOf(call), region: Region, account: key.account }, key.keyId),
+    Region,
+  })
+  return {
+    MultiRegionKeyType: multiRegion,
+    PrimaryKey: member(primaryRegion),
+    ReplicaKeys: replicaRegions.map(member),
+  }
+}
+
+/** The dates of a deletion; a primary that waits for its replicas has none yet. */
+function deletionOf({ state, deletionDate, pendingWindowDays }: KeyHeader): object {
+  if (state === 'PendingDeletion') return { DeletionDate: seconds(deletionDate) }
+  return state === 'PendingReplicaDeletion' ? { PendingDeletionWindowInDays: pendingWindowDays } : {}
+}
 
 /** The member that lists the algorithms of a usage. */
 const ALGORITHM_MEMBERS: Readonly<Record<KeyUsage, string>> = {
@@ -42,7 +64,7 @@ export async function keyMetadata(call: Call, key: FoundKey, description: string
     Description: description,
     KeyUsage: header.usage,
     KeyState: state,
-    ...(header.state === 'PendingDeletion' ? { DeletionDate: seconds(header.deletionDate) } : {}),
+    ...deletionOf(header),
     ...(header.origin === 'EXTERNAL' && current?.present === true
       ? {
           ExpirationModel: current.expirationModel,
@@ -53,7 +75,8 @@ export async function keyMetadata(call: Call, key: FoundKey, description: string
     KeyManager: header.manager,
     ...specMembers(header.spec),
     ...algorithmMembers(header),
-    MultiRegion: false,
+    MultiRegion: header.multiRegion !== 'NONE',
+    ...(header.multiRegion === 'NONE' ? {} : { MultiRegionConfiguration: multiRegionConfiguration(call, key) }),
     ...(external
       ? {
           CustomKeyStoreId: header.keyStoreId.slice(header.keyStoreId.lastIndexOf('/') + 1),
@@ -61,7 +84,7 @@ export async function keyMetadata(call: Call, key: FoundKey, description: string
         }
       : {}),
     // Only symmetric keys can have more than one material, and only theirs is shown.
-    ...(current === undefined || external || header.spec !== 'SYMMETRIC_DEFAULT'
+    ...(current === undefined || external || header.spec !== 'SYMMETRIC_DEFAULT' || state === 'Creating'
       ? {}
       : { CurrentKeyMaterialId: current.id }),
   }

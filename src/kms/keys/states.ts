@@ -7,7 +7,16 @@ import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 
 /** AWS's states. `Unavailable` is not stored: it is a key whose custom key store is not connected. */
-export const SHOWN_STATES = ['Enabled', 'Disabled', 'PendingDeletion', 'PendingImport', 'Unavailable'] as const
+export const SHOWN_STATES = [
+  'Enabled',
+  'Disabled',
+  'PendingDeletion',
+  'PendingReplicaDeletion',
+  'PendingImport',
+  'Unavailable',
+  'Creating',
+  'Updating',
+] as const
 export type ShownState = (typeof SHOWN_STATES)[number]
 
 /** A footnote of the table: a refusal, or one that applies to some keys only. */
@@ -17,6 +26,8 @@ export type Footnote =
   | 'notPendingDeletion'
   | 'pendingImport'
   | 'unavailable'
+  | 'creating'
+  | 'updating'
   /** Symmetric encryption keys, which alone have more than one material. */
   | 'symmetricOnly'
   /** [7]: keys whose material the provider generated. */
@@ -29,29 +40,38 @@ export type Footnote =
 /** Footnotes of one operation in one state; the first that applies decides, and none means that the operation is allowed. */
 type Line = Readonly<Record<ShownState, readonly Footnote[]>>
 
+/** Of a key that waits for its replicas the table says what it says of one that waits for its deletion. */
 const line = (
   Enabled: readonly Footnote[],
   Disabled: readonly Footnote[],
   PendingDeletion: readonly Footnote[],
   PendingImport: readonly Footnote[],
   Unavailable: readonly Footnote[],
-): Line => ({ Enabled, Disabled, PendingDeletion, PendingImport, Unavailable })
+  Creating: readonly Footnote[],
+  Updating: readonly Footnote[],
+): Line => ({
+  Enabled,
+  Disabled,
+  PendingDeletion,
+  PendingReplicaDeletion: PendingDeletion,
+  PendingImport,
+  Unavailable,
+  Creating,
+  Updating,
+})
 
 /** The same for every state, before what the states say. */
-const only = (footnote: Footnote, { Enabled, Disabled, PendingDeletion, PendingImport, Unavailable }: Line): Line =>
-  line(
-    [footnote, ...Enabled],
-    [footnote, ...Disabled],
-    [footnote, ...PendingDeletion],
-    [footnote, ...PendingImport],
-    [footnote, ...Unavailable],
-  )
+const only = (footnote: Footnote, states: Line): Line =>
+  Object.fromEntries(SHOWN_STATES.map(state => [state, [footnote, ...states[state]]])) as unknown as Line
 
-const always = line([], [], [], [], [])
-const use = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], ['unavailable'])
-const unlessDeleting = line([], [], ['pendingDeletion'], [], [])
-const enabling = line([], [], ['pendingDeletion'], ['pendingImport'], [])
-const rotating = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], [])
+const always = line([], [], [], [], [], [], [])
+const use = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], ['unavailable'], ['creating'], [])
+const unlessDeleting = line([], [], ['pendingDeletion'], [], [], [], [])
+const enabling = line([], [], ['pendingDeletion'], ['pendingImport'], [], ['creating'], ['updating'])
+/** The schedule of rotations, and moving the primary. */
+const settling = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], [], ['creating'], [])
+/** New material, and a new replica. */
+const growing = line([], ['disabled'], ['pendingDeletion'], ['pendingImport'], [], ['creating'], ['updating'])
 
 export const STATE_TABLE: Readonly<Record<string, Line>> = {
   Encrypt: use,
@@ -86,22 +106,27 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   UpdateKeyDescription: unlessDeleting,
   EnableKey: enabling,
   DisableKey: enabling,
-  EnableKeyRotation: only('symmetricOnly', only('generatedOnly', rotating)),
-  DisableKeyRotation: only('symmetricOnly', only('generatedOnly', rotating)),
+  EnableKeyRotation: only('symmetricOnly', only('generatedOnly', settling)),
+  DisableKeyRotation: only('symmetricOnly', only('generatedOnly', settling)),
   // Of keys that are not symmetric it is told that they do not rotate: clients ask it of every key.
   GetKeyRotationStatus: only('generatedOnly', always),
-  RotateKeyOnDemand: only('symmetricOnly', only('notInStore', rotating)),
-  GetParametersForImport: only('importedOnly', unlessDeleting),
-  ImportKeyMaterial: only('importedOnly', unlessDeleting),
-  DeleteImportedKeyMaterial: only('importedOnly', always),
-  ScheduleKeyDeletion: unlessDeleting,
+  RotateKeyOnDemand: only('symmetricOnly', only('notInStore', growing)),
+  GetParametersForImport: only('importedOnly', line([], [], ['pendingDeletion'], [], [], ['creating'], ['updating'])),
+  ImportKeyMaterial: only('importedOnly', line([], [], ['pendingDeletion'], [], [], ['creating'], [])),
+  DeleteImportedKeyMaterial: only('importedOnly', line([], [], [], [], [], ['creating'], ['updating'])),
+  ScheduleKeyDeletion: line([], [], ['pendingDeletion'], [], [], [], ['updating']),
   CancelKeyDeletion: line(
     ['notPendingDeletion'],
     ['notPendingDeletion'],
     [],
     ['notPendingDeletion'],
     ['notPendingDeletion'],
+    ['notPendingDeletion'],
+    ['notPendingDeletion'],
   ),
+  // Both keys of it must be in such a state.
+  UpdatePrimaryRegion: settling,
+  ReplicateKey: growing,
 }
 
 const wrongOrigin = (arn: string, origin: KeyOrigin): KmsError =>
@@ -120,6 +145,8 @@ export const REFUSALS: Readonly<
   notPendingDeletion: invalidState('is not pending deletion (or pending replica deletion).'),
   pendingImport: invalidState('is pending import.'),
   unavailable: invalidState('is unavailable.'),
+  creating: invalidState('is creating.'),
+  updating: invalidState('is updating.'),
   symmetricOnly: (_, _origin, _operation, spec) =>
     spec === 'SYMMETRIC_DEFAULT' ? undefined : new KmsError('UnsupportedOperationException'),
   generatedOnly: (arn, origin) => (origin === 'AWS_KMS' ? undefined : wrongOrigin(arn, origin)),
@@ -131,7 +158,7 @@ export const REFUSALS: Readonly<
 export function stateShown({ state, keyStoreId }: KeyHeader, connected: (store: string) => boolean): ShownState {
   if (state === 'PendingDeletion') return state
   if (keyStoreId !== '' && !connected(keyStoreId)) return 'Unavailable'
-  if (state === 'Enabled' || state === 'Disabled' || state === 'PendingImport') return state
+  if (state !== 'Revoked') return state
   throw new KmsError('KMSInternalException', undefined, { cause: new Error(`state ${state} is none of the KMS's`) })
 }
 

@@ -1,5 +1,5 @@
 /** CreateKey (aws-kms.md §3.1): keys of every spec, of the provider and for imported material; symmetric ones in an owner's external key store. */
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { SPECS } from '../../boundary/algorithms.ts'
 import type { KeyRow, PutRow } from '../../boundary/client/api.ts'
 import type { KeySpec, KeyUsage } from '../../boundary/words.ts'
@@ -39,13 +39,14 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
   async run(call, input) {
     const { spec, usage, origin } = checkShape(input)
     const tags = checkTags(input.Tags ?? [], call.services.settings.quotas.tagsPerKey)
+    const multiRegion = input.MultiRegion ?? false
     const bypass = input.BypassPolicyLockoutSafetyCheck ?? false
     authorizeAny(call, {
-      newKey: { spec, usage, origin, multiRegion: false },
+      newKey: { spec, usage, origin, multiRegion },
       requestTags: tags,
       bypassPolicyLockoutSafetyCheck: bypass,
     })
-    const keyId = randomUUID()
+    const keyId = multiRegion ? `mrk-${randomBytes(16).toString('hex')}` : randomUUID()
     const policy = await policyFor(call, input.Policy, keyArn(placeOf(call), keyId), bypass)
     const { account } = call.caller
     const keyStoreId = input.CustomKeyStoreId === undefined ? '' : `${account}/${call.region}/${input.CustomKeyStoreId}`
@@ -72,7 +73,7 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
           spec,
           usage,
           origin,
-          multiRegion: false,
+          multiRegion,
           manager: 'CUSTOMER',
           managerService: '',
           policy,
@@ -107,9 +108,9 @@ function checkShape(input: Input): Shape {
     )
   }
   const { spec, usage } = checkSpec(input.KeySpec ?? input.CustomerMasterKeySpec ?? 'SYMMETRIC_DEFAULT', input.KeyUsage)
-  if (input.MultiRegion === true)
-    throw new KmsError('UnsupportedOperationException', 'Multi-Region keys are not supported yet.')
   const origin = input.Origin ?? 'AWS_KMS'
+  if (input.MultiRegion === true && (origin === 'EXTERNAL_KEY_STORE' || origin === 'AWS_CLOUDHSM'))
+    throw new KmsError('UnsupportedOperationException', 'A key in a custom key store cannot be a multi-Region key.')
   if (origin === 'AWS_CLOUDHSM')
     throw new KmsError('UnsupportedOperationException', 'Origin AWS_CLOUDHSM is not supported yet.')
   const external = origin === 'EXTERNAL_KEY_STORE'

@@ -30,10 +30,12 @@ const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
   KeyPendingDeletion: pendingDeletion,
   KeyPendingImport: (_, arn) => new KmsError('KMSInvalidStateException', `${arn} is pending import.`),
   KeyRevoked: internal,
-  InvalidState: (error, arn) =>
+  InvalidState: ({ detail }, arn) =>
     new KmsError(
       'KMSInvalidStateException',
-      `${arn} does not allow this operation now${error.detail ? `: ${error.detail}` : ''}.`,
+      detail === 'Creating' || detail === 'Updating'
+        ? `${arn} is ${detail.toLowerCase()}.`
+        : `${arn} does not allow this operation now${detail ? `: ${detail}` : ''}.`,
     ),
   InvalidKeyUsage: (_, arn) =>
     new KmsError('InvalidKeyUsageException', `${arn} key usage is not valid for this operation.`),

@@ -5,6 +5,7 @@ import { BoundaryError, type ExpirationModel, type KeySpec } from '../../boundar
 import { KmsError } from '../wire/errors.ts'
 import { seconds } from './common.ts'
 import { managed } from './lifecycle.ts'
+import { notPrimary } from './regions.ts'
 import type { FoundKey, Operation } from './types.ts'
 
 const MODULI: Readonly<Record<string, 2048 | 3072 | 4096>> = { RSA_2048: 2048, RSA_3072: 3072, RSA_4096: 4096 }
@@ -118,6 +119,8 @@ export const ImportKeyMaterial: Operation<ImportInput, object> = {
         'A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE',
       )
     }
+    // New material comes to a set through its primary.
+    if (input.ImportType === 'NEW_KEY_MATERIAL' && key.header.multiRegion === 'REPLICA') throw notPrimary(key)
     const now = call.services.clocks.lifecycle()
     if (input.ValidTo !== undefined && (input.ValidTo <= now || input.ValidTo > now + MAX_VALIDITY_MS)) {
       throw new KmsError('ValidationException', VALID_TO)

@@ -48,10 +48,11 @@ export const ScheduleKeyDeletion: Operation<{ KeyId: string; PendingWindowInDays
   async run(call, { KeyId, PendingWindowInDays = 30 }) {
     const key = await managed(call, KeyId, { pendingWindowInDays: PendingWindowInDays })
     const row = await call.services.boundary.scheduleKeyDeletion(key.rowId, PendingWindowInDays, call.asserted)
+    const { deletionDate, state } = headerOf(row)
     return {
       KeyId: key.arn,
-      DeletionDate: seconds(headerOf(row).deletionDate),
-      KeyState: 'PendingDeletion',
+      ...(deletionDate === 0 ? {} : { DeletionDate: seconds(deletionDate) }),
+      KeyState: state,
       PendingWindowInDays,
     }
   },

@@ -5,10 +5,9 @@ import { startTestKms, type TestKms, user } from '../testing.ts'
 
 let kms: TestKms
 before(async () => {
-  kms = await startTestKms(
-    {},
-    { quotas: { keys: 4, aliasesPerKey: 3, tagsPerKey: 2, policyBytes: 1024, onDemandRotations: 2 } },
-  )
+  kms = await startTestKms({}, undefined, {
+    quotas: { keys: 4, aliasesPerKey: 3, tagsPerKey: 2, policyBytes: 1024, onDemandRotations: 2 },
+  })
 })
 after(() => kms.stop())
 

@@ -54,6 +54,8 @@ export function markingErrors(boundary: BoundaryUse): BoundaryUse {
     putKeyPolicy: (...args) => boundary.putKeyPolicy(...args).catch(mark),
     setKeyRotation: (...args) => boundary.setKeyRotation(...args).catch(mark),
     rotateKeyOnDemand: (...args) => boundary.rotateKeyOnDemand(...args).catch(mark),
+    replicateKey: (...args) => boundary.replicateKey(...args).catch(mark),
+    updatePrimaryRegion: (...args) => boundary.updatePrimaryRegion(...args).catch(mark),
     importParameters: (...args) => boundary.importParameters(...args).catch(mark),
     importKeyMaterial: (...args) => boundary.importKeyMaterial(...args).catch(mark),
     deleteImportedKeyMaterial: (...args) => boundary.deleteImportedKeyMaterial(...args).catch(mark),

@@ -7,7 +7,15 @@ import { KmsError } from '../wire/errors.ts'
 import { seconds } from './common.ts'
 import { managed } from './lifecycle.ts'
 import { pageOf, readMarker } from './markers.ts'
-import type { Operation } from './types.ts'
+import { notPrimary } from './regions.ts'
+import type { Call, FoundKey, Operation } from './types.ts'
+
+/** The rotation of a set is its primary's (aws-kms.md §3.7). */
+async function rotated(call: Call, keyId: string, extra?: Parameters<typeof managed>[2]): Promise<FoundKey> {
+  const key = await managed(call, keyId, extra)
+  if (key.header.multiRegion === 'REPLICA') throw notPrimary(key)
+  return key
+}
 
 const DEFAULT_PERIOD_DAYS = 365
 
@@ -15,7 +23,7 @@ export const EnableKeyRotation: Operation<{ KeyId: string; RotationPeriodInDays?
   name: 'EnableKeyRotation',
   recordedBy: 'boundary',
   async run(call, { KeyId, RotationPeriodInDays = DEFAULT_PERIOD_DAYS }) {
-    const key = await managed(call, KeyId, { rotationPeriodInDays: RotationPeriodInDays })
+    const key = await rotated(call, KeyId, { rotationPeriodInDays: RotationPeriodInDays })
     await call.services.boundary.setKeyRotation(key.rowId, true, RotationPeriodInDays, call.asserted)
   },
 }
@@ -24,7 +32,7 @@ export const DisableKeyRotation: Operation<{ KeyId: string }, void> = {
   name: 'DisableKeyRotation',
   recordedBy: 'boundary',
   async run(call, { KeyId }) {
-    const key = await managed(call, KeyId)
+    const key = await rotated(call, KeyId)
     await call.services.boundary.setKeyRotation(key.rowId, false, key.header.rotationPeriodDays, call.asserted)
   },
 }
@@ -37,7 +45,7 @@ export const GetKeyRotationStatus: Operation<{ KeyId: string }, object> = {
     authorizeKey(call, key)
     checkState(call, key)
     const { rotationEnabled, rotationPeriodDays, nextRotationAt, state } = key.header
-    const on = rotationEnabled && state !== 'PendingDeletion'
+    const on = rotationEnabled && state !== 'PendingDeletion' && state !== 'PendingReplicaDeletion'
     return {
       KeyId: key.arn,
       KeyRotationEnabled: on,
@@ -50,7 +58,7 @@ export const RotateKeyOnDemand: Operation<{ KeyId: string }, object> = {
   name: 'RotateKeyOnDemand',
   recordedBy: 'boundary',
   async run(call, { KeyId }) {
-    const key = await managed(call, KeyId)
+    const key = await rotated(call, KeyId)
     try {
       await call.services.boundary.rotateKeyOnDemand(key.rowId, call.asserted)
     } catch (error) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { BoundaryError } from '../../boundary/words.ts'
 import { accessOf } from '../access/permissions.ts'
-import { type Answer, OTHER, REGION, startTestKms, type TestKms, user } from '../testing.ts'
+import { type Answer, OTHER, REGION, REGIONS, startTestKms, type TestKms, user } from '../testing.ts'
 import { OPERATION_INPUTS } from '../wire/model/model.ts'
 import { Runner } from './run.ts'
 import { OPERATIONS } from './table.ts'
@@ -14,6 +14,8 @@ let KeyId: string
 let Arn: string
 let CiphertextBlob: string
 let external: string
+/** Of several Regions. */
+let regional: string
 
 before(async () => {
   kms = await startTestKms()
@@ -22,6 +24,9 @@ before(async () => {
   Arn = KeyMetadata.Arn
   CiphertextBlob = (await kms.ok('Encrypt', { KeyId, Plaintext: 'AA==' })).CiphertextBlob
   await kms.ok('CreateAlias', { AliasName: 'alias/app', TargetKeyId: KeyId })
+  regional = (await kms.ok('CreateKey', { MultiRegion: true })).KeyMetadata.KeyId
+  await kms.ok('ReplicateKey', { KeyId: regional, ReplicaRegion: REGIONS[1] })
+  await kms.advance(1)
   external = (await kms.ok('CreateKey', { Origin: 'EXTERNAL' })).KeyMetadata.KeyId
 })
 after(async () => {
@@ -67,6 +72,8 @@ function requestOf(operation: string): object {
       WrappingKeySpec: 'RSA_2048',
     },
     ImportKeyMaterial: { KeyId: external, ImportToken: 'AA==', EncryptedKeyMaterial: 'AA==' },
+    ReplicateKey: { KeyId: regional, ReplicaRegion: REGIONS[2], Tags: [{ TagKey: 'a', TagValue: 'b' }] },
+    UpdatePrimaryRegion: { KeyId: regional, PrimaryRegion: REGIONS[1] },
     CreateCustomKeyStore: {
       CustomKeyStoreName: 'owner',
       CustomKeyStoreType: 'EXTERNAL_KEY_STORE',

@@ -22,6 +22,7 @@ import { GetKeyPolicy, ListKeyPolicies, PutKeyPolicy } from './policies.ts'
 import { GetPublicKey } from './public-key.ts'
 import { GenerateRandom } from './random.ts'
 import { ReEncrypt } from './re-encrypt.ts'
+import { ReplicateKey, UpdatePrimaryRegion } from './regions.ts'
 import {
   DisableKeyRotation,
   EnableKeyRotation,
@@ -77,6 +78,8 @@ export const OPERATIONS: readonly AnyOperation[] = [
   GetParametersForImport,
   ImportKeyMaterial,
   DeleteImportedKeyMaterial,
+  ReplicateKey,
+  UpdatePrimaryRegion,
   CreateCustomKeyStore,
   ConnectCustomKeyStore,
   DisconnectCustomKeyStore,

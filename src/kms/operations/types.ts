@@ -62,7 +62,7 @@ export interface FoundKey extends Pick<KeyFacts, 'header' | 'tags'> {
   /** `<region>/<key-id>`. */
   readonly rowId: string
   readonly row: KeyRow
-  /** The bare key id: a UUID. */
+  /** The bare key id: a UUID, or `mrk-` and 32 hex digits. */
   readonly keyId: string
   readonly arn: string
   readonly account: string

@@ -116,7 +116,7 @@ test('an account that was forgotten comes back with full buckets', () => {
 
 test('a request that is too fast is refused in AWS’s words, before it is looked at, and has one record', async () => {
   const limits = new RequestLimits({ ...DEFAULTS, lists: 1, rareChanges: 0.001 }, [REGION])
-  const kms = await startTestKms({}, { limits })
+  const kms = await startTestKms({}, undefined, { limits })
   try {
     await kms.ok('ListKeys')
     const before = await kms.records()

@@ -153,6 +153,8 @@ export const OPERATIONS = {
     struct({ id: rowId, materialId, asserted }),
     struct({ row: keyRow, materialId }),
   ),
+  replicateKey: op(43, use, struct({ id: rowId, input: s.replicateKey, asserted }), keyRow),
+  updatePrimaryRegion: op(44, use, struct({ id: rowId, region: s.region, asserted }), keyRow),
 
   unlock: op(64, control, bytes(1024), nothing),
   createExternalKey: op(65, control, struct({ input: s.externalKeyInput, asserted }), keyRow),

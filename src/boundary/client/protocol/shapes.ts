@@ -35,6 +35,7 @@ import type {
   KeyRow,
   PutRow,
   RecordEntry,
+  ReplicateKey,
   RevokeTarget,
 } from '../api.ts'
 import {
@@ -188,6 +189,13 @@ export const createKey: Codec<CreateKey> = struct<CreateKey>({
   policy: bytes(1 << 17),
   keyStoreId: rowId,
   xksKeyId: text(128),
+  rows: list(putRow, 64),
+})
+
+export const region = text(32)
+export const replicateKey: Codec<ReplicateKey> = struct<ReplicateKey>({
+  region,
+  policy: bytes(1 << 17),
   rows: list(putRow, 64),
 })
 

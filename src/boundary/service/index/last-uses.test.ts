@@ -52,6 +52,19 @@ test('the last use of each key, before and after a snapshot', () => {
   )
 })
 
+test('a key that is gone takes its use with it, and what it was', () => {
+  const uses = new LastUses()
+  const sign = { operation: 'Sign', requestId: '', lifecycleTime: undefined, keys: [] } as const
+  uses.external(3)
+  uses.take(3, 'answered', sign, 1, 1)
+  uses.forget(3)
+  uses.forget(4)
+  assert.equal(uses.get(3), undefined)
+  assert.equal(again(uses).get(3), undefined)
+  uses.take(3, 'begun', sign, 2, 2)
+  assert.equal(uses.get(3)?.seq, 2)
+})
+
 test('a snapshot that names rows that are not there is refused', () => {
   const uses = new LastUses()
   for (const row of [5, 6]) uses.external(row)

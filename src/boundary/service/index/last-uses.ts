@@ -68,6 +68,14 @@ export class LastUses {
     putUuid(use.requestId, this.#requestId, at * ID_BYTES)
   }
 
+  /** The key is gone. One that is made anew under its id was never used. */
+  forget(row: number): void {
+    const at = (this.#placeOfRow[row] ?? 0) - 1
+    if (at < 0) return
+    this.#flags[at] = 0
+    this.#operation[at] = 0
+  }
+
   get(row: number): LastUse | undefined {
     const at = (this.#placeOfRow[row] ?? 0) - 1
     const operation = at < 0 ? undefined : operationNames[this.#operation[at] ?? 0]

@@ -1,9 +1,12 @@
-/** Transitions of one key run one after the other, those of different keys side by side. */
+/** Transitions of one key run one after the other, those of different keys side by side. Keys of one multi-Region set count as one key. */
+import { lockName } from './regions.ts'
+
 export class Locks {
   readonly #last = new Map<string, Promise<unknown>>()
 
-  /** Runs `work` when everything asked for this name before has ended. */
-  async run<T>(name: string, work: () => Promise<T>): Promise<T> {
+  /** Runs `work` when everything asked for this key before has ended. */
+  async run<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const name = lockName(id)
     const before = this.#last.get(name)
     const mine = before === undefined ? work() : before.then(work, work)
     this.#last.set(name, mine)

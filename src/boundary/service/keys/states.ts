@@ -30,6 +30,8 @@ export const KEY_TRANSITIONS = [
   'rotateExternalKey',
   'revoke',
   'restore',
+  'replicateKey',
+  'updatePrimaryRegion',
 ] as const
 export type KeyTransition = (typeof KEY_TRANSITIONS)[number]
 
@@ -44,8 +46,8 @@ const deleting = refuse('KeyPendingDeletion')
 const importing = refuse('KeyPendingImport')
 const wrong = refuse('InvalidState')
 
-/** States that no key of this version reaches refuse everything that they must not allow. */
-const notYet = {
+/** What most transitions are told in the states of multi-Region keys. Creating and Updating are passed through. */
+const passing = {
   Creating: wrong,
   Updating: wrong,
   PendingReplicaDeletion: deleting,
@@ -53,7 +55,7 @@ const notYet = {
 
 export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyState, Verdict>>>> = {
   enableKey: {
-    ...notYet,
+    ...passing,
     Enabled: 'stay',
     Disabled: to('Enabled'),
     PendingImport: importing,
@@ -61,15 +63,16 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
     Revoked: wrong,
   },
   disableKey: {
-    ...notYet,
+    ...passing,
     Enabled: to('Disabled'),
     Disabled: 'stay',
     PendingImport: importing,
     PendingDeletion: deleting,
     Revoked: wrong,
   },
+  /** To PendingReplicaDeletion where a primary has replicas. */
   scheduleKeyDeletion: {
-    ...notYet,
+    ...passing,
     Creating: to('PendingDeletion'),
     Enabled: to('PendingDeletion'),
     Disabled: to('PendingDeletion'),
@@ -79,7 +82,7 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
   },
   /** To PendingImport where material is missing. */
   cancelKeyDeletion: {
-    ...notYet,
+    ...passing,
     PendingReplicaDeletion: to('Disabled'),
     Enabled: wrong,
     Disabled: wrong,
@@ -98,7 +101,8 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
     Revoked: wrong,
   },
   setKeyRotation: {
-    ...notYet,
+    ...passing,
+    Updating: 'stay',
     Enabled: 'stay',
     Disabled: refuse('KeyDisabled'),
     PendingImport: importing,
@@ -106,7 +110,7 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
     Revoked: wrong,
   },
   rotateKeyOnDemand: {
-    ...notYet,
+    ...passing,
     Enabled: 'stay',
     Disabled: refuse('KeyDisabled'),
     PendingImport: importing,
@@ -114,7 +118,7 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
     Revoked: wrong,
   },
   importParameters: {
-    ...notYet,
+    ...passing,
     Enabled: 'stay',
     Disabled: 'stay',
     PendingImport: 'stay',
@@ -123,7 +127,7 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
   },
   /** To Enabled with the last missing material. */
   importKeyMaterial: {
-    ...notYet,
+    ...passing,
     Updating: 'stay',
     Enabled: 'stay',
     Disabled: 'stay',
@@ -133,7 +137,7 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
   },
   /** To PendingImport, but for keys that are to be deleted. */
   deleteImportedKeyMaterial: {
-    ...notYet,
+    ...passing,
     PendingReplicaDeletion: 'stay',
     Enabled: 'stay',
     Disabled: 'stay',
@@ -143,7 +147,7 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
   },
   /** An owner's keys are Enabled or Revoked, and nothing else. */
   rotateExternalKey: {
-    ...notYet,
+    ...passing,
     Enabled: 'stay',
     Disabled: wrong,
     PendingImport: wrong,
@@ -151,7 +155,7 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
     Revoked: refuse('KeyRevoked'),
   },
   revoke: {
-    ...notYet,
+    ...passing,
     Enabled: to('Revoked'),
     Disabled: to('Revoked'),
     PendingImport: wrong,
@@ -159,11 +163,28 @@ export const TRANSITIONS: Readonly<Record<KeyTransition, Readonly<Record<KeyStat
     Revoked: 'stay',
   },
   restore: {
-    ...notYet,
+    ...passing,
     Enabled: 'stay',
     Disabled: 'stay',
     PendingImport: wrong,
     PendingDeletion: wrong,
     Revoked: to('Enabled'),
+  },
+  replicateKey: {
+    ...passing,
+    Enabled: 'stay',
+    Disabled: refuse('KeyDisabled'),
+    PendingImport: importing,
+    PendingDeletion: deleting,
+    Revoked: wrong,
+  },
+  updatePrimaryRegion: {
+    ...passing,
+    Updating: 'stay',
+    Enabled: to('Updating'),
+    Disabled: refuse('KeyDisabled'),
+    PendingImport: importing,
+    PendingDeletion: deleting,
+    Revoked: wrong,
   },
 }

@@ -13,6 +13,7 @@ import type { RecordFields } from '../../record.ts'
 import { BoundaryError, type KeyHeader, type KeySpec, type MaterialInfo } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse } from '../core.ts'
 import { bareKeyId } from '../keys/open-keys.ts'
+import { MULTI_REGION_ID, regionOf } from '../keys/regions.ts'
 import { making } from '../slow.ts'
 import { nextRow, type RowDraft, sealed } from '../transition.ts'
 import { draftRows } from './rows.ts'
@@ -101,7 +102,10 @@ function checkKind(input: CreateKey): void {
     (origin === 'EXTERNAL' && SPECS[spec].importable) ||
     (origin === 'EXTERNAL_KEY_STORE' && spec === 'SYMMETRIC_DEFAULT')
   if (!fits) throw new BoundaryError('InvalidRequest', 'key spec and origin')
-  if (input.multiRegion) throw new BoundaryError('NotPermitted', 'keys of several Regions')
+  if (input.multiRegion !== MULTI_REGION_ID.test(bareKeyId(input.id)))
+    throw new BoundaryError('InvalidRequest', 'mrk- and 32 hex digits name a key of several Regions, and no other')
+  if (input.multiRegion && (input.manager === 'AWS' || (origin !== 'AWS_KMS' && origin !== 'EXTERNAL')))
+    throw new BoundaryError('InvalidRequest', 'a key of several Regions')
   if ((input.manager === 'AWS') !== (input.managerService !== '')) throw new BoundaryError('InvalidRequest', 'manager')
   if (input.manager === 'AWS' && (origin !== 'AWS_KMS' || spec !== 'SYMMETRIC_DEFAULT')) {
     throw new BoundaryError('InvalidRequest', 'manager, origin and spec')
@@ -160,6 +164,8 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
       rotationEnabled: provider,
       rotationPeriodDays: provider ? YEAR_DAYS : 0,
       nextRotationAt: provider ? now + YEAR_DAYS * DAY : 0,
+      multiRegion: input.multiRegion ? 'PRIMARY' : 'NONE',
+      primaryRegion: input.multiRegion ? regionOf(input.id) : '',
       keyStoreId: input.keyStoreId,
       xksKeyId: input.xksKeyId,
       publicKey: made?.publicKey ?? NO_PUBLIC_KEY,

@@ -1,18 +1,18 @@
 /**
- * Imported key material (aws-kms.md §3.6): parameters, import, expiry, deletion. A key that is EXTERNAL may have several materials; each is known by an
+ * Imported key material (aws-kms.md §3.6): parameters and import. A key that is EXTERNAL may have several materials; each is known by an
  * id that follows from key and material, so that only the same bytes can come back under it.
  */
 import { createHash, type KeyObject } from 'node:crypto'
 import { isAsymmetric } from '../../algorithms.ts'
-import type { ImportMaterial } from '../../client/api.ts'
+import type { ImportMaterial, KeyRow } from '../../client/api.ts'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
 import { makeImportToken, type OpenedImportToken, openImportToken } from '../../crypto/import-token.ts'
 import { type ImportedMaterial, readMaterial } from '../../crypto/imported.ts'
 import { materialId as idOf, type OpenedKey } from '../../crypto/sealed.ts'
 import { BoundaryError, type KeyHeader, type KeySpec, type MaterialInfo } from '../../words.ts'
-import { type Call, type Core, ownCall } from '../core.ts'
-import { dueNow } from '../keys/due.ts'
+import type { Call, Core } from '../core.ts'
 import { bareKeyId } from '../keys/open-keys.ts'
+import { absent, changedLists, isPending, notReplica, type Others, settled } from '../keys/regions.ts'
 import { making, working } from '../slow.ts'
 import { follow, type KeyChange, ownedByCustomer, transition } from '../transition.ts'
 import { DAY } from './create.ts'
@@ -22,7 +22,7 @@ const TOKEN_DAYS = 1
 /** AWS: at most a year ahead. */
 const MAX_VALID = 365 * DAY
 
-function imported(header: KeyHeader): void {
+export function imported(header: KeyHeader): void {
   ownedByCustomer(header)
   if (header.origin !== 'EXTERNAL') throw new BoundaryError('InvalidState', `origin ${header.origin}`)
 }
@@ -83,7 +83,9 @@ function place(header: KeyHeader, input: ImportMaterial, id: string): MaterialIn
   if (header.spec !== 'SYMMETRIC_DEFAULT' && header.materials.length > 0) {
     throw new BoundaryError('IncorrectKeyMaterial', 'a key of this spec has one key material for ever')
   }
-  const pending = header.materials.find(material => material.state === 'PENDING_ROTATION')
+  // New material comes to a set through its primary.
+  notReplica(header)
+  const pending = header.materials.find(material => isPending(material.state))
   if (pending !== undefined) throw new BoundaryError('InvalidState', `pending rotation ${id} ${pending.id}`)
   return undefined
 }
@@ -98,13 +100,23 @@ function checkDates(core: Core, input: ImportMaterial): void {
   }
 }
 
+/** A list of materials with this one: in the place of the known one where it is of the member that has it, at the end where it is new to the set. */
+const listed = (
+  materials: readonly MaterialInfo[],
+  info: MaterialInfo,
+  known: MaterialInfo | undefined,
+): readonly MaterialInfo[] => {
+  if (known === undefined) return [...materials, info]
+  return info.present ? materials.map(each => (each.id === info.id ? info : each)) : materials
+}
+
 export async function importKeyMaterial(
   core: Core,
   { id, input, asserted }: InputOf<'importKeyMaterial'>,
   call: Call,
 ): Promise<OutputOf<'importKeyMaterial'>> {
   let materialId = ''
-  const decide = async (key: OpenedKey): Promise<KeyChange> => {
+  const decide = async (key: OpenedKey, _row: KeyRow, others: Others): Promise<KeyChange> => {
     const { header } = key
     imported(header)
     follow('importKeyMaterial', header)
@@ -130,70 +142,18 @@ export async function importKeyMaterial(
             rotationType: 'NONE',
             rotatedAt: 0,
           }
-    const materials =
-      known === undefined
-        ? [...header.materials, info]
-        : header.materials.map(each => (each.id === materialId ? info : each))
+    const lists = new Map<string, readonly MaterialInfo[]>()
+    for (const [other, member] of others) lists.set(other, listed(member.header.materials, absent(info), known))
+    const settledLists = settled(lists.set(id, listed(header.materials, info, known)))
+    const materials = settledLists.get(id) ?? []
     const complete = header.state === 'PendingImport' && !materialMissing({ materials })
     return {
       header: { materials, publicKey, ...(complete ? { state: 'Enabled' as const } : {}) },
+      others: changedLists(others, settledLists),
       materials: new Map<string, KeyObject>([...key.materials, [materialId, material]]),
       fields: { materialId },
     }
   }
-  const { row } = await transition(core, { operation: 'importKeyMaterial', id, call, asserted, decide })
+  const { row } = await transition(core, { operation: 'importKeyMaterial', id, call, asserted, wholeSet: true, decide })
   return { row, materialId }
-}
-
-/**
- * The key without these materials. One that waited for its rotation is forgotten; of the others the entry stays, so that the same bytes may come
- * back, and the key cannot be used until they do.
- */
-function without(key: OpenedKey, ids: ReadonlySet<string>): Pick<KeyChange, 'header' | 'materials'> {
-  const { header } = key
-  const materials = header.materials
-    .filter(material => !(ids.has(material.id) && material.state === 'PENDING_ROTATION'))
-    .map(material => (ids.has(material.id) ? { ...material, present: false } : material))
-  const kept = new Map([...key.materials].filter(([id]) => !ids.has(id)))
-  const usable = header.state === 'Enabled' || header.state === 'Disabled'
-  const state = usable && materialMissing({ materials }) ? 'PendingImport' : header.state
-  return { header: { materials, state }, materials: kept }
-}
-
-export async function deleteImportedKeyMaterial(
-  core: Core,
-  input: InputOf<'deleteImportedKeyMaterial'>,
-  call: Call,
-): Promise<OutputOf<'deleteImportedKeyMaterial'>> {
-  const { id, asserted } = input
-  let { materialId } = input
-  const decide = (key: OpenedKey): KeyChange => {
-    const { header } = key
-    imported(header)
-    follow('deleteImportedKeyMaterial', header)
-    if (materialId === '') materialId = header.materials.find(material => material.state === 'CURRENT')?.id ?? ''
-    const found = header.materials.find(material => material.id === materialId)
-    if (found === undefined && input.materialId !== '')
-      throw new BoundaryError('IncorrectKeyMaterial', 'no such material')
-    if (found === undefined || !found.present) return { fields: { materialId } }
-    return { ...without(key, new Set([materialId])), fields: { materialId } }
-  }
-  const { row } = await transition(core, { operation: 'deleteImportedKeyMaterial', id, call, asserted, decide })
-  return { row, materialId }
-}
-
-/** Destroys materials that have expired. */
-export async function expireMaterial(core: Core, id: string): Promise<void> {
-  const decide = (key: OpenedKey): KeyChange => {
-    const now = core.clocks.lifecycle()
-    if (dueNow(key.header, now) !== 'expireKeyMaterial') throw new BoundaryError('InvalidState', key.header.state)
-    const expired = key.header.materials.filter(
-      material => material.present && material.expirationModel === 'KEY_MATERIAL_EXPIRES' && material.validTo <= now,
-    )
-    return {
-      ...without(key, new Set(expired.map(material => material.id))),
-      fields: { materialId: expired[0]?.id ?? '' },
-    }
-  }
-  await transition(core, { operation: 'expireKeyMaterial', id, call: ownCall(), asserted: undefined, decide })
 }

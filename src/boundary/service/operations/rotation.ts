@@ -1,14 +1,15 @@
 /**
  * Rotation of KMS keys: by themselves when they are due, and on demand (aws-kms.md §3.7). Old materials stay for decrypting.
  */
-import type { KeyObject } from 'node:crypto'
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import type { KeyRow } from '../../client/api.ts'
 import type { InputOf } from '../../client/protocol/operations.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
 import { BoundaryError, type KeyHeader, type MaterialInfo, type RotationType } from '../../words.ts'
 import { type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'
-import { follow, type KeyChange, ownedByCustomer, transition } from '../transition.ts'
+import { notReplica, type Others } from '../keys/regions.ts'
+import { follow, type KeyChange, type MemberChange, ownedByCustomer, transition } from '../transition.ts'
 import { DAY, freshMaterial, newMaterial } from './create.ts'
 
 /** On-demand and automatic rotation keep this distance, in milliseconds. */
@@ -31,18 +32,53 @@ const succeeded = (materials: readonly MaterialInfo[], next: MaterialInfo): Mate
   next,
 ]
 
-function withFresh(
+/** What a rotation changes: in the key, and in the other members of its set. */
+type Rotated = Pick<KeyChange, 'header' | 'materials' | 'others' | 'fields'>
+
+/** The same headers for all members of a set. */
+const everywhere = (others: Others, header: Partial<KeyHeader>): ReadonlyMap<string, MemberChange> =>
+  new Map([...others.keys()].map(id => [id, { header }]))
+
+/** Fresh material becomes the current one in the key and, in the same write set, in every replica; `more` with it. */
+function toFresh(
   core: Core,
   key: OpenedKey,
+  others: Others,
   rotationType: RotationType,
-): Required<Pick<KeyChange, 'materials'>> & {
-  infos: MaterialInfo[]
-  id: string
-} {
+  more: Partial<KeyHeader>,
+): Rotated {
   const now = core.clocks.lifecycle()
   const { id, bytes } = freshMaterial(key.header.id)
-  const infos = succeeded(key.header.materials, { ...newMaterial(id, now), rotationType, rotatedAt: now })
-  return { id, infos, materials: new Map<string, KeyObject | Buffer>([...key.materials, [id, bytes]]) }
+  const material = createSecretKey(bytes)
+  bytes.fill(0)
+  const info: MaterialInfo = { ...newMaterial(id, now), rotationType, rotatedAt: now }
+  const change = ({ header, materials }: OpenedKey): MemberChange => ({
+    header: { ...more, materials: succeeded(header.materials, info) },
+    materials: new Map<string, KeyObject>([...materials, [id, material]]),
+  })
+  return {
+    ...change(key),
+    others: new Map([...others].map(([other, member]) => [other, change(member)])),
+    fields: { materialId: id },
+  }
+}
+
+/** The imported material that waits, which every member has, becomes the current one in all of them. */
+function toPending(key: OpenedKey, others: Others, now: number, more: Partial<KeyHeader>): Rotated {
+  const isNext = (material: MaterialInfo): boolean => material.state === 'PENDING_ROTATION' && material.present
+  const next = key.header.materials.find(isNext)
+  if (next === undefined) throw new BoundaryError('NoPendingMaterial')
+  const change = ({ header }: OpenedKey): MemberChange => {
+    const pending = header.materials.find(material => material.id === next.id && isNext(material))
+    if (pending === undefined) throw new BoundaryError('NoPendingMaterial')
+    const current: MaterialInfo = { ...pending, state: 'CURRENT', rotationType: 'ON_DEMAND', rotatedAt: now }
+    return { header: { ...more, materials: succeeded(header.materials, current) } }
+  }
+  return {
+    ...change(key),
+    others: new Map([...others].map(([other, member]) => [other, change(member)])),
+    fields: { materialId: next.id },
+  }
 }
 
 export async function setKeyRotation(
@@ -50,13 +86,15 @@ export async function setKeyRotation(
   { id, enabled, periodDays, asserted }: InputOf<'setKeyRotation'>,
   call: Call,
 ): Promise<KeyRow> {
-  const decide = ({ header }: OpenedKey): KeyChange => {
+  const decide = ({ header }: OpenedKey, _row: KeyRow, others: Others): KeyChange => {
     ownedByCustomer(header)
+    notReplica(header)
     follow('setKeyRotation', header)
     rotatable(header)
+    const all = (change: Partial<KeyHeader>): KeyChange => ({ header: change, others: everywhere(others, change) })
     if (!enabled) {
       if (!header.rotationEnabled) return {}
-      return { header: { rotationEnabled: false, rotationPeriodDays: 0, nextRotationAt: 0 } }
+      return all({ rotationEnabled: false, rotationPeriodDays: 0, nextRotationAt: 0 })
     }
     const days = periodDays === 0 ? DEFAULT_DAYS : periodDays
     if (days < MIN_DAYS || days > MAX_DAYS) {
@@ -64,9 +102,9 @@ export async function setKeyRotation(
     }
     if (header.rotationEnabled && header.rotationPeriodDays === days) return {}
     const nextRotationAt = core.clocks.lifecycle() + days * DAY
-    return { header: { rotationEnabled: true, rotationPeriodDays: days, nextRotationAt } }
+    return all({ rotationEnabled: true, rotationPeriodDays: days, nextRotationAt })
   }
-  return (await transition(core, { operation: 'setKeyRotation', id, call, asserted, decide })).row
+  return (await transition(core, { operation: 'setKeyRotation', id, call, asserted, wholeSet: true, decide })).row
 }
 
 function nearAutomatic(header: KeyHeader, now: number): boolean {
@@ -80,42 +118,34 @@ export async function rotateKeyOnDemand(
   { id, asserted }: InputOf<'rotateKeyOnDemand'>,
   call: Call,
 ): Promise<KeyRow> {
-  const decide = (key: OpenedKey): KeyChange => {
+  const decide = (key: OpenedKey, _row: KeyRow, others: Others): KeyChange => {
     const { header } = key
     ownedByCustomer(header)
+    notReplica(header)
     follow('rotateKeyOnDemand', header)
     const most = core.quotas.onDemandRotations
     if (header.onDemandRotations >= most) throw new BoundaryError('LimitExceeded', `${most} rotations`)
-    const onDemandRotations = header.onDemandRotations + 1
+    const more = { onDemandRotations: header.onDemandRotations + 1 }
     const now = core.clocks.lifecycle()
     if (header.spec !== 'SYMMETRIC_DEFAULT') throw new BoundaryError('InvalidState', `key spec ${header.spec}`)
-    if (header.origin === 'EXTERNAL') {
-      const pending = header.materials.find(material => material.state === 'PENDING_ROTATION' && material.present)
-      if (pending === undefined) throw new BoundaryError('NoPendingMaterial')
-      const next: MaterialInfo = { ...pending, state: 'CURRENT', rotationType: 'ON_DEMAND', rotatedAt: now }
-      return {
-        header: { materials: succeeded(header.materials, next), onDemandRotations },
-        fields: { materialId: pending.id },
-      }
-    }
+    if (header.origin === 'EXTERNAL') return toPending(key, others, now, more)
     rotatable(header)
     if (nearAutomatic(header, now))
       throw new BoundaryError('Conflict', 'an automatic rotation is less than 20 minutes away')
-    const { id: materialId, infos, materials } = withFresh(core, key, 'ON_DEMAND')
-    return { header: { materials: infos, onDemandRotations }, materials, fields: { materialId } }
+    return toFresh(core, key, others, 'ON_DEMAND', more)
   }
-  return (await transition(core, { operation: 'rotateKeyOnDemand', id, call, asserted, decide })).row
+  return (await transition(core, { operation: 'rotateKeyOnDemand', id, call, asserted, wholeSet: true, decide })).row
 }
 
 /** The rotation that is due. Missed ones are not made up for one by one: the next is a period from now. */
 export async function rotateAutomatically(core: Core, id: string): Promise<void> {
-  const decide = (key: OpenedKey): KeyChange => {
+  const decide = (key: OpenedKey, _row: KeyRow, others: Others): KeyChange => {
     const now = core.clocks.lifecycle()
     if (dueNow(key.header, now) !== 'rotateKeyAutomatically') throw new BoundaryError('InvalidState', key.header.state)
     rotatable(key.header)
-    const { id: materialId, infos, materials } = withFresh(core, key, 'AUTOMATIC')
     const nextRotationAt = now + key.header.rotationPeriodDays * DAY
-    return { header: { materials: infos, nextRotationAt }, materials, fields: { materialId } }
+    return toFresh(core, key, others, 'AUTOMATIC', { nextRotationAt })
   }
-  await transition(core, { operation: 'rotateKeyAutomatically', id, call: ownCall(), asserted: undefined, decide })
+  const operation = 'rotateKeyAutomatically'
+  await transition(core, { operation, id, call: ownCall(), asserted: undefined, wholeSet: true, decide })
 }

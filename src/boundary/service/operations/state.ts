@@ -7,13 +7,14 @@ import type { OpenedKey } from '../../crypto/sealed.ts'
 import { BoundaryError, type KeyHeader } from '../../words.ts'
 import { type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'
-import { follow, type KeyChange, ownedByCustomer, type RowDraft, transition } from '../transition.ts'
+import { isPending, type Others, otherIds, regionOf, settled } from '../keys/regions.ts'
+import { follow, type KeyChange, type MemberChange, ownedByCustomer, type RowDraft, transition } from '../transition.ts'
 import { DAY, policyDigest } from './create.ts'
 
 /** CURRENT and older materials must all be there for a key to be usable (aws-kms.md §3.6); one that waits for its rotation need not. */
 export const materialMissing = (header: Pick<KeyHeader, 'materials'>): boolean =>
   !header.materials.some(material => material.state === 'CURRENT') ||
-  header.materials.some(material => !material.present && material.state !== 'PENDING_ROTATION')
+  header.materials.some(material => !material.present && !isPending(material.state))
 
 const simple =
   (operation: 'enableKey' | 'disableKey') =>
@@ -39,11 +40,15 @@ export async function scheduleKeyDeletion(
     if (pendingWindowDays < 7 || pendingWindowDays > 30) {
       throw new BoundaryError('InvalidRequest', 'the waiting period is 7 to 30 days')
     }
-    const state = follow('scheduleKeyDeletion', header) ?? 'PendingDeletion'
-    const deletionDate = core.clocks.lifecycle() + pendingWindowDays * DAY
+    const next = follow('scheduleKeyDeletion', header) ?? 'PendingDeletion'
+    // The window of a primary begins when the last of its replicas is gone.
+    const waits = header.multiRegion === 'PRIMARY' && header.replicaRegions.length > 0
+    const state = waits ? 'PendingReplicaDeletion' : next
+    const deletionDate = waits ? 0 : core.clocks.lifecycle() + pendingWindowDays * DAY
+    const when = waits ? `${pendingWindowDays} days` : new Date(deletionDate).toISOString()
     return {
       header: { state, previousState: header.state, deletionDate, pendingWindowDays },
-      fields: { transition: `${header.state}>${state} ${new Date(deletionDate).toISOString()}` },
+      fields: { transition: `${header.state}>${state} ${when}` },
     }
   }
   return (await transition(core, { operation: 'scheduleKeyDeletion', id, call, asserted, decide })).row
@@ -58,7 +63,8 @@ export async function cancelKeyDeletion(
     ownedByCustomer(header)
     const next = follow('cancelKeyDeletion', header)
     // Past its date it is gone, even if the scanner has not come by yet.
-    if (header.deletionDate <= core.clocks.lifecycle()) throw new BoundaryError('KeyGone')
+    if (header.state === 'PendingDeletion' && header.deletionDate <= core.clocks.lifecycle())
+      throw new BoundaryError('KeyGone')
     const state = header.origin === 'EXTERNAL' && materialMissing(header) ? 'PendingImport' : (next ?? 'Disabled')
     return { header: { state, previousState: header.state, deletionDate: 0, pendingWindowDays: 0 } }
   }
@@ -84,9 +90,34 @@ export async function putKeyPolicy(
   return (await transition(core, { operation: 'putKeyPolicy', id, call, asserted, decide })).row
 }
 
-/** Destroys a key whose waiting period has ended, with its policy, attributes and aliases. Nothing where it is not due (any more). */
+/**
+ * What the rest of a set is when a replica is gone: it names one Region less, pending material need not be there, and a primary that waited for the
+ * last replica begins its window.
+ */
+function without(core: Core, gone: KeyHeader, others: Others): ReadonlyMap<string, MemberChange> {
+  const replicaRegions = gone.replicaRegions.filter(region => region !== regionOf(gone.id))
+  const materials = settled(new Map([...others].map(([id, { header }]) => [id, header.materials])))
+  const changes = new Map<string, MemberChange>()
+  for (const [id, { header }] of others) {
+    const last = header.state === 'PendingReplicaDeletion' && replicaRegions.length === 0
+    const deletionDate = core.clocks.lifecycle() + header.pendingWindowDays * DAY
+    changes.set(id, {
+      header: {
+        replicaRegions,
+        materials: materials.get(id) ?? header.materials,
+        ...(last ? { state: 'PendingDeletion' as const, deletionDate } : {}),
+      },
+    })
+  }
+  return changes
+}
+
+/**
+ * Destroys a key whose waiting period has ended, with its policy, attributes and aliases, and takes a replica out of its set. Nothing where it is not
+ * due (any more).
+ */
 export async function deleteKey(core: Core, id: string): Promise<void> {
-  const decide = ({ header }: OpenedKey, row: KeyRow): KeyChange => {
+  const decide = ({ header }: OpenedKey, row: KeyRow, others: Others): KeyChange => {
     if (dueNow(header, core.clocks.lifecycle()) !== 'deleteKey') throw new BoundaryError('InvalidState', header.state)
     const gone = (kind: RowDraft['kind'], rowId: string): RowDraft[] =>
       core.book.current(kind, rowId)?.deleted === false
@@ -97,7 +128,14 @@ export async function deleteKey(core: Core, id: string): Promise<void> {
       ...gone('attributes', id),
       ...core.book.linked('alias', id).flatMap(alias => gone('alias', alias)),
     ]
-    return { destroyed: true, rows, fields: { transition: `${header.state}>deleted` } }
+    if (header.multiRegion === 'PRIMARY' && otherIds(header).length > 0)
+      throw new BoundaryError('Internal', 'a primary with replicas is not deleted')
+    return {
+      destroyed: true,
+      rows,
+      others: without(core, header, others),
+      fields: { transition: `${header.state}>deleted` },
+    }
   }
-  await transition(core, { operation: 'deleteKey', id, call: ownCall(), asserted: undefined, decide })
+  await transition(core, { operation: 'deleteKey', id, call: ownCall(), asserted: undefined, wholeSet: true, decide })
 }

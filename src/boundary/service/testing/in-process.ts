@@ -38,6 +38,7 @@ export interface InProcessOptions {
   readonly folder?: string
   readonly now?: () => number
   readonly disk?: Disk
+  readonly held?: () => boolean
   readonly onConnected?: (hello: ServerHello) => void
 }
 
@@ -61,6 +62,7 @@ export async function inProcess(options: InProcessOptions = {}): Promise<InProce
     onStop: () => {},
     ...(options.now === undefined ? {} : { now: options.now }),
     ...(options.disk === undefined ? {} : { disk: options.disk }),
+    ...(options.held === undefined ? {} : { held: options.held }),
   })
   const connected = Promise.withResolvers<void>()
   const use = connectUse({
