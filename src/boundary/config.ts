@@ -46,6 +46,10 @@ export interface BoundaryLimits {
   readonly reserveBytes?: number
   /** Requests of one connection that may be under way; beyond it the connection is not read. Default 4096. */
   readonly inFlight?: number
+  /** Keys of customers in one scope (account and Region). Default 100,000. */
+  readonly keys?: number
+  /** On-demand rotations of one key. Default 25. */
+  readonly onDemandRotations?: number
 }
 
 export interface BoundaryConfig {

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
+import type { Quotas } from './quotas.ts'
 import type * as shared from './shared.ts'
 import { type RootConfig, rootConfig, tokenConfig } from './shared.ts'
 
@@ -16,6 +17,7 @@ export interface ServiceSettings {
   readonly boundary: z.output<typeof shared.boundary>
   readonly log: z.output<typeof shared.log>
   readonly cloudHsm?: { readonly clusters: Readonly<Record<string, Parameters<typeof tokenConfig>[0]>> }
+  readonly quotas?: Pick<Quotas, 'keys' | 'onDemandRotations'>
 }
 
 interface User {
@@ -31,7 +33,12 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
   readonly root: RootConfig
   readonly logOrigin: string
   readonly clusters: readonly ({ readonly id: string } & ReturnType<typeof tokenConfig>)[]
-  readonly limits: { readonly openKeys?: number; readonly floorBytes?: number }
+  readonly limits: {
+    readonly openKeys?: number
+    readonly floorBytes?: number
+    readonly keys?: number
+    readonly onDemandRotations?: number
+  }
   readonly users?: { readonly frontEnd: User; readonly boundary: User }
 }
 
@@ -46,7 +53,7 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
   settings: ServiceSettings,
   dev: boolean,
 ): BoundarySettings<Service> {
-  const { data, boundary, log, cloudHsm } = settings
+  const { data, boundary, log, cloudHsm, quotas } = settings
   const { root, users, openKeys, floorBytes } = boundary
   mkdirSync(data, { recursive: true, mode: users === undefined ? 0o700 : 0o711 })
   return {
@@ -59,6 +66,7 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
     limits: {
       ...(openKeys === undefined ? {} : { openKeys }),
       ...(floorBytes === undefined ? {} : { floorBytes }),
+      ...(quotas === undefined ? {} : { keys: quotas.keys, onDemandRotations: quotas.onDemandRotations }),
     },
     ...(users === undefined
       ? {}

@@ -3,9 +3,11 @@
  */
 import { z } from 'zod'
 import type { ConfigDefinition } from './load.ts'
+import { quotas } from './quotas.ts'
 import * as shared from './shared.ts'
 
 const REGION = /^[a-z]{2}(?:-[a-z]+)+-\d{1,2}$/
+const SERVICE = /^[a-z][a-z0-9-]{0,62}$/
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/
 const CONNECT = /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/
 
@@ -54,6 +56,13 @@ export const kmsSchema = z.strictObject({
     .regex(/^\d{12}$/, { error: 'must be 12 digits' })
     .optional()
     .describe("account that the administrator's commands take by default"),
+  services: z
+    .array(z.string().regex(SERVICE, { error: 'must be lower-case letters, digits and "-"' }))
+    .max(256)
+    .default(['objects'])
+    .describe(
+      "short names of the provider's own services: each has a key of its own in every account, alias/aws/<name>, made when it is first used",
+    ),
   boundary: shared.boundary,
   log: shared.log,
   xks: z
@@ -90,6 +99,7 @@ export const kmsSchema = z.strictObject({
     })
     .prefault({})
     .describe('attestation documents of enclaves and instances, given in Recipient'),
+  quotas,
   limits: shared.limits,
   cache: shared.cache,
   operations: shared.operations,
@@ -118,6 +128,7 @@ export const kmsConfig: ConfigDefinition<typeof kmsSchema> = {
     ...Object.entries(config.cloudHsm.clusters).flatMap(([id, token]) =>
       shared.checkToken(`cloudHsm.clusters.${id}`, token),
     ),
+    ...repeated('services', config.services),
     ...Object.entries(config.xks.hosts).flatMap(([name, { certificateFile, keyFile, connect }]) => {
       const path = `xks.hosts.${name}`
       const problems: { path: string; message: string }[] = []

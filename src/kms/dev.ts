@@ -67,6 +67,7 @@ export function defaultConfig(input: {
     account: input.account,
     boundary: { root: { kind: 'keyfile', file: join(input.data, 'root.key') } },
     xks: { hosts: input.hosts ?? {} },
+    quotas: { requests: { enforced: false } },
   })
 }
 

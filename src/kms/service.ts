@@ -28,6 +28,7 @@ import { OPERATIONS } from './operations/table.ts'
 import type { Clocks, Services } from './operations/types.ts'
 import { openKeyStores } from './stores/manage.ts'
 import { listenerError, makeHandler } from './wire/handler.ts'
+import { RequestLimits } from './wire/request-quotas.ts'
 
 export interface KmsService {
   readonly url: string
@@ -38,8 +39,6 @@ export interface KmsService {
 }
 
 const CLOSE_DEADLINE_MS = 10_000
-/** The provider's services that have keys of their own, `alias/aws/<name>`. */
-const PROVIDER_SERVICES = ['objects'] as const
 
 /** Resolves when requests are answered; with a boundary that is locked or away they are answered 5xx. */
 export async function startKms(config: KmsConfig): Promise<KmsService> {
@@ -106,6 +105,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
   const principals = new Principals(replica)
   const recording = markingErrors(boundary)
   const stores = openKeyStores({
+    most: config.quotas.keyStores,
     replica,
     boundary: recording,
     hosts: config.xks.hosts,
@@ -120,11 +120,13 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     grants: new Grants(replica),
     stores,
     clocks,
-    settings: { partition: 'aws', regions: config.regions, services: PROVIDER_SERVICES },
+    settings: { partition: 'aws', regions: config.regions, services: config.services, quotas: config.quotas },
     markers,
     attestations: new Attestations(loadRoots(config.attestation.roots)),
   }
+  const { requests } = config.quotas
   const runner = new Runner(services, OPERATIONS, {
+    ...(requests.enforced ? { limits: new RequestLimits(requests, config.regions) } : {}),
     onDefect,
     onAnswer: (operation, outcome, seconds) => metrics.requests.observe(operation, outcome, seconds),
   })

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import type { ControlConnection } from '../boundary/client/control.ts'
 import { connectUse } from '../boundary/client/use.ts'
 import { inProcess } from '../boundary/service/testing/in-process.ts'
+import { type Quotas, quotas } from '../config/quotas.ts'
 import { openReplica } from '../store/replica.ts'
 import { MemoryStore } from '../store/testing.ts'
 import { compilePolicy } from './access/compile.ts'
@@ -24,6 +25,7 @@ import type { Services } from './operations/types.ts'
 import type { KeyStores } from './stores/types.ts'
 import { answerSts } from './sts/answer.ts'
 import type { StsReply } from './sts/errors.ts'
+import type { RequestLimits } from './wire/request-quotas.ts'
 
 export const ACCOUNT = '111122223333'
 export const OTHER = '444455556666'
@@ -71,16 +73,33 @@ export function user(name: string, statements: readonly object[] | undefined = u
 
 export const ADMINISTRATOR = user('administrator')
 
-/** `held`: whether keys stay Creating or Updating. `now`: real time. */
+export interface TestOptions {
+  readonly attestationRoots?: readonly Buffer[]
+  /** Whether keys stay Creating or Updating. */
+  readonly held?: () => boolean
+  /** Real time. */
+  readonly now?: () => number
+  /** Resource quotas other than the defaults. */
+  readonly quotas?: Partial<Quotas>
+  /** Request quotas; without it there are none. */
+  readonly limits?: Pick<RequestLimits, 'take'>
+}
+
 export async function startTestKms(
   stores: Partial<KeyStores> = {},
-  {
-    attestationRoots = [],
-    held = () => false,
-    now = Date.now,
-  }: { attestationRoots?: readonly Buffer[]; held?: () => boolean; now?: () => number } = {},
+  { attestationRoots = [], held = () => false, now = Date.now, quotas: over = {}, limits }: TestOptions = {},
 ): Promise<TestKms> {
-  const boundary = await inProcess({ held, now })
+  const { keys, onDemandRotations } = over
+  const boundary = await inProcess({
+    held,
+    now,
+    config: {
+      limits: {
+        ...(keys === undefined ? {} : { keys }),
+        ...(onDemandRotations === undefined ? {} : { onDemandRotations }),
+      },
+    },
+  })
   const caughtUp = Promise.withResolvers<void>()
   const use = connectUse({
     socket: boundary.running.useSocket,
@@ -105,11 +124,15 @@ export async function startTestKms(
     grants: new Grants(replica),
     stores: { connected: id => connected.has(id), ...stores } as KeyStores,
     clocks: { lifecycle: () => now() + offset, real: now },
-    settings: { partition: 'aws', regions: REGIONS, services: ['objects'] },
+    settings: { partition: 'aws', regions: REGIONS, services: ['objects'], quotas: { ...quotas.parse({}), ...over } },
     markers,
     attestations: new Attestations(attestationRoots),
   }
-  const runner = new Runner(services, OPERATIONS, { onDefect: error => defects.push(error), onAnswer: () => {} })
+  const runner = new Runner(services, OPERATIONS, {
+    ...(limits === undefined ? {} : { limits }),
+    onDefect: error => defects.push(error),
+    onAnswer: () => {},
+  })
   const call: TestKms['call'] = async (operation, input = {}, caller = ADMINISTRATOR, region = REGION) => {
     const { status, body } = await runner.answer({
       operation,

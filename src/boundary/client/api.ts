@@ -128,6 +128,16 @@ export interface EncryptResult {
   readonly materialId: string
 }
 
+/** A use of a key, as the log has it. */
+export interface KeyUse {
+  readonly operation: string
+  readonly time: number
+  /** Empty where the request had no UUID. */
+  readonly requestId: string
+  /** UUID; its last 62 bits are the sequence number of the record. */
+  readonly eventId: string
+}
+
 /** One side of a re-encryption. The algorithm must be one of the key's. */
 export interface ReEncryptSide {
   readonly key: KeyRow
@@ -162,6 +172,11 @@ export interface BoundaryUse {
   /** Opens a row of protection `secret` that is current. */
   openSecret(row: Row): Promise<Buffer>
 
+  /**
+   * The last successful use of a key, as the log has it: `operation` as the API names it, `time` of lifecycle time, `eventId` of its record. `since`: real
+   * time from which uses are known, before any key of this boundary was made.
+   */
+  keyLastUsage(id: string): Promise<{ readonly since: number; readonly use: KeyUse | undefined }>
   /** The key with which front ends sign the markers of their lists: 32 bytes, the same for all of them, also after a restart. */
   markerKey(): Promise<Buffer>
   /**

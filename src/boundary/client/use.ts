@@ -85,6 +85,7 @@ export function connectUse(options: ConnectUse): UseConnection {
       return (await Promise.all(answers)).flat()
     },
     openSecret: row => ask('openSecret', row),
+    keyLastUsage: id => ask('keyLastUsage', id),
     markerKey: () => ask('markerKey', undefined),
 
     sealSession: async (body, expiresAt, asserted) =>

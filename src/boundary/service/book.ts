@@ -9,6 +9,8 @@ import type { Appended, Journal, Location, OpenedWriteSet, ReplayedFrame } from 
 import { encodeRecord, type RecordFields } from '../record.ts'
 import { BoundaryError, type Row, type RowKind } from '../words.ts'
 import { CLOCK_ROW, decodeOffset } from './clock.ts'
+import { type LastUse, LastUses } from './index/last-uses.ts'
+import { readUse } from './index/recorded-use.ts'
 import { type Entry, RowsIndex } from './index/rows-index.ts'
 import { dueAt } from './keys/due.ts'
 
@@ -27,7 +29,7 @@ interface Ahead extends Current {
 
 /** Kinds whose bodies are small and needed at every use: kept in memory. */
 const PINNED = new Set<RowKind>(['switch', 'counter', 'clock'])
-const FORM = 1
+const FORM = 2
 
 const nameOf = (kind: RowKind, id: string): string => `${kind} ${id}`
 
@@ -38,6 +40,12 @@ function ownBytes(bytes: Buffer): Buffer {
   return own
 }
 
+/** By how many the keys of customers grow with a row of a key that is there or is not: those that the provider manages are not counted, and never deleted. */
+function keysMore({ body }: Row, isLive: boolean): number {
+  if (body === null) return isLive ? -1 : 0
+  return !isLive && readKeyHeader(body).manager === 'CUSTOMER' ? 1 : 0
+}
+
 export type OnWriteSet = (number: number, rows: Buffer) => void
 
 export class Book {
@@ -45,6 +53,9 @@ export class Book {
   /** Body of each live row of a pinned kind, and due dates by key: both as of the durable state. */
   #pinned = new Map<string, Buffer>()
   #due = new Map<string, number>()
+  /** How many keys customers have, by scope, and the last use of each: of the durable state too. */
+  #keys = new Map<string, number>()
+  #uses = new LastUses()
   /** Rows that are in force and not durable yet. */
   readonly #ahead = new Map<string, Ahead>()
   #journal: Journal | undefined
@@ -147,9 +158,43 @@ export class Book {
     return row
   }
 
+  /** Keys of customers in a scope, those that are not durable yet included. */
+  customerKeys(scope: string): number {
+    let count = this.#keys.get(scope) ?? 0
+    for (const { row } of this.#ahead.values())
+      if (row.kind === 'key' && row.scope === scope) count += keysMore(row, this.#isLive(row.id))
+    return count
+  }
+
+  #isLive(keyId: string): boolean {
+    return this.#index.get('key', keyId)?.deleted === false
+  }
+
+  /** The last successful use of a key, as far as it is durable. */
+  lastUse(id: string): LastUse | undefined {
+    const row = this.#index.placeOf('key', id)
+    return row < 0 ? undefined : this.#uses.get(row)
+  }
+
   /** Appends a record alone. Resolves when it is durable. */
   record(fields: RecordFields): Promise<Appended> {
-    return this.journal.append(encodeRecord(fields))
+    const record = encodeRecord(fields)
+    const appended = this.journal.append(record)
+    if (fields.outcome !== 'allowed' || fields.keyId === undefined) return appended
+    return appended.then(done => {
+      this.#takeUse(record, done.seq, done.time)
+      return done
+    })
+  }
+
+  /** Takes what a durable record says of the use of keys. */
+  #takeUse(record: Buffer, seq: number, time: number): void {
+    const use = readUse(record)
+    if (use === undefined) return
+    for (const { id, step } of use.keys) {
+      const row = this.#index.placeOf('key', id)
+      if (row >= 0) this.#uses.take(row, step, use, use.lifecycleTime ?? time, seq)
+    }
   }
 
   /**
@@ -190,6 +235,7 @@ export class Book {
 
   /** The durable state takes a row. */
   #take(row: Row, digest: Buffer, location: Location): void {
+    const more = row.kind === 'key' ? keysMore(row, this.#isLive(row.id)) : 0
     const entry: Entry = { revision: row.revision, deleted: row.body === null, digest, location }
     this.#index.set(row.kind, row.id, row.link, entry)
     const name = nameOf(row.kind, row.id)
@@ -197,11 +243,17 @@ export class Book {
       if (row.body === null) this.#pinned.delete(name)
       else this.#pinned.set(name, ownBytes(row.body))
     }
-    if (row.kind === 'key') {
-      const due = row.body === null ? 0 : dueAt(readKeyHeader(row.body))
-      if (due === 0) this.#due.delete(row.id)
-      else this.#due.set(row.id, due)
-    }
+    if (more !== 0) this.#keys.set(row.scope, (this.#keys.get(row.scope) ?? 0) + more)
+    if (row.kind === 'key') this.#takeKey(row)
+  }
+
+  #takeKey(row: Row): void {
+    const header = row.body === null ? undefined : readKeyHeader(row.body)
+    const due = header === undefined ? 0 : dueAt(header)
+    if (due === 0) this.#due.delete(row.id)
+    else this.#due.set(row.id, due)
+    if (header === undefined) this.#uses.forget(this.#index.placeOf('key', row.id))
+    else if (header.origin === 'EXTERNAL_KEY_STORE') this.#uses.external(this.#index.placeOf('key', row.id))
   }
 
   /** Offset of lifecycle time, in milliseconds. */
@@ -211,8 +263,8 @@ export class Book {
 
   replay(frame: ReplayedFrame): void {
     const set: OpenedWriteSet | undefined = frame.writeSet
-    if (set === undefined) return
-    for (const row of decodeRows(set.rows)) this.#take(row, rowDigest(row), frame.location)
+    if (set === undefined) this.#takeUse(frame.record, frame.seq, frame.time)
+    else for (const row of decodeRows(set.rows)) this.#take(row, rowDigest(row), frame.location)
   }
 
   /** The durable state, for the journal's snapshot. */
@@ -223,6 +275,9 @@ export class Book {
     for (const [name, body] of this.#pinned) writer.string(name).short(body)
     writer.u32(this.#due.size)
     for (const [id, at] of this.#due) writer.string(id).u64(at)
+    writer.u32(this.#keys.size)
+    for (const [scope, count] of this.#keys) writer.string(scope).u32(count)
+    this.#uses.write(writer)
     return writer.done()
   }
 
@@ -236,8 +291,13 @@ export class Book {
     for (let left = reader.u32(); left > 0; left--) pinned.set(reader.string(), ownBytes(reader.short()))
     const due = new Map<string, number>()
     for (let left = reader.u32(); left > 0; left--) due.set(reader.string(), reader.u64())
+    const keys = new Map<string, number>()
+    for (let left = reader.u32(); left > 0; left--) keys.set(reader.string(), reader.u32())
+    const uses = LastUses.read(reader, index.size)
     reader.end()
     this.#index = index
+    this.#keys = keys
+    this.#uses = uses
     this.#pinned = pinned
     this.#due = due
     return true

@@ -27,6 +27,8 @@ import { nextRow } from './transition.ts'
 import { UnlockLimit } from './unlock-limit.ts'
 
 export const VERSION = '0.1.0'
+const DEFAULT_KEYS = 100_000
+const DEFAULT_ON_DEMAND = 25
 
 export interface BoundaryParts {
   readonly config: BoundaryConfig
@@ -133,6 +135,10 @@ export class Boundary {
       token,
       clusters: new Clusters(config.clusters ?? [], book, keyring),
       rootObjectId,
+      quotas: {
+        keys: config.limits?.keys ?? DEFAULT_KEYS,
+        onDemandRotations: config.limits?.onDemandRotations ?? DEFAULT_ON_DEMAND,
+      },
     }
     book.onRow = row => {
       if (row.kind === 'key') core.open.forget(row.id)

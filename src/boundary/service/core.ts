@@ -32,6 +32,15 @@ export interface Core {
   readonly clusters: Clusters
   /** CKA_ID (hex) of the token's object that is the root of trust; empty where there is none. */
   readonly rootObjectId: string
+  readonly quotas: CoreQuotas
+}
+
+/** How much customers may have. */
+export interface CoreQuotas {
+  /** Keys in one scope. */
+  readonly keys: number
+  /** On-demand rotations of one key. */
+  readonly onDemandRotations: number
 }
 
 /** One request: who asked, and what its answer must wait for. */

@@ -10,6 +10,7 @@ import { createKey } from './operations/create.ts'
 import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
 import { importKeyMaterial, importParameters } from './operations/import.ts'
 import { decapsulate, encapsulate } from './operations/kem.ts'
+import { keyLastUsage } from './operations/last-usage.ts'
 import { generateMac, verifyMac } from './operations/mac.ts'
 import { generateDataKeyPair } from './operations/pairs.ts'
 import { reEncrypt } from './operations/re-encrypt.ts'
@@ -36,6 +37,7 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   putRows,
   getRow: (core, { kind, id }) => core.book.read(kind, id),
   listRows,
+  keyLastUsage,
   markerKey: core => Promise.resolve(core.keyring.key('marker').export()),
   sealSession,
   openSession,
@@ -88,6 +90,8 @@ export const WORKS_WHEN_LOW: ReadonlySet<OperationName> = new Set<OperationName>
   'status',
   'writeSets',
   'checkRows',
+  'keyLastUsage',
+  'markerKey',
   'getRow',
   'listRows',
   'disableKey',

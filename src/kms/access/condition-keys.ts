@@ -76,6 +76,7 @@ const table = {
   'kms:rotationperiodindays': { name: 'kms:RotationPeriodInDays', type: 'Numeric' },
   'kms:schedulekeydeletionpendingwindowindays': { name: 'kms:ScheduleKeyDeletionPendingWindowInDays', type: 'Numeric' },
   'kms:signingalgorithm': { name: 'kms:SigningAlgorithm', type: 'String' },
+  'kms:trailingdayswithoutkeyusage': { name: 'kms:TrailingDaysWithoutKeyUsage', type: 'Numeric' },
   'kms:validto': { name: 'kms:ValidTo', type: 'Date' },
   'kms:viaservice': { name: 'kms:ViaService', type: 'String' },
   'kms:wrappingalgorithm': { name: 'kms:WrappingAlgorithm', type: 'String' },

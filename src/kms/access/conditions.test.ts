@@ -222,7 +222,12 @@ describe('condition keys', () => {
     ...{ id: 'eu-north-1/11111111-2222-3333-4444-555555555555', account: ACCOUNT },
     ...{ spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT', origin: 'AWS_KMS', multiRegion: 'NONE' },
   } as unknown as KeyFacts['header']
-  const key: KeyFacts = { header, tags: new Map([['Team', 'red']]), aliases: () => ['alias/a', 'alias/b'] }
+  const key: KeyFacts = {
+    header,
+    tags: new Map([['Team', 'red']]),
+    daysWithoutUsage: () => 120,
+    aliases: () => ['alias/a', 'alias/b'],
+  }
   const alice = callerOf(`arn:aws:iam::${ACCOUNT}:user/staff/alice`, [], { team: 'blue' })
   const session = sessionOf('', undefined, { issuedAt: Date.UTC(2026, 0, 1), sourceIdentity: 'alice' })
   const base: RequestFacts = {
@@ -342,6 +347,7 @@ describe('condition keys', () => {
     'kms:RetiringServicePrincipal': 'objects.amazonaws.com',
     'kms:RotationPeriodInDays': '365',
     'kms:ScheduleKeyDeletionPendingWindowInDays': '7',
+    'kms:TrailingDaysWithoutKeyUsage': '120',
     'kms:SigningAlgorithm': 'ECDSA_SHA_256',
     'kms:ValidTo': '1798761600',
     'kms:ViaService': undefined,

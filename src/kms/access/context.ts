@@ -142,6 +142,8 @@ export class FactsContext implements RequestContext {
         return number(facts.pendingWindowInDays)
       case 'kms:signingalgorithm':
         return facts.signingAlgorithm
+      case 'kms:trailingdayswithoutkeyusage':
+        return number(facts.key?.daysWithoutUsage())
       case 'kms:validto':
         return facts.validTo === undefined ? undefined : String(facts.validTo / 1000)
       case 'kms:viaservice':

@@ -8,8 +8,8 @@ import { quote } from './patterns.ts'
 import { ACCOUNT_ID, readPrincipalArn, readSessionArn, SERVICE_NAME } from './principal-names.ts'
 import { MalformedPolicyError, PolicyTooLargeError, type PolicyUse } from './types.ts'
 
-/** Bytes of UTF-8: AWS's quotas for key policies and (the higher one) for trust policies; for identity policies that of a role's inline policies. */
-export const POLICY_MAX_BYTES: Readonly<Record<PolicyUse, number>> = { key: 32_768, trust: 8_192, identity: 10_240 }
+/** Bytes of UTF-8: the most that a key policy and (AWS's higher quota) a trust policy can have; for identity policies that of a role's inline policies. */
+export const POLICY_MAX_BYTES: Readonly<Record<PolicyUse, number>> = { key: 131_072, trust: 8_192, identity: 10_240 }
 
 export interface Principals {
   /** NotPrincipal: everyone but these. */

@@ -81,6 +81,8 @@ export interface KeyFacts {
   readonly tags: ReadonlyMap<string, string> | undefined
   /** Names (`alias/…`) of the aliases that point at the key; called only when a policy asks for `kms:ResourceAliases`. */
   aliases(): readonly string[]
+  /** Days since the last use of the key; called only when a policy asks for `kms:TrailingDaysWithoutKeyUsage`. Undefined where the request has no such key. */
+  daysWithoutUsage(): number | undefined
 }
 
 /** CreateGrant: the grant that is asked for. */
@@ -235,7 +237,7 @@ export class MalformedPolicyError extends Error {
   }
 }
 
-/** A key policy above 32,768 bytes or an identity policy above its own limit; the API's error is LimitExceeded. */
+/** A key policy above what an account may have (32,768 bytes unless configured) or an identity policy above its own limit; the API's error is LimitExceeded. */
 export class PolicyTooLargeError extends Error {
   constructor(message: string) {
     super(message)

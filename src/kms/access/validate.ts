@@ -2,17 +2,22 @@
 
 import { compilePolicy } from './compile.ts'
 import { readConditionKey } from './condition-keys.ts'
-import { invalidPrincipal, type PolicyDocument, readPolicy } from './document.ts'
-import { type CompiledPolicy, MalformedPolicyError, type PolicyUse } from './types.ts'
+import { invalidPrincipal, POLICY_MAX_BYTES, type PolicyDocument, readPolicy } from './document.ts'
+import { type CompiledPolicy, MalformedPolicyError, PolicyTooLargeError, type PolicyUse } from './types.ts'
 
 /** Whether an account (12 digits), the principal of this ARN, or the role of a session's ARN exists. */
 export type PrincipalExists = (arnOrAccount: string) => Promise<boolean>
 
 /**
  * Checks a key policy and returns it compiled. Throws `MalformedPolicyError` (MalformedPolicyDocumentException; the message is the reason) or
- * `PolicyTooLargeError` (LimitExceededException).
+ * `PolicyTooLargeError` (LimitExceededException). `most`: in bytes, what the account may have.
  */
-export function checkKeyPolicy(bytes: Buffer, exists: PrincipalExists): Promise<CompiledPolicy> {
+export async function checkKeyPolicy(
+  bytes: Buffer,
+  exists: PrincipalExists,
+  most = POLICY_MAX_BYTES.key,
+): Promise<CompiledPolicy> {
+  if (bytes.length > most) throw new PolicyTooLargeError(`The policy has ${bytes.length} bytes; the limit is ${most}.`)
   return checkResourcePolicy('key', bytes, exists)
 }
 

@@ -7,6 +7,7 @@ import type { AccessQuestion, GrantCheck, KeyFacts, RequestFacts, Verdict } from
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 import { aliasArn, aliasNameOf } from './identifiers.ts'
+import { daysWithoutUsage } from './last-usage.ts'
 
 /** More aliases than a key may have. */
 const MAX_ALIASES = 1000
@@ -16,19 +17,33 @@ export abstract class Wanted extends Error {
   abstract load(call: Call): Promise<void>
 }
 
-/** A policy asks for the aliases of a key (`kms:ResourceAliases`). */
-class AliasesWanted extends Wanted {
-  readonly #rowId: string
+/** A policy asks for what is not in memory of a key. */
+abstract class FactsWanted extends Wanted {
+  protected readonly rowId: string
 
   constructor(rowId: string) {
-    super('the aliases of a key are wanted')
-    this.#rowId = rowId
+    super('a policy asks for what is not in memory')
+    this.rowId = rowId
   }
+}
 
-  async load(call: Call): Promise<void> {
-    const rows = await call.services.replica.listLinked('alias', this.#rowId, { after: '', limit: MAX_ALIASES })
+/** The aliases of a key, for `kms:ResourceAliases`. */
+class AliasesWanted extends FactsWanted {
+  override async load(call: Call): Promise<void> {
+    const rows = await call.services.replica.listLinked('alias', this.rowId, { after: '', limit: MAX_ALIASES })
     const names = rows.map(row => aliasNameOf(row.id))
-    call.aliases = new Map([...(call.aliases ?? []), [this.#rowId, names]])
+    call.aliases = new Map([...(call.aliases ?? []), [this.rowId, names]])
+  }
+}
+
+/** Operations whose policies may ask how long a key was not used: aws-kms.md §12.6. */
+const ASK_USAGE: ReadonlySet<string> = new Set(['DisableKey', 'ScheduleKeyDeletion'])
+
+/** When a key was last used, for `kms:TrailingDaysWithoutKeyUsage`. */
+class UsageWanted extends FactsWanted {
+  override async load(call: Call): Promise<void> {
+    const days = await daysWithoutUsage(call, this.rowId)
+    call.daysWithoutUsage = new Map([...(call.daysWithoutUsage ?? []), [this.rowId, days]])
   }
 }
 
@@ -63,6 +78,13 @@ class Facts implements KeyFacts {
     const names = this.#call.aliases?.get(this.#rowId)
     if (names === undefined) throw new AliasesWanted(this.#rowId)
     return names
+  }
+
+  daysWithoutUsage(): number | undefined {
+    if (!ASK_USAGE.has(this.#call.operation)) return undefined
+    const days = this.#call.daysWithoutUsage?.get(this.#rowId)
+    if (days === undefined) throw new UsageWanted(this.#rowId)
+    return days
   }
 }
 

@@ -91,6 +91,7 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   Decapsulate: use,
   GetPublicKey: use,
   DescribeKey: always,
+  GetKeyLastUsage: always,
   GetKeyPolicy: always,
   PutKeyPolicy: always,
   ListAliases: always,

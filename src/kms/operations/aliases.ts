@@ -6,14 +6,13 @@ import { findKey, placeOf } from '../keys/find.ts'
 import { aliasArn, aliasNameOf, aliasRowId, keyIdOf } from '../keys/identifiers.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
-import { seconds } from './common.ts'
+import { overQuota, seconds } from './common.ts'
 import { inOrder } from './in-order.ts'
 import { pageOf, readMarker } from './markers.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
 
 const PREFIX = 'alias/'
 const RESERVED = 'alias/aws/'
-const MAX_ALIASES_PER_KEY = 50
 
 interface AliasBody {
   readonly v: 1
@@ -73,12 +72,9 @@ async function put(call: Call, name: string, target: FoundKey | undefined, now: 
 }
 
 async function checkRoom(call: Call, target: FoundKey): Promise<void> {
-  const aliases = await call.services.replica.listLinked('alias', target.rowId, {
-    after: '',
-    limit: MAX_ALIASES_PER_KEY,
-  })
-  if (aliases.length >= MAX_ALIASES_PER_KEY)
-    throw new KmsError('LimitExceededException', `A key has at most ${MAX_ALIASES_PER_KEY} aliases.`)
+  const { aliasesPerKey } = call.services.settings.quotas
+  const aliases = await call.services.replica.listLinked('alias', target.rowId, { after: '', limit: aliasesPerKey })
+  if (aliases.length >= aliasesPerKey) throw overQuota(`A key has at most ${aliasesPerKey} aliases.`)
 }
 
 export const CreateAlias: Operation<{ AliasName: string; TargetKeyId: string }, void> = {

@@ -28,6 +28,11 @@ export function refuseDryRun(dryRun: boolean | undefined): void {
   }
 }
 
+/** AWS's refusal of what is above a resource quota; `detail` says which. */
+export function overQuota(detail: string): KmsError {
+  return new KmsError('LimitExceededException', `The request was rejected because a quota was exceeded. ${detail}`)
+}
+
 /** AWS's timestamps: seconds since 1970, with a fraction. */
 export function seconds(milliseconds: number): number {
   return milliseconds / 1000

@@ -14,6 +14,7 @@ import { findKeyById, headerOf, placeOf } from '../keys/find.ts'
 import { keyArn, keyRowId } from '../keys/identifiers.ts'
 import { keyMetadata } from '../keys/metadata.ts'
 import { KmsError } from '../wire/errors.ts'
+import { overQuota } from './common.ts'
 import { notConnected } from './custom-key-stores/shared.ts'
 import { inOrder } from './in-order.ts'
 import { checkTags, type TagInput } from './tag-rules.ts'
@@ -38,7 +39,7 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
   recordedBy: 'boundary',
   async run(call, input) {
     const { spec, usage, origin } = checkShape(input)
-    const tags = checkTags(input.Tags ?? [])
+    const tags = checkTags(input.Tags ?? [], call.services.settings.quotas.tagsPerKey)
     const multiRegion = input.MultiRegion ?? false
     const bypass = input.BypassPolicyLockoutSafetyCheck ?? false
     authorizeAny(call, {
@@ -148,12 +149,16 @@ export async function policyFor(call: Call, text: string | undefined, arn: strin
   if (text === undefined) return defaultKeyPolicy(call.caller.account, call.services.settings.partition)
   const bytes = Buffer.from(text)
   try {
-    const policy = await checkKeyPolicy(bytes, name => call.services.principals.exists(name))
+    const policy = await checkKeyPolicy(
+      bytes,
+      name => call.services.principals.exists(name),
+      call.services.settings.quotas.policyBytes,
+    )
     if (!bypass && wouldLockOut(policy, call.caller, arn, new FactsContext(call.facts)))
       throw new MalformedPolicyError(LOCKOUT_MESSAGE)
   } catch (error) {
     if (error instanceof MalformedPolicyError) throw new KmsError('MalformedPolicyDocumentException', error.message)
-    if (error instanceof PolicyTooLargeError) throw new KmsError('LimitExceededException', error.message)
+    if (error instanceof PolicyTooLargeError) throw overQuota(error.message)
     throw error
   }
   return bytes

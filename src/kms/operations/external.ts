@@ -31,6 +31,8 @@ export async function wrapForOwner(
   const { keyStoreId, xksKeyId, account } = key.header
   if (xksKeyId === '') return message
   const aad = externalAad({ account, keyId: key.keyId, materialId, context: encodeContext(context) })
+  // The outcome is of this key: of the destination, where there are two.
+  call.keyId = key.rowId
   call.outcomePending = true
   const { iv, tag, metadata, ciphertext } = await call.services.stores.encrypt(
     keyStoreId,

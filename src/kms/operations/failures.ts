@@ -2,12 +2,16 @@
 import type { BoundaryError, BoundaryErrorCode } from '../../boundary/words.ts'
 import { keyArn, keyIdOf } from '../keys/identifiers.ts'
 import { KmsError } from '../wire/errors.ts'
+import { overQuota } from './common.ts'
 import { isRecorded } from './recorded.ts'
 import type { Call } from './types.ts'
 
 type ToKmsError = (error: BoundaryError, arn: string) => KmsError
 
 const TOO_FAST = 'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.'
+
+/** More than a quota of requests or this process can take (aws-kms.md §5.4). */
+export const tooFast = (): KmsError => new KmsError('ThrottlingException', TOO_FAST)
 
 const internal: ToKmsError = error => new KmsError('KMSInternalException', undefined, { cause: error })
 const pendingDeletion: ToKmsError = (_, arn) =>
@@ -37,10 +41,7 @@ const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
     new KmsError('InvalidKeyUsageException', `${arn} key usage is not valid for this operation.`),
   InvalidCiphertext: () => new KmsError('InvalidCiphertextException'),
   // Of the boundary it is a limit of the API; of this process, a moment's load.
-  LimitExceeded: error =>
-    isRecorded(error)
-      ? new KmsError('LimitExceededException', error.detail || 'A limit was exceeded.')
-      : new KmsError('ThrottlingException', TOO_FAST),
+  LimitExceeded: error => (isRecorded(error) ? overQuota(`The limit is ${error.detail}.`) : tooFast()),
   Conflict: () => new KmsError('ConflictException', 'The resource was changed at the same time. Try again.'),
   AlreadyExists: () => new KmsError('AlreadyExistsException', 'The resource exists already.'),
   InvalidRequest: internal,

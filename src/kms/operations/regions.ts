@@ -41,7 +41,7 @@ export const ReplicateKey: Operation<ReplicateInput, object> = {
   async run(call, input) {
     const { ReplicaRegion: region, Tags = [], Description: description = '' } = input
     const bypass = input.BypassPolicyLockoutSafetyCheck ?? false
-    const tags = checkTags(Tags)
+    const tags = checkTags(Tags, call.services.settings.quotas.tagsPerKey)
     const key = await findKey(call, input.KeyId, { aliases: false })
     authorizeReplica(call, key, region, tags, bypass)
     checkPrimary(call, key)

@@ -10,9 +10,10 @@ import { Wanted } from '../keys/allow.ts'
 import { parseBody } from '../wire/body.ts'
 import { errorReply, KmsError } from '../wire/errors.ts'
 import { OPERATION_INPUTS } from '../wire/model/model.ts'
+import type { RequestLimits } from '../wire/request-quotas.ts'
 import { cut } from '../wire/text.ts'
 import { compileValidator, type Validator } from '../wire/validate.ts'
-import { kmsErrorOf } from './failures.ts'
+import { kmsErrorOf, tooFast } from './failures.ts'
 import { isRecorded } from './recorded.ts'
 import type { AnyOperation, Call, Operation, Services } from './types.ts'
 
@@ -25,8 +26,10 @@ export interface Authenticated {
   readonly facts: RequestFacts
 }
 
-/** Who is told of what happens; neither may throw. */
+/** Who is told of what happens, and who says what is too fast; none may throw. */
 export interface Watch {
+  /** Request quotas; undefined: none. */
+  readonly limits?: Pick<RequestLimits, 'take'>
   /** For the operator's log: something failed that no caller can cause. */
   onDefect(error: unknown, requestId: string): void
   /** For the metrics. The words come from tables: the operation's name or `unknown`, and `ok` or the error's name. */
@@ -64,6 +67,7 @@ export class Runner {
   async answer(request: Authenticated): Promise<Reply> {
     const call = this.#callOf(request)
     try {
+      if (this.#watch.limits?.take(call.caller.account, call.region, call.operation) === false) throw tooFast()
       const served = this.#served.get(request.operation)
       if (served === undefined) throw notServed(request.operation)
       const input = served.validate(parseBody(request.body))
@@ -125,6 +129,7 @@ export class Runner {
       subject: '',
       outcomePending: false,
       aliases: undefined,
+      daysWithoutUsage: undefined,
     }
   }
 

@@ -18,6 +18,7 @@ import { RetireGrant, RevokeGrant } from './grants/end.ts'
 import { ListGrants, ListRetirableGrants } from './grants/list.ts'
 import { DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMaterial } from './imports.ts'
 import { DescribeKey, ListKeys, UpdateKeyDescription } from './keys.ts'
+import { GetKeyLastUsage } from './last-usage.ts'
 import { CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion } from './lifecycle.ts'
 import { GenerateMac, VerifyMac } from './mac.ts'
 import { GetKeyPolicy, ListKeyPolicies, PutKeyPolicy } from './policies.ts'
@@ -44,6 +45,7 @@ export const OPERATIONS: readonly AnyOperation[] = [
   DisableKey,
   ScheduleKeyDeletion,
   CancelKeyDeletion,
+  GetKeyLastUsage,
   UpdateKeyDescription,
   Encrypt,
   Decrypt,

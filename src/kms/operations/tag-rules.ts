@@ -6,11 +6,10 @@ export interface TagInput {
   readonly TagValue: string
 }
 
-const MAX_TAGS = 50
-
-/** Checks the tags of one request; `existing` are the key's. Returns what the key has afterwards. */
+/** Checks the tags of one request; `most`: what a key may have; `existing` are the key's. Returns what the key has afterwards. */
 export function checkTags(
   tags: readonly TagInput[],
+  most: number,
   existing: ReadonlyMap<string, string> = new Map(),
 ): ReadonlyMap<string, string> {
   const after = new Map(existing)
@@ -22,6 +21,6 @@ export function checkTags(
     seen.add(TagKey)
     after.set(TagKey, TagValue)
   }
-  if (after.size > MAX_TAGS) throw new KmsError('TagException', 'Too many tags')
+  if (after.size > most) throw new KmsError('TagException', 'Too many tags')
   return after
 }

@@ -14,7 +14,10 @@ export const TagResource: Operation<{ KeyId: string; Tags: readonly TagInput[] }
     const key = await findKey(call, KeyId, { aliases: false })
     authorizeKey(call, key, { requestTags: new Map(Tags.map(tag => [tag.TagKey, tag.TagValue])) })
     checkState(call, key)
-    await changeAttributes(call, key, now => ({ ...now, tags: checkTags(Tags, now.tags) }))
+    await changeAttributes(call, key, now => ({
+      ...now,
+      tags: checkTags(Tags, call.services.settings.quotas.tagsPerKey, now.tags),
+    }))
   },
 }
 

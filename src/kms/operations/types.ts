@@ -7,6 +7,7 @@
  */
 import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../../boundary/client/api.ts'
 import type { Asserted } from '../../boundary/words.ts'
+import type { Quotas } from '../../config/quotas.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Principals } from '../access/principals.ts'
 import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/types.ts'
@@ -54,6 +55,8 @@ export interface Call {
   outcomePending: boolean
   /** Aliases of keys, by row id, as far as policies have asked for them. The runner's. */
   aliases: ReadonlyMap<string, readonly string[]> | undefined
+  /** Days since keys were last used, by row id, as far as policies have asked for them. The runner's. */
+  daysWithoutUsage: ReadonlyMap<string, number> | undefined
 }
 
 /** A key as operations see it: the row, what it says, and what goes with it. Made by `keys/find.ts`. */
@@ -121,6 +124,7 @@ export interface KmsSettings {
   readonly regions: readonly string[]
   /** Short names of the provider's services, whose keys are `alias/aws/<name>`. */
   readonly services: readonly string[]
+  readonly quotas: Quotas
 }
 
 /** What the operations work with. One object for the process. */

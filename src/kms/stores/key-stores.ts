@@ -37,6 +37,8 @@ export interface KeyStoresOptions {
   readonly onFailure?: (store: string, failure: XksFailure) => void
   /** For the operator's log, when the certificates of a configured host have changed: undefined, or why the old ones stay in use. Must not throw. */
   readonly onReload?: (hostName: string, error: Error | undefined) => void
+  /** How many stores an account may have in a Region. */
+  readonly most: number
   /** How names that the configuration does not map are resolved. */
   readonly resolve?: Resolve
   /** Milliseconds after which work in the background is tried again while the boundary is away. Default 1000. */

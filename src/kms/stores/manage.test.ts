@@ -49,6 +49,7 @@ function open(options: Partial<KeyStoresOptions> = {}): ManagedKeyStores {
     clusters: new Map(),
     hosts: { [HOST]: certificates.host(port), 'second.owner.example': certificates.host(port) },
     client: { deadlineMs: 3000, inFlight: 16 },
+    most: 10,
     onFailure: (store, failure) => failures.push(`${store} ${failure.failure}`),
     resolve: () => Promise.reject(Object.assign(new Error('no DNS in tests'), { code: 'ENOTFOUND' })),
     ...options,

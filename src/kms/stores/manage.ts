@@ -24,8 +24,6 @@ import {
 } from './rows.ts'
 import type { KeyStoreChange, KeyStores, NewCluster } from './types.ts'
 
-/** Of an account in one Region; AWS's quota. */
-const MAX_STORES = 10
 /** How often a change is made on fresh rows when another came between. */
 const ATTEMPTS = 4
 const RETRY_MS = 1000
@@ -88,7 +86,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   }
 
   async list(scope: string): Promise<readonly KeyStore[]> {
-    const rows = await this.options.replica.list('keystore', scope, { after: '', limit: MAX_STORES + 1 })
+    const rows = await this.options.replica.list('keystore', scope, { after: '', limit: this.options.most + 1 })
     return rows.map(readKeyStore)
   }
 
@@ -101,7 +99,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
   ): Promise<void> {
     const mustFit = async () => {
       const others = await this.list(scopeOf(id))
-      mustHaveRoom(others)
+      mustHaveRoom(others, this.options.most)
       mustBeFree(others, wanted)
     }
     await mustFit()
@@ -131,7 +129,7 @@ export class ManagedKeyStores extends StoreUse implements KeyStores {
     await this.#inTurn('clusters', () =>
       this.#inTurn(scopeOf(id), async () => {
         const others = await this.list(scopeOf(id))
-        mustHaveRoom(others)
+        mustHaveRoom(others, this.options.most)
         mustBeFree(others, { name, ...NO_PROXY })
         checkCluster(this.options.clusters, await this.#everyStore(), cluster)
         const proxy = { ...NO_PROXY, state: 'DISCONNECTED', error: '' } as const
@@ -342,9 +340,12 @@ function invalidState(store: KeyStore, advice: string): KmsError {
   )
 }
 
-function mustHaveRoom(others: readonly KeyStore[]): void {
-  if (others.length < MAX_STORES) return
-  throw new KmsError('LimitExceededException', `An account has at most ${MAX_STORES} custom key stores in a Region.`)
+function mustHaveRoom(others: readonly KeyStore[], most: number): void {
+  if (others.length < most) return
+  throw new KmsError(
+    'LimitExceededException',
+    `The request was rejected because a quota was exceeded. An account has at most ${most} custom key stores in a Region.`,
+  )
 }
 
 function mustBeDisconnected(store: KeyStore): void {

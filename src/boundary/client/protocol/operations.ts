@@ -41,6 +41,15 @@ export const OPERATIONS = {
   getRow: op(7, control, struct({ kind: s.rowKind, id: rowId }), optional(s.row)),
   listRows: op(8, control, struct({ kind: s.rowKind, after: rowId, max: u32 }), list(s.row, 1 << 16)),
 
+  keyLastUsage: op(
+    9,
+    use,
+    rowId,
+    struct({
+      since: u64,
+      use: optional(struct({ operation: text(64), time: u64, requestId: text(128), eventId: text(36) })),
+    }),
+  ),
   markerKey: op(12, use, nothing, fixed(32)),
   sealSession: op(
     10,

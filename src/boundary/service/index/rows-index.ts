@@ -2,10 +2,10 @@
  * The newest revision, digest and journal location of every row that ever was, tombstones included, in memory: about 120 bytes a row, outside the
  * reach of the garbage collector. Open addressing over typed columns; ids lie in one arena, shared by the rows of one key.
  */
-import { endianness } from 'node:os'
 import { FormatError, type Reader, type Writer } from '../../bytes.ts'
 import type { Location } from '../../journal/types.ts'
 import { ROW_KINDS, type RowKind } from '../../words.ts'
+import { type Column, grown, readColumn, writeColumn } from './columns.ts'
 
 /** Where a row stands now. */
 export interface Entry {
@@ -24,22 +24,6 @@ const LINKED = new Set<RowKind>(['alias'])
 const DIGEST = 32
 const EMPTY = Buffer.alloc(0)
 const FORM = 1
-
-type Column = Uint8Array | Uint16Array | Uint32Array | Float64Array
-
-const LITTLE = endianness() === 'LE'
-
-/** The elements of a column with their bytes reversed: snapshots are little-endian everywhere. */
-function swapped(bytes: Buffer, width: number): Buffer {
-  const copy = Buffer.from(bytes)
-  return width === 8 ? copy.swap64() : width === 4 ? copy.swap32() : width === 2 ? copy.swap16() : copy
-}
-
-function grown<A extends Column>(column: A, length: number): A {
-  const larger = new (column.constructor as new (length: number) => A)(length)
-  larger.set(column)
-  return larger
-}
 
 export class RowsIndex {
   #count = 0
@@ -72,6 +56,11 @@ export class RowsIndex {
   get(kind: RowKind, id: string): Entry | undefined {
     const at = this.#find(ROW_KINDS[kind].code, Buffer.from(id))
     return at < 0 ? undefined : this.#entry(at)
+  }
+
+  /** The place of a row, which never changes: what else is kept of rows is kept by it. Below 0 where there never was such a row. */
+  placeOf(kind: RowKind, id: string): number {
+    return this.#find(ROW_KINDS[kind].code, Buffer.from(id))
   }
 
   /** Takes a newer revision of a row. Throws where it is not newer: the journal cannot say so. */
@@ -245,10 +234,7 @@ export class RowsIndex {
   /** The index for a snapshot: its columns as they lie in memory. See docs/formats/sockets.md, "State of the index". */
   write(writer: Writer): void {
     writer.u8(FORM).u32(this.#count).u32(this.#used).raw(this.#arena.subarray(0, this.#used))
-    for (const { column, width } of this.#columns()) {
-      const bytes = Buffer.from(column.buffer, column.byteOffset, this.#count * width * column.BYTES_PER_ELEMENT)
-      writer.raw(LITTLE ? bytes : swapped(bytes, column.BYTES_PER_ELEMENT))
-    }
+    for (const { column, width } of this.#columns()) writeColumn(writer, column, this.#count * width)
   }
 
   /**
@@ -264,11 +250,7 @@ export class RowsIndex {
     reader.raw(index.#used).copy(index.#arena)
     const room = Math.max(512, index.#count)
     index.#growColumns(room)
-    for (const { column, width } of index.#columns()) {
-      const bytes = reader.raw(index.#count * width * column.BYTES_PER_ELEMENT)
-      const own = Buffer.from(column.buffer, column.byteOffset, column.byteLength)
-      own.set(LITTLE ? bytes : swapped(bytes, column.BYTES_PER_ELEMENT))
-    }
+    for (const { column, width } of index.#columns()) readColumn(reader, column, index.#count * width)
     let length = 1024
     while (length < index.#count * 2) length *= 2
     index.#table = new Uint32Array(length)

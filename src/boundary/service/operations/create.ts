@@ -124,9 +124,16 @@ function check(core: Core, input: CreateKey): void {
     throw new BoundaryError('InvalidRequest', 'key store and origin')
   }
   if (core.book.current('key', input.id) !== undefined) throw new BoundaryError('AlreadyExists')
+  if (input.manager === 'CUSTOMER') roomForKey(core, input.scope)
   if (inStore && (core.book.current('keystore', input.keyStoreId)?.deleted ?? true)) {
     throw new BoundaryError('InvalidState', 'there is no such key store')
   }
+}
+
+/** Throws LimitExceeded where the scope has as many keys as a customer may have. */
+export function roomForKey(core: Core, scope: string): void {
+  const { keys } = core.quotas
+  if (core.book.customerKeys(scope) >= keys) throw new BoundaryError('LimitExceeded', `${keys} keys`)
 }
 
 export async function createKey(core: Core, { input, asserted }: InputOf<'createKey'>, call: Call): Promise<KeyRow> {

@@ -10,7 +10,7 @@ import { type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'
 import { absent, memberId, type Others, primaryOnly, regionOf, settled } from '../keys/regions.ts'
 import { follow, type KeyChange, type MemberChange, ownedByCustomer, transition } from '../transition.ts'
-import { policyDigest } from './create.ts'
+import { policyDigest, roomForKey } from './create.ts'
 import { draftRows } from './rows.ts'
 import { materialMissing } from './state.ts'
 
@@ -51,6 +51,7 @@ export async function replicateKey(
     const replicaId = memberId(region, id)
     // A tombstone is no key: a Region may have a replica again.
     if (core.book.current('key', replicaId)?.deleted === false) throw new BoundaryError('AlreadyExists')
+    roomForKey(core, `${header.account}/${region}`)
     if (header.replicaRegions.length >= MAX_REPLICAS)
       throw new BoundaryError('LimitExceeded', `${MAX_REPLICAS} replicas`)
     const replicaRegions = [...header.replicaRegions, region].sort()

@@ -12,7 +12,6 @@ import { notReplica, type Others } from '../keys/regions.ts'
 import { follow, type KeyChange, type MemberChange, ownedByCustomer, transition } from '../transition.ts'
 import { DAY, freshMaterial, newMaterial } from './create.ts'
 
-export const MAX_ON_DEMAND = 25
 /** On-demand and automatic rotation keep this distance, in milliseconds. */
 const CONFLICT = 20 * 60_000
 const DEFAULT_DAYS = 365
@@ -124,8 +123,8 @@ export async function rotateKeyOnDemand(
     ownedByCustomer(header)
     notReplica(header)
     follow('rotateKeyOnDemand', header)
-    if (header.onDemandRotations >= MAX_ON_DEMAND)
-      throw new BoundaryError('LimitExceeded', `${MAX_ON_DEMAND} rotations`)
+    const most = core.quotas.onDemandRotations
+    if (header.onDemandRotations >= most) throw new BoundaryError('LimitExceeded', `${most} rotations`)
     const more = { onDemandRotations: header.onDemandRotations + 1 }
     const now = core.clocks.lifecycle()
     if (header.spec !== 'SYMMETRIC_DEFAULT') throw new BoundaryError('InvalidState', `key spec ${header.spec}`)

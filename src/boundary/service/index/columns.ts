@@ -1,0 +1,33 @@
+/** Typed columns: what the boundary keeps of very many things, outside the reach of the garbage collector. In snapshots they are little-endian. */
+import { endianness } from 'node:os'
+import type { Reader, Writer } from '../../bytes.ts'
+
+export type Column = Uint8Array | Uint16Array | Uint32Array | Float64Array
+
+const LITTLE = endianness() === 'LE'
+
+/** The elements of a column with their bytes reversed. */
+function swapped(bytes: Buffer, width: number): Buffer {
+  const copy = Buffer.from(bytes)
+  return width === 8 ? copy.swap64() : width === 4 ? copy.swap32() : width === 2 ? copy.swap16() : copy
+}
+
+/** The same elements with room for `length`. */
+export function grown<A extends Column>(column: A, length: number): A {
+  const larger = new (column.constructor as new (length: number) => A)(length)
+  larger.set(column)
+  return larger
+}
+
+/** Writes the first `elements` of a column. */
+export function writeColumn(writer: Writer, column: Column, elements: number): void {
+  const bytes = Buffer.from(column.buffer, column.byteOffset, elements * column.BYTES_PER_ELEMENT)
+  writer.raw(LITTLE ? bytes : swapped(bytes, column.BYTES_PER_ELEMENT))
+}
+
+/** Reads `elements` into the beginning of a column that has room for them. */
+export function readColumn(reader: Reader, column: Column, elements: number): void {
+  const bytes = reader.raw(elements * column.BYTES_PER_ELEMENT)
+  const own = Buffer.from(column.buffer, column.byteOffset, column.byteLength)
+  own.set(LITTLE ? bytes : swapped(bytes, column.BYTES_PER_ELEMENT))
+}
