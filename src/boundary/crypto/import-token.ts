@@ -1,22 +1,15 @@
 /**
  * Import tokens: an RSA key pair for one import, whose private half travels inside the token, sealed by the boundary. See docs/formats/import-token.md.
  */
-import {
-  constants,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPair,
-  hash,
-  type KeyObject,
-  publicEncrypt,
-  subtle,
-} from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPair, hash, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Reader, Writer } from '../bytes.ts'
 import type { WrappingAlgorithm } from '../client/api.ts'
 import type { Keyring } from '../root/keyring.ts'
 import { BoundaryError, KEY_SPECS, type KeySpec } from '../words.ts'
 import { openBox, sealBox } from './box.ts'
+import { unwrapInTwo, wrapInTwo } from './key-wrap.ts'
+import { type OaepHash, oaepDecrypt, oaepEncrypt } from './oaep.ts'
 import type { RandomOption } from './random.ts'
 
 export interface ImportTokenInput {
@@ -30,13 +23,11 @@ export interface ImportTokenInput {
 }
 
 const VERSION = 1
-const ALGORITHMS: Readonly<
-  Record<WrappingAlgorithm, { code: number; oaepHash: 'sha1' | 'sha256'; webHash: 'SHA-1' | 'SHA-256' }>
-> = {
-  RSAES_OAEP_SHA_1: { code: 1, oaepHash: 'sha1', webHash: 'SHA-1' },
-  RSAES_OAEP_SHA_256: { code: 2, oaepHash: 'sha256', webHash: 'SHA-256' },
-  RSA_AES_KEY_WRAP_SHA_1: { code: 3, oaepHash: 'sha1', webHash: 'SHA-1' },
-  RSA_AES_KEY_WRAP_SHA_256: { code: 4, oaepHash: 'sha256', webHash: 'SHA-256' },
+const ALGORITHMS: Readonly<Record<WrappingAlgorithm, { code: number; oaepHash: OaepHash; inTwo: boolean }>> = {
+  RSAES_OAEP_SHA_1: { code: 1, oaepHash: 'sha1', inTwo: false },
+  RSAES_OAEP_SHA_256: { code: 2, oaepHash: 'sha256', inTwo: false },
+  RSA_AES_KEY_WRAP_SHA_1: { code: 3, oaepHash: 'sha1', inTwo: true },
+  RSA_AES_KEY_WRAP_SHA_256: { code: 4, oaepHash: 'sha256', inTwo: true },
 }
 const MODULI = [2048, 3072, 4096] as const
 const MAX_TOKEN_BYTES = 6144
@@ -81,7 +72,7 @@ export function sealImportToken(
 
 /** An opened token. The private half shows itself nowhere. */
 export interface OpenedImportToken extends ImportTokenInput {
-  /** RSAES-OAEP on the thread pool: an RSA operation takes milliseconds. Throws InvalidCiphertext, always the same, whatever is wrong with `wrapped`. */
+  /** On the thread pool: an RSA operation takes milliseconds. Throws InvalidCiphertext, always the same, whatever is wrong with `wrapped`. */
   unwrap(wrapped: Buffer): Promise<Buffer>
 }
 
@@ -128,22 +119,22 @@ export function openImportToken(
     algorithm,
     modulusBits,
     validTo,
-    unwrap: async wrapped => {
-      try {
-        const name = 'RSA-OAEP'
-        const key = privateKey.toCryptoKey({ name, hash: ALGORITHMS[algorithm].webHash }, false, ['decrypt'])
-        return Buffer.from(await subtle.decrypt({ name }, key, new Uint8Array(wrapped)))
-      } catch {
-        throw new BoundaryError('InvalidCiphertext')
-      }
+    unwrap: wrapped => {
+      const { oaepHash, inTwo } = ALGORITHMS[algorithm]
+      return inTwo ? unwrapInTwo(privateKey, oaepHash, wrapped) : oaepDecrypt(privateKey, oaepHash, wrapped)
     },
   }
 }
 
 /**
- * The owner's half: wraps material under a provider's import key with RSAES-OAEP. `publicKey` is DER SPKI, RSA of 2048 to 4096 bits, else InvalidRequest.
+ * The owner's half: wraps material under a provider's import key. `publicKey` is DER SPKI, RSA of 2048 to 4096 bits, else InvalidRequest.
  */
-export function wrapForImport(publicKey: Buffer, algorithm: WrappingAlgorithm, material: Buffer): Buffer {
+export function wrapForImport(
+  publicKey: Buffer,
+  algorithm: WrappingAlgorithm,
+  material: Buffer,
+  options?: RandomOption,
+): Buffer {
   const refuse = (): BoundaryError =>
     new BoundaryError('InvalidRequest', 'an import key is a DER SPKI RSA public key of 2048 to 4096 bits')
   let key: KeyObject
@@ -154,6 +145,6 @@ export function wrapForImport(publicKey: Buffer, algorithm: WrappingAlgorithm, m
   }
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
   if (key.asymmetricKeyType !== 'rsa' || bits < 2048 || bits > 4096) throw refuse()
-  const { oaepHash } = ALGORITHMS[algorithm]
-  return publicEncrypt({ key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash }, material)
+  const { oaepHash, inTwo } = ALGORITHMS[algorithm]
+  return inTwo ? wrapInTwo(key, oaepHash, material, options) : oaepEncrypt(key, oaepHash, material)
 }

@@ -1,6 +1,6 @@
 /**
- * The one file that imports koffi: shared libraries opened, C functions and raw memory as typed values. `libc.ts` and `cryptoki.ts` stand on it,
- * and nothing else does. Addresses are bigints; whoever passes one keeps the memory behind it referenced until the call has returned.
+ * The one file that imports koffi: shared libraries opened, C functions and raw memory as typed values. `libc.ts`, `libcrypto.ts` and
+ * `cryptoki.ts` stand on it, and nothing else does. Addresses are bigints; whoever passes one keeps the memory behind it referenced until the call has returned.
  */
 import koffi from 'koffi'
 
@@ -17,9 +17,14 @@ export interface Callable {
   async(...args: [...Argument[], done: (error: Error | null, result: number) => void]): void
 }
 
+/** A C function that returns an address: null where it returns NULL. */
+export type PointerCallable = (...args: Argument[]) => bigint | null
+
 export interface Library {
   /** A C prototype, for example `int flock(int fd, int operation)`. Throws when the library has no such symbol. */
   func(prototype: string): Callable
+  /** The same, of a function that returns `void *`. */
+  pointer(prototype: string): PointerCallable
 }
 
 /**
@@ -31,8 +36,20 @@ const loaded = new Map<string, ReturnType<typeof koffi.load>>()
 export function openLibrary(path: string): Library {
   const library = loaded.get(path) ?? koffi.load(path)
   loaded.set(path, library)
-  return { func: prototype => library.func(prototype) as unknown as Callable }
+  return functionsOf(library)
 }
+
+/** What this very program and the libraries it was started with export: Node exports the OpenSSL that it contains. */
+export function ownProgram(): Library {
+  const library = loaded.get('') ?? koffi.load(null)
+  loaded.set('', library)
+  return functionsOf(library)
+}
+
+const functionsOf = (library: ReturnType<typeof koffi.load>): Library => ({
+  func: prototype => library.func(prototype) as unknown as Callable,
+  pointer: prototype => library.func(prototype) as unknown as PointerCallable,
+})
 
 /** The value of errno after the last synchronous call. */
 export function lastErrno(): number {

@@ -2,23 +2,27 @@
  * Which function does which operation: every opcode of the table has one. Those of the boundary itself (status, unlock, stop, clock) are in boundary.ts.
  */
 import type { InputOf, OperationName, OutputOf } from '../client/protocol/operations.ts'
-import { BoundaryError } from '../words.ts'
 import type { Call, Core } from './core.ts'
+import { deriveSharedSecret } from './operations/agreement.ts'
+import { asymmetricDecrypt, asymmetricEncrypt } from './operations/asymmetric.ts'
 import { createKey } from './operations/create.ts'
 import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
 import { deleteImportedKeyMaterial, importKeyMaterial, importParameters } from './operations/import.ts'
+import { decapsulate, encapsulate } from './operations/kem.ts'
+import { generateMac, verifyMac } from './operations/mac.ts'
+import { generateDataKeyPair } from './operations/pairs.ts'
+import { reEncrypt } from './operations/re-encrypt.ts'
 import { restore, revoke } from './operations/revoke.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
 import { selfTest } from './operations/service.ts'
+import { sign, verify } from './operations/sign.ts'
 import { cancelKeyDeletion, disableKey, enableKey, putKeyPolicy, scheduleKeyDeletion } from './operations/state.ts'
-import { decrypt, encrypt, generateDataKey, generateRandom, reEncrypt } from './operations/uses.ts'
+import { decrypt, encrypt, generateDataKey, generateRandom } from './operations/uses.ts'
 import { wrapForImport } from './operations/wrap.ts'
 
 export type Handler<N extends OperationName> = (core: Core, input: InputOf<N>, call: Call) => Promise<OutputOf<N>>
 export type OwnOperation = 'status' | 'unlock' | 'advanceClock' | 'stop'
-
-const notBuilt = (): Promise<never> => Promise.reject(new BoundaryError('NotPermitted', 'not built'))
 
 export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: Handler<N> } = {
   writeSets,
@@ -52,16 +56,16 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   revoke,
   restore,
   wrapForImport,
-  sign: notBuilt,
-  verify: notBuilt,
-  generateMac: notBuilt,
-  verifyMac: notBuilt,
-  deriveSharedSecret: notBuilt,
-  encapsulate: notBuilt,
-  decapsulate: notBuilt,
-  generateDataKeyPair: notBuilt,
-  asymmetricEncrypt: notBuilt,
-  asymmetricDecrypt: notBuilt,
+  sign,
+  verify,
+  generateMac,
+  verifyMac,
+  deriveSharedSecret,
+  encapsulate,
+  decapsulate,
+  generateDataKeyPair,
+  asymmetricEncrypt,
+  asymmetricDecrypt,
 }
 
 /** Transitions that go on below the floor of free space: they only take something away. Uses refuse by themselves. */

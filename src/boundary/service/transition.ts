@@ -5,7 +5,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { KeyRow } from '../client/api.ts'
 import { tagRow } from '../crypto/rows.ts'
-import { type OpenedKey, openKey, sealKey } from '../crypto/sealed.ts'
+import { materialBytes, type OpenedKey, openKey, sealKey } from '../crypto/sealed.ts'
 import type { BoundaryOperation, EncodedAsserted, RecordFields } from '../record.ts'
 import { BoundaryError, type KeyHeader, type Row, type RowKind } from '../words.ts'
 import { baseFields, type Call, type Core, refuse } from './core.ts'
@@ -45,7 +45,7 @@ export function nextRow(core: Core, draft: RowDraft): Row {
 /** Seals a key whose header is whole; bytes of materials are wiped. */
 export function sealed(core: Core, header: KeyHeader, materials: ReadonlyMap<string, KeyObject | Buffer>): Buffer {
   const bytes = new Map<string, Buffer>()
-  for (const [id, material] of materials) bytes.set(id, Buffer.isBuffer(material) ? material : material.export())
+  for (const [id, material] of materials) bytes.set(id, Buffer.isBuffer(material) ? material : materialBytes(material))
   try {
     return sealKey(core.keyring, header, bytes)
   } finally {

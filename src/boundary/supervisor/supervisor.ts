@@ -6,6 +6,7 @@ import path from 'node:path'
 import { type BoundaryConfig, type BoundaryMessage, EXIT_CODES } from '../config.ts'
 import { threadPoolSize } from '../pkcs11/types.ts'
 import { type Log, stderrLog } from '../service/log.ts'
+import { SLOW_THREADS, USUAL_THREADS } from '../service/slow.ts'
 import { Child } from './children.ts'
 import { giveFolders } from './users.ts'
 
@@ -67,10 +68,12 @@ const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damag
 function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
   if (config.root.kind === 'pkcs11') {
     const { NODE_OPTIONS: _options, NODE_PATH: _path, LD_PRELOAD: _preload, ...rest } = process.env
-    return { ...rest, UV_THREADPOOL_SIZE: String(threadPoolSize(config.root.sessions ?? DEFAULT_SESSIONS)) }
+    const threads = threadPoolSize(config.root.sessions ?? DEFAULT_SESSIONS) + SLOW_THREADS
+    return { ...rest, UV_THREADPOOL_SIZE: String(threads) }
   }
   const { PATH, LANG, TZ } = process.env
   return {
+    UV_THREADPOOL_SIZE: String(USUAL_THREADS + SLOW_THREADS),
     ...(PATH === undefined ? {} : { PATH }),
     ...(LANG === undefined ? {} : { LANG }),
     ...(TZ === undefined ? {} : { TZ }),

@@ -78,6 +78,8 @@ export class FactsContext implements RequestContext {
       case 'kms:customermasterkeyusage':
       case 'kms:keyusage':
         return facts.newKey?.usage ?? facts.key?.header.usage
+      case 'kms:datakeypairspec':
+        return facts.dataKeyPairSpec
       case 'kms:encryptionalgorithm':
         return facts.encryptionAlgorithm
       case 'kms:encryptioncontext':
@@ -86,8 +88,14 @@ export class FactsContext implements RequestContext {
         return facts.encryptionContext === undefined ? undefined : Object.keys(facts.encryptionContext)
       case 'kms:expirationmodel':
         return facts.expirationModel
+      case 'kms:keyagreementalgorithm':
+        return facts.keyAgreementAlgorithm
       case 'kms:keyorigin':
         return facts.newKey?.origin ?? facts.key?.header.origin
+      case 'kms:macalgorithm':
+        return facts.macAlgorithm
+      case 'kms:messagetype':
+        return facts.messageType
       case 'kms:multiregion':
         // Keys of several Regions carry the `mrk-` prefix in their id (aws-kms.md §3.8).
         return flag(facts.newKey?.multiRegion ?? facts.key?.header.id.includes('/mrk-'))
@@ -117,6 +125,8 @@ export class FactsContext implements RequestContext {
         return number(facts.rotationPeriodInDays)
       case 'kms:schedulekeydeletionpendingwindowindays':
         return number(facts.pendingWindowInDays)
+      case 'kms:signingalgorithm':
+        return facts.signingAlgorithm
       case 'kms:validto':
         return facts.validTo === undefined ? undefined : String(facts.validTo / 1000)
       case 'kms:viaservice':

@@ -293,11 +293,22 @@ const ACTIONS = [
   'kms:Encrypt',
   'kms:Decrypt',
   'kms:PutKeyPolicy',
+  'kms:Sign',
   'kms:DescribeKey',
   'kms:CreateGrant',
   'kms:RetireGrant',
 ]
-const ACTION_PATTERNS = ['kms:*', '*', 'kms:Encrypt', 'KMS:decrypt', 'kms:*crypt', 'kms:Put*', 's3:*', 'kms:?ncrypt']
+const ACTION_PATTERNS = [
+  'kms:*',
+  '*',
+  'kms:Encrypt',
+  'KMS:decrypt',
+  'kms:*crypt',
+  'kms:Put*',
+  's3:*',
+  'kms:?ncrypt',
+  'kms:S*',
+]
 const RESOURCE_PATTERNS = [
   ...['*', `arn:aws:kms:*:${ACCOUNT}:key/*`, KEYS[0] ?? '', KEYS[1] ?? '', 'arn:aws:kms:*', 'arn:aws:s3:::bucket'],
   ...[
@@ -310,6 +321,12 @@ const VALUES: Record<string, ConditionValue[]> = {
   'aws:PrincipalTag/id': [undefined, 'a', '*', 'B'],
   'kms:EncryptionContext:app': [undefined, 'a', 'A', 'x*', ''],
   'aws:TagKeys': [undefined, [], ['a'], ['a', 'B'], ['x*', 'a', 'b']],
+  'kms:SigningAlgorithm': [undefined, 'ECDSA_SHA_256', 'RSASSA_PSS_SHA_256'],
+  'kms:MessageType': [undefined, 'RAW', 'DIGEST'],
+  'kms:MacAlgorithm': [undefined, 'HMAC_SHA_256'],
+  'kms:KeyAgreementAlgorithm': [undefined, 'ECDH'],
+  'kms:DataKeyPairSpec': [undefined, 'RSA_2048', 'ECC_NIST_P256'],
+  'kms:KeyUsage': ['ENCRYPT_DECRYPT', 'SIGN_VERIFY'],
   'kms:RotationPeriodInDays': [undefined, '90', '365'],
   'aws:CurrentTime': ['2026-01-01T00:00:00Z', '2026-06-01T00:00:00Z'],
   'aws:SecureTransport': ['true', 'false'],
@@ -317,7 +334,25 @@ const VALUES: Record<string, ConditionValue[]> = {
   'aws:PrincipalArn': [ALICE, APP],
 }
 const WANTED: Record<string, string[]> = {
-  String: ['a', 'A', 'B', 'x*', '*', '?', 'a?', '', '${aws:PrincipalTag/id}', '${*}', '${aws:PrincipalTag/id}*'],
+  String: [
+    'a',
+    'A',
+    'B',
+    'x*',
+    '*',
+    '?',
+    'a?',
+    '',
+    '${aws:PrincipalTag/id}',
+    '${*}',
+    '${aws:PrincipalTag/id}*',
+    'ECDSA_*',
+    'RAW',
+    'HMAC_SHA_256',
+    'ECDH',
+    'RSA_????',
+    'sign_verify',
+  ],
   Numeric: ['90', '365', '100'],
   Date: ['2026-01-01', '2026-03-01T12:00:00Z'],
   Bool: ['true', 'false'],

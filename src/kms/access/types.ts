@@ -90,6 +90,12 @@ export interface RequestFacts {
   readonly requestAlias?: string | undefined
   readonly encryptionContext?: Readonly<Record<string, string>> | undefined
   readonly encryptionAlgorithm?: string | undefined
+  readonly signingAlgorithm?: string | undefined
+  /** Sign, Verify: RAW where the caller says nothing. */
+  readonly messageType?: string | undefined
+  readonly macAlgorithm?: string | undefined
+  readonly keyAgreementAlgorithm?: string | undefined
+  readonly dataKeyPairSpec?: string | undefined
   /** ReEncrypt: whether both sides are the same key. */
   readonly reEncryptOnSameKey?: boolean | undefined
   readonly bypassPolicyLockoutSafetyCheck?: boolean | undefined

@@ -1,7 +1,9 @@
-/** Every operation in every state, for keys of every origin: the table says what must be answered, and the real boundary's keys are asked. */
+/** Every operation in every state, for keys of every origin and usage: the table says what must be answered, and the real boundary's keys are asked. */
 import assert from 'node:assert/strict'
-import { constants, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
+import { constants, createPublicKey, generateKeyPairSync, publicEncrypt, randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { isAsymmetric } from '../../boundary/algorithms.ts'
+import type { KeySpec, KeyUsage } from '../../boundary/words.ts'
 import { accessOf } from '../access/permissions.ts'
 import { OPERATIONS } from '../operations/table.ts'
 import { ADMINISTRATOR, type Answer, startTestKms, type TestKms } from '../testing.ts'
@@ -23,11 +25,51 @@ const POLICY = JSON.stringify({
   Statement: [{ Effect: 'Allow', Principal: '*', Action: 'kms:*', Resource: '*' }],
 })
 
+interface Kind {
+  readonly spec: KeySpec
+  readonly usage: KeyUsage
+  readonly origin: 'AWS_KMS' | 'EXTERNAL'
+}
+const SYMMETRIC = { spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT' } as const
+const KINDS: readonly Kind[] = [
+  { ...SYMMETRIC, origin: 'AWS_KMS' },
+  { ...SYMMETRIC, origin: 'EXTERNAL' },
+  { spec: 'RSA_2048', usage: 'ENCRYPT_DECRYPT', origin: 'AWS_KMS' },
+  { spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY', origin: 'AWS_KMS' },
+  { spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY', origin: 'EXTERNAL' },
+  { spec: 'ECC_NIST_P256', usage: 'KEY_AGREEMENT', origin: 'AWS_KMS' },
+  { spec: 'HMAC_256', usage: 'GENERATE_VERIFY_MAC', origin: 'AWS_KMS' },
+  { spec: 'HMAC_256', usage: 'GENERATE_VERIFY_MAC', origin: 'EXTERNAL' },
+  { spec: 'ML_KEM_512', usage: 'ENCAPSULATE_DECAPSULATE', origin: 'AWS_KMS' },
+]
+
+const OAEP = 'RSAES_OAEP_SHA_256'
+const TO_SIGN = { Message: 'AA==', SigningAlgorithm: 'ECDSA_SHA_256' }
+const TO_MAC = { Message: 'AA==', MacAlgorithm: 'HMAC_SHA_256' }
+const KEM = { EncapsulationAlgorithm: 'ML_KEM' }
+
 /** A request of each operation that needs nothing but the key, and what else may come of it once the state allows it. */
 const REQUESTS: Readonly<Record<string, (key: TestKey) => object>> = {
-  Encrypt: ({ KeyId }) => ({ KeyId, Plaintext: 'AA==' }),
-  Decrypt: ({ CiphertextBlob }) => ({ CiphertextBlob }),
-  ReEncrypt: ({ CiphertextBlob, KeyId }) => ({ CiphertextBlob, DestinationKeyId: KeyId }),
+  Encrypt: ({ KeyId, CiphertextBlob }) => ({
+    KeyId,
+    Plaintext: 'AA==',
+    ...(CiphertextBlob === undefined ? { EncryptionAlgorithm: OAEP } : {}),
+  }),
+  Decrypt: ({ CiphertextBlob, KeyId }) =>
+    CiphertextBlob === undefined ? { KeyId, CiphertextBlob: 'AA==', EncryptionAlgorithm: OAEP } : { CiphertextBlob },
+  ReEncrypt: ({ CiphertextBlob, KeyId }) =>
+    CiphertextBlob === undefined
+      ? { SourceKeyId: KeyId, CiphertextBlob: 'AA==', SourceEncryptionAlgorithm: OAEP, DestinationKeyId: KeyId }
+      : { CiphertextBlob, DestinationKeyId: KeyId },
+  GenerateDataKeyPair: ({ KeyId }) => ({ KeyId, KeyPairSpec: 'ECC_NIST_P256' }),
+  GenerateDataKeyPairWithoutPlaintext: ({ KeyId }) => ({ KeyId, KeyPairSpec: 'ECC_NIST_P256' }),
+  Sign: ({ KeyId }) => ({ KeyId, ...TO_SIGN }),
+  Verify: ({ KeyId }) => ({ KeyId, ...TO_SIGN, Signature: 'AA==' }),
+  GenerateMac: ({ KeyId }) => ({ KeyId, ...TO_MAC }),
+  VerifyMac: ({ KeyId }) => ({ KeyId, ...TO_MAC, Mac: 'AA==' }),
+  DeriveSharedSecret: ({ KeyId }) => ({ KeyId, KeyAgreementAlgorithm: 'ECDH', PublicKey: 'AA==' }),
+  Encapsulate: ({ KeyId }) => ({ KeyId, ...KEM }),
+  Decapsulate: ({ KeyId }) => ({ KeyId, ...KEM, SharedSecretCiphertextBlob: 'AA==' }),
   GenerateDataKey: ({ KeyId }) => ({ KeyId, KeySpec: 'AES_256' }),
   GenerateDataKeyWithoutPlaintext: ({ KeyId }) => ({ KeyId, KeySpec: 'AES_256' }),
   PutKeyPolicy: ({ KeyId }) => ({ KeyId, Policy: POLICY }),
@@ -54,8 +96,8 @@ interface TestKey {
   readonly KeyId: string
   readonly arn: string
   readonly alias: string
-  /** Made while the key was usable; of another key where it never was. */
-  readonly CiphertextBlob: string
+  /** Of a symmetric key, made while it was usable. */
+  readonly CiphertextBlob: string | undefined
   readonly GrantId: string
 }
 
@@ -72,21 +114,31 @@ const CHANGING = new Set([
 ])
 
 /** Errors that only say that the request itself was no good, after the state had let it pass. */
-const AFTERWARDS = new Set(['InvalidImportTokenException', 'KMSInvalidStateException'])
+const AFTERWARDS = new Set([
+  'InvalidImportTokenException',
+  'KMSInvalidStateException',
+  'InvalidKeyUsageException',
+  'InvalidCiphertextException',
+  'KMSInvalidSignatureException',
+  'KMSInvalidMacException',
+  'ValidationException',
+  'UnsupportedOperationException',
+])
 
 let count = 0
-async function keyIn(state: ShownState, origin: 'AWS_KMS' | 'EXTERNAL'): Promise<TestKey> {
-  const { KeyMetadata } = await kms.ok('CreateKey', { Origin: origin })
+async function keyIn(state: ShownState, { spec, usage, origin }: Kind): Promise<TestKey> {
+  const { KeyMetadata } = await kms.ok('CreateKey', { KeySpec: spec, KeyUsage: usage, Origin: origin })
   const { KeyId, Arn } = KeyMetadata
   const alias = `alias/state-${++count}`
   await kms.ok('CreateAlias', { AliasName: alias, TargetKeyId: KeyId })
-  if (origin === 'EXTERNAL') await importMaterial(KeyId)
-  const { CiphertextBlob } = await kms.ok('Encrypt', { KeyId, Plaintext: 'AA==' })
+  if (origin === 'EXTERNAL') await importMaterial(KeyId, spec)
+  const made =
+    spec === 'SYMMETRIC_DEFAULT' ? await kms.ok('Encrypt', { KeyId, Plaintext: 'AA==' }) : { CiphertextBlob: undefined }
   const { GrantId } = await kms.ok('CreateGrant', {
     KeyId,
     GranteePrincipal: ADMINISTRATOR.arn,
     RetiringPrincipal: ADMINISTRATOR.arn,
-    Operations: ['Encrypt'],
+    Operations: ['DescribeKey'],
   })
   if (state === 'PendingImport') await kms.ok('DeleteImportedKeyMaterial', { KeyId })
   if (state === 'Disabled') await kms.ok('DisableKey', { KeyId })
@@ -94,17 +146,22 @@ async function keyIn(state: ShownState, origin: 'AWS_KMS' | 'EXTERNAL'): Promise
   const shown = await kms.ok('DescribeKey', { KeyId })
   assert.equal(shown.KeyMetadata.KeyState, state)
   assert.equal(shown.KeyMetadata.Enabled, state === 'Enabled')
-  return { KeyId, arn: Arn, alias, CiphertextBlob, GrantId }
+  return { KeyId, arn: Arn, alias, CiphertextBlob: made.CiphertextBlob, GrantId }
 }
 
-async function importMaterial(KeyId: string): Promise<void> {
+const DER = { format: 'der', type: 'pkcs8' } as const
+const materialOf = (spec: KeySpec): Buffer =>
+  isAsymmetric(spec) ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export(DER) : randomBytes(32)
+
+async function importMaterial(KeyId: string, spec: KeySpec): Promise<void> {
   const { ImportToken, PublicKey } = await kms.ok('GetParametersForImport', {
     KeyId,
     WrappingAlgorithm: 'RSAES_OAEP_SHA_256',
     WrappingKeySpec: 'RSA_2048',
   })
   const key = createPublicKey({ key: Buffer.from(PublicKey, 'base64'), format: 'der', type: 'spki' })
-  const wrapped = publicEncrypt({ key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, randomBytes(32))
+  const padding = constants.RSA_PKCS1_OAEP_PADDING
+  const wrapped = publicEncrypt({ key, padding, oaepHash: 'sha256' }, materialOf(spec))
   await kms.ok('ImportKeyMaterial', {
     KeyId,
     ImportToken,
@@ -113,37 +170,31 @@ async function importMaterial(KeyId: string): Promise<void> {
   })
 }
 
-function check(
-  operation: string,
-  state: ShownState,
-  origin: 'AWS_KMS' | 'EXTERNAL',
-  arn: string,
-  answer: Answer,
-): void {
-  const where = `${operation}, ${state}, ${origin}: ${JSON.stringify(answer.body)}`
-  const refusals = (STATE_TABLE[operation]?.[state] ?? []).map(footnote => REFUSALS[footnote](arn, origin, operation))
+function check(operation: string, state: ShownState, { origin, spec }: Kind, arn: string, answer: Answer): void {
+  const where = `${operation}, ${state}, ${origin}, ${spec}: ${JSON.stringify(answer.body)}`
+  const footnotes = STATE_TABLE[operation]?.[state] ?? []
+  const refusals = footnotes.map(footnote => REFUSALS[footnote](arn, origin, operation, spec))
   const wanted = refusals.find(refusal => refusal !== undefined)
   if (wanted !== undefined) {
     assert.equal(answer.status, 400, where)
-    assert.deepEqual(answer.body, { __type: wanted.code, message: wanted.text }, where)
+    const message = wanted.text === undefined ? {} : { message: wanted.text }
+    assert.deepEqual(answer.body, { __type: wanted.code, ...message }, where)
   } else if (answer.status !== 200) {
     assert.equal(answer.status, 400, where)
-    assert.ok(
-      AFTERWARDS.has(answer.body.__type) && !/ is (pending|disabled|unavailable)/.test(answer.body.message),
-      where,
-    )
+    assert.ok(AFTERWARDS.has(answer.body.__type), where)
+    assert.doesNotMatch(answer.body.message ?? '', / is (pending|disabled|unavailable)/, where)
   }
 }
 
-for (const origin of ['AWS_KMS', 'EXTERNAL'] as const) {
+for (const kind of KINDS) {
   for (const state of SHOWN_STATES.filter(each => each !== 'Unavailable')) {
-    if (origin === 'AWS_KMS' && state === 'PendingImport') continue
-    test(`a key of origin ${origin} that is ${state}`, async () => {
-      const shared = await keyIn(state, origin)
+    if (kind.origin === 'AWS_KMS' && state === 'PendingImport') continue
+    test(`${kind.spec} for ${kind.usage}, of origin ${kind.origin}, that is ${state}`, async () => {
+      const shared = await keyIn(state, kind)
       await Promise.all(
         Object.keys(STATE_TABLE).map(async operation => {
-          const key = CHANGING.has(operation) ? await keyIn(state, origin) : shared
-          check(operation, state, origin, key.arn, await kms.call(operation, requestOf(operation, key)))
+          const key = CHANGING.has(operation) ? await keyIn(state, kind) : shared
+          check(operation, state, kind, key.arn, await kms.call(operation, requestOf(operation, key)))
         }),
       )
       assert.deepEqual(kms.defects, [])

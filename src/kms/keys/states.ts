@@ -2,7 +2,7 @@
  * Key state × operation, as data: aws-kms.md §9, for the operations that are built. Checked after authorization, before the boundary decides again.
  * The tests are generated from the table.
  */
-import type { KeyHeader, KeyOrigin } from '../../boundary/words.ts'
+import type { KeyHeader, KeyOrigin, KeySpec } from '../../boundary/words.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 
@@ -17,6 +17,8 @@ export type Footnote =
   | 'notPendingDeletion'
   | 'pendingImport'
   | 'unavailable'
+  /** Symmetric encryption keys, which alone have more than one material. */
+  | 'symmetricOnly'
   /** [7]: keys whose material the provider generated. */
   | 'generatedOnly'
   /** [9]: keys whose material is imported. */
@@ -58,13 +60,23 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   ReEncrypt: use,
   GenerateDataKey: use,
   GenerateDataKeyWithoutPlaintext: use,
+  GenerateDataKeyPair: use,
+  GenerateDataKeyPairWithoutPlaintext: use,
+  Sign: use,
+  Verify: use,
+  GenerateMac: use,
+  VerifyMac: use,
+  DeriveSharedSecret: use,
+  Encapsulate: use,
+  Decapsulate: use,
+  GetPublicKey: use,
   DescribeKey: always,
   GetKeyPolicy: always,
   PutKeyPolicy: always,
   ListAliases: always,
   ListKeyPolicies: always,
   ListResourceTags: always,
-  ListKeyRotations: always,
+  ListKeyRotations: only('symmetricOnly', always),
   DeleteAlias: always,
   CreateGrant: granting,
   ListGrants: always,
@@ -78,10 +90,11 @@ export const STATE_TABLE: Readonly<Record<string, Line>> = {
   UpdateKeyDescription: unlessDeleting,
   EnableKey: enabling,
   DisableKey: enabling,
-  EnableKeyRotation: only('generatedOnly', rotating),
-  DisableKeyRotation: only('generatedOnly', rotating),
+  EnableKeyRotation: only('symmetricOnly', only('generatedOnly', rotating)),
+  DisableKeyRotation: only('symmetricOnly', only('generatedOnly', rotating)),
+  // Of keys that are not symmetric it is told that they do not rotate: clients ask it of every key.
   GetKeyRotationStatus: only('generatedOnly', always),
-  RotateKeyOnDemand: only('notInStore', rotating),
+  RotateKeyOnDemand: only('symmetricOnly', only('notInStore', rotating)),
   GetParametersForImport: only('importedOnly', unlessDeleting),
   ImportKeyMaterial: only('importedOnly', unlessDeleting),
   DeleteImportedKeyMaterial: only('importedOnly', always),
@@ -101,7 +114,7 @@ const invalidState = (text: string) => (arn: string) => new KmsError('KMSInvalid
 
 /** What a footnote says to a key, in AWS's words (§9.1); undefined where it does not concern the key. */
 export const REFUSALS: Readonly<
-  Record<Footnote, (arn: string, origin: KeyOrigin, operation: string) => KmsError | undefined>
+  Record<Footnote, (arn: string, origin: KeyOrigin, operation: string, spec: KeySpec) => KmsError | undefined>
 > = {
   disabled: arn => new KmsError('DisabledException', `${arn} is disabled.`),
   pendingDeletion: (arn, _, operation) =>
@@ -111,6 +124,8 @@ export const REFUSALS: Readonly<
   notPendingDeletion: invalidState('is not pending deletion (or pending replica deletion).'),
   pendingImport: invalidState('is pending import.'),
   unavailable: invalidState('is unavailable.'),
+  symmetricOnly: (_, _origin, _operation, spec) =>
+    spec === 'SYMMETRIC_DEFAULT' ? undefined : new KmsError('UnsupportedOperationException'),
   generatedOnly: (arn, origin) => (origin === 'AWS_KMS' ? undefined : wrongOrigin(arn, origin)),
   importedOnly: (arn, origin) => (origin === 'EXTERNAL' ? undefined : wrongOrigin(arn, origin)),
   notInStore: (arn, origin) => (origin === 'EXTERNAL_KEY_STORE' ? wrongOrigin(arn, origin) : undefined),
@@ -136,7 +151,7 @@ export function checkState(call: Call, key: FoundKey, operation = call.operation
       cause: new Error(`no key states are declared for ${operation}`),
     })
   for (const footnote of footnotes) {
-    const refusal = REFUSALS[footnote](key.arn, key.header.origin, operation)
+    const refusal = REFUSALS[footnote](key.arn, key.header.origin, operation, key.header.spec)
     if (refusal !== undefined) throw refusal
   }
 }

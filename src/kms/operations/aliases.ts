@@ -1,4 +1,5 @@
 /** CreateAlias, UpdateAlias, DeleteAlias, ListAliases (aws-kms.md §3.9). An alias grants: it is a row that the boundary tags. */
+import { isAsymmetric } from '../../boundary/algorithms.ts'
 import type { Row } from '../../boundary/words.ts'
 import { authorizeAny, authorizeKey, hidden } from '../keys/allow.ts'
 import { findKey, placeOf } from '../keys/find.ts'
@@ -39,6 +40,16 @@ async function existing(call: Call, name: string): Promise<Row> {
   const row = await call.services.replica.get('alias', rowIdOf(call, name))
   if (row === undefined) throw new KmsError('NotFoundException', `Alias ${aliasArn(placeOf(call), name)} is not found.`)
   return row
+}
+
+/** Whether code that uses an alias can go on with another key: what kind of key it is, and what for. */
+function checkSameKind(now: FoundKey, next: FoundKey): void {
+  const kindOf = ({ header: { spec, usage } }: FoundKey): string => `${isAsymmetric(spec)} ${usage}`
+  if (kindOf(now) === kindOf(next)) return
+  throw new KmsError(
+    'ValidationException',
+    `The current and the new KMS key of an alias must be of the same type and have the same key usage: ${now.header.spec} for ${now.header.usage} is not ${next.header.spec} for ${next.header.usage}.`,
+  )
 }
 
 /** Aliases of an account and Region change one after the other: a name is taken once, and a key's aliases are counted right. */
@@ -101,10 +112,12 @@ export const UpdateAlias: Operation<{ AliasName: string; TargetKeyId: string }, 
     await changing(call, async () => {
       const now = await existing(call, AliasName)
       authorizeAny(call, {}, aliasArn(placeOf(call), AliasName))
-      authorizeKey(call, await findKey(call, keyIdOf(now.link), { aliases: false }))
+      const current = await findKey(call, keyIdOf(now.link), { aliases: false })
+      authorizeKey(call, current)
       const key = await findKey(call, TargetKeyId, { aliases: false, on: 'new-key' })
       authorizeKey(call, key, {}, 'new-key')
       checkState(call, key)
+      checkSameKind(current, key)
       if (now.link !== key.rowId) await checkRoom(call, key)
       await put(call, AliasName, key, now)
     })

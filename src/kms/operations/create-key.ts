@@ -1,6 +1,8 @@
-/** CreateKey (aws-kms.md §3.1): symmetric keys of the provider, for imported material, and of an owner's external key store. */
+/** CreateKey (aws-kms.md §3.1): keys of every spec, of the provider and for imported material; symmetric ones in an owner's external key store. */
 import { randomUUID } from 'node:crypto'
+import { SPECS } from '../../boundary/algorithms.ts'
 import type { KeyRow, PutRow } from '../../boundary/client/api.ts'
+import type { KeySpec, KeyUsage } from '../../boundary/words.ts'
 import { FactsContext } from '../access/context.ts'
 import { defaultKeyPolicy } from '../access/defaults.ts'
 import { LOCKOUT_MESSAGE, wouldLockOut } from '../access/lockout.ts'
@@ -34,11 +36,11 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
   name: 'CreateKey',
   recordedBy: 'boundary',
   async run(call, input) {
-    const origin = checkShape(input)
+    const { spec, usage, origin } = checkShape(input)
     const tags = checkTags(input.Tags ?? [])
     const bypass = input.BypassPolicyLockoutSafetyCheck ?? false
     authorizeAny(call, {
-      newKey: { spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT', origin, multiRegion: false },
+      newKey: { spec, usage, origin, multiRegion: false },
       requestTags: tags,
       bypassPolicyLockoutSafetyCheck: bypass,
     })
@@ -66,8 +68,8 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
           id,
           scope,
           account,
-          spec: 'SYMMETRIC_DEFAULT',
-          usage: 'ENCRYPT_DECRYPT',
+          spec,
+          usage,
           origin,
           multiRegion: false,
           manager: 'CUSTOMER',
@@ -89,42 +91,24 @@ export const CreateKey: Operation<Input, { KeyMetadata: Record<string, unknown> 
   },
 }
 
-/** What each key spec is for (aws-kms.md §3.4). */
-const USAGES: readonly (readonly [specs: RegExp, usages: readonly string[]])[] = [
-  [/^SYMMETRIC_DEFAULT$/, ['ENCRYPT_DECRYPT']],
-  [/^RSA_/, ['ENCRYPT_DECRYPT', 'SIGN_VERIFY']],
-  [/^ECC_NIST_P/, ['SIGN_VERIFY', 'KEY_AGREEMENT']],
-  [/^ECC_|^ML_DSA_/, ['SIGN_VERIFY']],
-  [/^ML_KEM_/, ['ENCAPSULATE_DECAPSULATE']],
-  [/^HMAC_/, ['GENERATE_VERIFY_MAC']],
-  [/^SM2$/, ['ENCRYPT_DECRYPT', 'SIGN_VERIFY', 'KEY_AGREEMENT']],
-]
+interface Shape {
+  readonly spec: KeySpec
+  readonly usage: KeyUsage
+  readonly origin: 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE'
+}
 
 /** Which of the combinations that the model allows can be made. */
-function checkShape(input: Input): 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE' {
+function checkShape(input: Input): Shape {
   if (input.KeySpec !== undefined && input.CustomerMasterKeySpec !== undefined) {
     throw new KmsError(
       'ValidationException',
       'You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.',
     )
   }
-  const spec = input.KeySpec ?? input.CustomerMasterKeySpec ?? 'SYMMETRIC_DEFAULT'
-  const origin = input.Origin ?? 'AWS_KMS'
-  if (spec !== 'SYMMETRIC_DEFAULT' && input.KeyUsage === undefined) {
-    throw new KmsError(
-      'ValidationException',
-      'You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.',
-    )
-  }
-  const usage = input.KeyUsage ?? 'ENCRYPT_DECRYPT'
-  const [, usages] = USAGES.find(([specs]) => specs.test(spec)) ?? []
-  if (usages?.includes(usage) !== true) {
-    throw new KmsError('ValidationException', `KeyUsage ${usage} is not compatible with KeySpec ${spec}`)
-  }
-  if (spec !== 'SYMMETRIC_DEFAULT')
-    throw new KmsError('UnsupportedOperationException', `KeySpec ${spec} is not supported yet.`)
+  const { spec, usage } = checkSpec(input.KeySpec ?? input.CustomerMasterKeySpec ?? 'SYMMETRIC_DEFAULT', input.KeyUsage)
   if (input.MultiRegion === true)
     throw new KmsError('UnsupportedOperationException', 'Multi-Region keys are not supported yet.')
+  const origin = input.Origin ?? 'AWS_KMS'
   if (origin === 'AWS_CLOUDHSM')
     throw new KmsError('UnsupportedOperationException', 'Origin AWS_CLOUDHSM is not supported yet.')
   const external = origin === 'EXTERNAL_KEY_STORE'
@@ -134,7 +118,27 @@ function checkShape(input: Input): 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE'
       'CustomKeyStoreId and XksKeyId go with Origin EXTERNAL_KEY_STORE, and it needs both.',
     )
   }
-  return origin
+  if ((external && spec !== 'SYMMETRIC_DEFAULT') || (origin === 'EXTERNAL' && !SPECS[spec].importable)) {
+    throw new KmsError('UnsupportedOperationException', `KeySpec ${spec} is not supported for Origin ${origin}.`)
+  }
+  return { spec, usage, origin }
+}
+
+/** The spec and what the key is to be for, where both are there and go together (aws-kms.md §3.4). */
+function checkSpec(spec: string, given: string | undefined): Pick<Shape, 'spec' | 'usage'> {
+  if (spec !== 'SYMMETRIC_DEFAULT' && given === undefined) {
+    throw new KmsError(
+      'ValidationException',
+      'You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.',
+    )
+  }
+  // The model has it, for Regions that this service does not have.
+  if (spec === 'SM2')
+    throw new KmsError('UnsupportedOperationException', 'KeySpec SM2 is not supported in this Region.')
+  const usage = given ?? 'ENCRYPT_DECRYPT'
+  if (SPECS[spec as KeySpec].usages[usage as KeyUsage] === undefined)
+    throw new KmsError('ValidationException', `KeyUsage ${usage} is not compatible with KeySpec ${spec}`)
+  return { spec: spec as KeySpec, usage: usage as KeyUsage }
 }
 
 /** The policy's bytes: as given once it was checked, or AWS's default. */

@@ -1,4 +1,5 @@
 /** Encrypt, GenerateDataKey and GenerateDataKeyWithoutPlaintext (aws-kms.md §3.2, §3.5): they differ in who chooses the plaintext and who gets it. */
+import type { EncryptionAlgorithm } from '../../boundary/algorithms.ts'
 import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
@@ -6,7 +7,9 @@ import { KmsError } from '../wire/errors.ts'
 import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun, refuseRecipient } from './common.ts'
 import { wrapForOwner } from './external.ts'
 import { checkGrantTokens } from './grants/shared.ts'
+import { checkLength } from './rsa.ts'
 import type { Call, FoundKey, Operation } from './types.ts'
+import { checkAlgorithm, checkMakesDataKeys, checkUsage, refuseContext } from './usage.ts'
 
 interface Protected {
   readonly CiphertextBlob: Buffer
@@ -22,19 +25,16 @@ interface EncryptInput {
   readonly DryRun?: boolean
 }
 
-export const Encrypt: Operation<EncryptInput, Protected> = {
+export const Encrypt: Operation<EncryptInput, Protected & { readonly EncryptionAlgorithm: string }> = {
   name: 'Encrypt',
   recordedBy: 'boundary',
   async run(call, input) {
     if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
-    const key = await usableKey(call, input)
     const algorithm = input.EncryptionAlgorithm ?? ALGORITHM
-    if (algorithm !== ALGORITHM) {
-      throw new KmsError(
-        'InvalidKeyUsageException',
-        `Algorithm ${algorithm} is incompatible with key spec ${key.header.spec}.`,
-      )
-    }
+    const key = await usableKey(call, input, algorithm)
+    checkUsage(call, key, 'ENCRYPT_DECRYPT')
+    checkAlgorithm(key, algorithm)
+    if (algorithm !== ALGORITHM) return encryptAsymmetric(call, key, input, algorithm as EncryptionAlgorithm)
     const context = pairsOf(input.EncryptionContext)
     refuseDryRun(input.DryRun)
     const { ciphertext, materialId } = await call.services.boundary.encrypt(
@@ -43,10 +43,20 @@ export const Encrypt: Operation<EncryptInput, Protected> = {
       context,
       call.asserted,
     )
-    return { CiphertextBlob: await wrapForOwner(call, key, ciphertext, materialId, context), KeyId: key.arn }
+    const CiphertextBlob = await wrapForOwner(call, key, ciphertext, materialId, context)
+    return { CiphertextBlob, KeyId: key.arn, EncryptionAlgorithm: ALGORITHM }
   },
-  write: ({ CiphertextBlob, KeyId }) =>
-    `{"CiphertextBlob":"${CiphertextBlob.toString('base64')}","KeyId":"${KeyId}","EncryptionAlgorithm":"${ALGORITHM}"}`,
+  write: ({ CiphertextBlob, KeyId, EncryptionAlgorithm }) =>
+    `{"CiphertextBlob":"${CiphertextBlob.toString('base64')}","KeyId":"${KeyId}","EncryptionAlgorithm":"${EncryptionAlgorithm}"}`,
+}
+
+async function encryptAsymmetric(call: Call, key: FoundKey, input: EncryptInput, algorithm: EncryptionAlgorithm) {
+  refuseContext(input.EncryptionContext)
+  checkLength(key, algorithm, input.Plaintext.length)
+  refuseDryRun(input.DryRun)
+  const { boundary } = call.services
+  const { ciphertext } = await boundary.asymmetricEncrypt(key.row, algorithm, input.Plaintext, call.asserted)
+  return { CiphertextBlob: ciphertext, KeyId: key.arn, EncryptionAlgorithm: algorithm }
 }
 
 interface DataKeyInput {
@@ -72,7 +82,8 @@ function dataKey(name: string, wantPlaintext: boolean): Operation<DataKeyInput, 
       if (input.GrantTokens !== undefined) await checkGrantTokens(call, input.GrantTokens)
       refuseRecipient(input.Recipient)
       const bytes = lengthOf(input)
-      const key = await usableKey(call, input)
+      const key = await usableKey(call, input, ALGORITHM)
+      checkMakesDataKeys(call, key)
       const context = pairsOf(input.EncryptionContext)
       refuseDryRun(input.DryRun)
       const made = await call.services.boundary.generateDataKey(key.row, bytes, wantPlaintext, context, call.asserted)
@@ -96,9 +107,13 @@ function lengthOf({ KeySpec, NumberOfBytes }: DataKeyInput): number {
   return NumberOfBytes ?? (KeySpec === 'AES_128' ? 16 : 32)
 }
 
-async function usableKey(call: Call, input: { KeyId: string; EncryptionContext?: ContextMap }): Promise<FoundKey> {
+async function usableKey(
+  call: Call,
+  input: { KeyId: string; EncryptionContext?: ContextMap },
+  encryptionAlgorithm: string,
+): Promise<FoundKey> {
   const key = await findKey(call, input.KeyId, { aliases: true })
-  authorizeKey(call, key, { encryptionContext: input.EncryptionContext, encryptionAlgorithm: ALGORITHM })
+  authorizeKey(call, key, { encryptionContext: input.EncryptionContext, encryptionAlgorithm })
   checkState(call, key)
   return key
 }

@@ -1,15 +1,40 @@
 /** GetParametersForImport, ImportKeyMaterial, DeleteImportedKeyMaterial (aws-kms.md §3.6). */
+import { isAsymmetric, SPECS } from '../../boundary/algorithms.ts'
 import type { WrappingAlgorithm } from '../../boundary/client/api.ts'
-import { BoundaryError, type ExpirationModel } from '../../boundary/words.ts'
+import { BoundaryError, type ExpirationModel, type KeySpec } from '../../boundary/words.ts'
 import { KmsError } from '../wire/errors.ts'
 import { seconds } from './common.ts'
 import { managed } from './lifecycle.ts'
 import type { FoundKey, Operation } from './types.ts'
 
-const BUILT: ReadonlySet<string> = new Set<WrappingAlgorithm>(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'])
 const MODULI: Readonly<Record<string, 2048 | 3072 | 4096>> = { RSA_2048: 2048, RSA_3072: 3072, RSA_4096: 4096 }
 const MAX_VALIDITY_MS = 365 * 86_400_000
 const VALID_TO = 'The validTo date must be in the future, and at most 365 days from now'
+
+/** The key specs whose material an algorithm wraps: aws-kms.md §3.6. */
+const WRAPPED: Readonly<Record<WrappingAlgorithm, (spec: KeySpec, bits: number) => boolean>> = {
+  RSAES_OAEP_SHA_256: direct,
+  RSAES_OAEP_SHA_1: direct,
+  RSA_AES_KEY_WRAP_SHA_256: isAsymmetric,
+  RSA_AES_KEY_WRAP_SHA_1: isAsymmetric,
+}
+
+/** What fits into the modulus: no private key of RSA, and none of P-521 into the shortest. */
+function direct(spec: KeySpec, bits: number): boolean {
+  return SPECS[spec].material.kind !== 'rsa' && !(spec === 'ECC_NIST_P521' && bits === 2048)
+}
+
+function wrappingOf(spec: KeySpec, algorithm: string, keySpec: string) {
+  const bits = MODULI[keySpec]
+  const wraps = Object.hasOwn(WRAPPED, algorithm) ? WRAPPED[algorithm as WrappingAlgorithm] : undefined
+  if (bits === undefined || wraps?.(spec, bits) !== true) {
+    throw new KmsError(
+      'UnsupportedOperationException',
+      `${algorithm} with ${keySpec} is not supported for key material of ${spec}.`,
+    )
+  }
+  return { algorithm: algorithm as WrappingAlgorithm, bits }
+}
 
 interface ParametersInput {
   readonly KeyId: string
@@ -25,19 +50,8 @@ export const GetParametersForImport: Operation<ParametersInput, object> = {
       wrappingAlgorithm: WrappingAlgorithm,
       wrappingKeySpec: WrappingKeySpec,
     })
-    const bits = MODULI[WrappingKeySpec]
-    if (!BUILT.has(WrappingAlgorithm) || bits === undefined) {
-      throw new KmsError(
-        'UnsupportedOperationException',
-        `${WrappingAlgorithm} with ${WrappingKeySpec} is not supported for this key.`,
-      )
-    }
-    const made = await call.services.boundary.importParameters(
-      key.rowId,
-      WrappingAlgorithm as WrappingAlgorithm,
-      bits,
-      call.asserted,
-    )
+    const { algorithm, bits } = wrappingOf(key.header.spec, WrappingAlgorithm, WrappingKeySpec)
+    const made = await call.services.boundary.importParameters(key.rowId, algorithm, bits, call.asserted)
     return {
       KeyId: key.arn,
       ImportToken: made.token.toString('base64'),

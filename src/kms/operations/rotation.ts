@@ -80,6 +80,7 @@ export const ListKeyRotations: Operation<ListInput, object> = {
   async run(call, { KeyId, IncludeKeyMaterial = 'ROTATIONS_ONLY', Limit = 100, Marker }) {
     const key = await findKey(call, KeyId, { aliases: false })
     authorizeKey(call, key)
+    checkState(call, key)
     const after = Number(readMarker(call, Marker) || -1)
     const imported = key.header.origin === 'EXTERNAL'
     const listed = key.header.materials

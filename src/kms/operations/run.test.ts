@@ -50,7 +50,16 @@ function requestOf(operation: string): object {
     ReEncrypt: { CiphertextBlob, SourceKeyId: KeyId, DestinationKeyId: KeyId },
     GenerateDataKey: { KeyId, NumberOfBytes: 1 },
     GenerateDataKeyWithoutPlaintext: { KeyId, NumberOfBytes: 1 },
+    GenerateDataKeyPair: { KeyId, KeyPairSpec: 'ECC_NIST_P256' },
+    GenerateDataKeyPairWithoutPlaintext: { KeyId, KeyPairSpec: 'ECC_NIST_P256' },
     GenerateRandom: { NumberOfBytes: 1 },
+    Sign: { KeyId, Message: 'AA==', SigningAlgorithm: 'ECDSA_SHA_256' },
+    Verify: { KeyId, Message: 'AA==', SigningAlgorithm: 'ECDSA_SHA_256', Signature: 'AA==' },
+    GenerateMac: { KeyId, Message: 'AA==', MacAlgorithm: 'HMAC_SHA_256' },
+    VerifyMac: { KeyId, Message: 'AA==', MacAlgorithm: 'HMAC_SHA_256', Mac: 'AA==' },
+    DeriveSharedSecret: { KeyId, KeyAgreementAlgorithm: 'ECDH', PublicKey: 'AA==' },
+    Encapsulate: { KeyId, EncapsulationAlgorithm: 'ML_KEM' },
+    Decapsulate: { KeyId, EncapsulationAlgorithm: 'ML_KEM', SharedSecretCiphertextBlob: 'AA==' },
     CreateAlias: { AliasName: 'alias/new', TargetKeyId: KeyId },
     UpdateAlias: { AliasName: 'alias/app', TargetKeyId: KeyId },
     DeleteAlias: { AliasName: 'alias/app' },
@@ -133,6 +142,23 @@ test('operations of the API that are not built say so; what is no operation is u
 
 test('promise 2: each request ends in exactly one record, however it ends', async () => {
   const other = (await kms.ok('CreateKey', {})).KeyMetadata.KeyId
+  const keyFor = async (KeySpec: string, KeyUsage: string): Promise<string> =>
+    (await kms.ok('CreateKey', { KeySpec, KeyUsage })).KeyMetadata.KeyId
+  const sign = {
+    KeyId: await keyFor('ECC_NIST_P256', 'SIGN_VERIFY'),
+    Message: 'AA==',
+    SigningAlgorithm: 'ECDSA_SHA_256',
+  }
+  const { Signature } = await kms.ok('Sign', sign)
+  const mac = { KeyId: await keyFor('HMAC_256', 'GENERATE_VERIFY_MAC'), Message: 'AA==', MacAlgorithm: 'HMAC_SHA_256' }
+  const { Mac } = await kms.ok('GenerateMac', mac)
+  const agree = { KeyId: await keyFor('ECC_NIST_P256', 'KEY_AGREEMENT'), KeyAgreementAlgorithm: 'ECDH' }
+  const { PublicKey } = await kms.ok('GetPublicKey', agree)
+  const kem = { KeyId: await keyFor('ML_KEM_512', 'ENCAPSULATE_DECAPSULATE'), EncapsulationAlgorithm: 'ML_KEM' }
+  const { SharedSecretCiphertextBlob } = await kms.ok('Encapsulate', kem)
+  const rsa = { KeyId: await keyFor('RSA_2048', 'ENCRYPT_DECRYPT'), EncryptionAlgorithm: 'RSAES_OAEP_SHA_256' }
+  const rsaBlob = (await kms.ok('Encrypt', { ...rsa, Plaintext: 'AA==' })).CiphertextBlob
+  const pair = { KeyId, KeyPairSpec: 'ECC_NIST_P256' }
   const requests: readonly (readonly [operation: string, input: object, type: string])[] = [
     ['Encrypt', { KeyId, Plaintext: 'AA==' }, ''],
     ['Decrypt', { CiphertextBlob }, ''],
@@ -163,6 +189,33 @@ test('promise 2: each request ends in exactly one record, however it ends', asyn
     ['RevokeGrant', { KeyId, GrantId, DryRun: true }, 'DryRunOperationException'],
     ['RevokeGrant', { KeyId, GrantId }, ''],
     ['RevokeGrant', { KeyId, GrantId }, 'NotFoundException'],
+    ['Sign', sign, ''],
+    ['Sign', { ...sign, DryRun: true }, 'DryRunOperationException'],
+    ['Sign', { ...sign, KeyId }, 'InvalidKeyUsageException'],
+    ['Verify', { ...sign, Signature }, ''],
+    ['Verify', { ...sign, Signature: 'AA==' }, 'KMSInvalidSignatureException'],
+    ['Verify', { ...sign, Signature, DryRun: true }, 'DryRunOperationException'],
+    ['GenerateMac', mac, ''],
+    ['VerifyMac', { ...mac, Mac }, ''],
+    ['VerifyMac', { ...mac, Mac: 'AA==' }, 'KMSInvalidMacException'],
+    ['VerifyMac', { ...mac, Mac, DryRun: true }, 'DryRunOperationException'],
+    ['DeriveSharedSecret', { ...agree, PublicKey }, ''],
+    ['DeriveSharedSecret', { ...agree, PublicKey: 'AA==' }, 'ValidationException'],
+    ['Encapsulate', kem, ''],
+    ['Decapsulate', { ...kem, SharedSecretCiphertextBlob }, ''],
+    ['Decapsulate', { ...kem, SharedSecretCiphertextBlob: 'AA==' }, 'InvalidCiphertextException'],
+    ['GetPublicKey', { KeyId: agree.KeyId }, ''],
+    ['GetPublicKey', { KeyId }, 'UnsupportedOperationException'],
+    ['GenerateDataKeyPair', pair, ''],
+    ['GenerateDataKeyPairWithoutPlaintext', pair, ''],
+    ['Encrypt', { ...rsa, Plaintext: 'AA==' }, ''],
+    ['Decrypt', { ...rsa, CiphertextBlob: rsaBlob }, ''],
+    ['Decrypt', { ...rsa, CiphertextBlob: 'AA==' }, 'InvalidCiphertextException'],
+    [
+      'ReEncrypt',
+      { CiphertextBlob, DestinationKeyId: rsa.KeyId, DestinationEncryptionAlgorithm: 'RSAES_OAEP_SHA_1' },
+      '',
+    ],
     ['NoSuchOperation', {}, 'UnknownOperationException'],
   ]
   for (const [operation, input, type] of requests) {

@@ -1,4 +1,5 @@
 /** Every operation that is built. The start checks each against the tables of permissions and key states. */
+import { Decapsulate, DeriveSharedSecret, Encapsulate } from './agree.ts'
 import { CreateAlias, DeleteAlias, ListAliases, UpdateAlias } from './aliases.ts'
 import { CreateKey } from './create-key.ts'
 import {
@@ -9,7 +10,8 @@ import {
   DisconnectCustomKeyStore,
   UpdateCustomKeyStore,
 } from './custom-key-stores/index.ts'
-import { Decrypt, ReEncrypt } from './decrypt.ts'
+import { GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext } from './data-key-pairs.ts'
+import { Decrypt } from './decrypt.ts'
 import { Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext } from './encrypt.ts'
 import { CreateGrant } from './grants/create.ts'
 import { RetireGrant, RevokeGrant } from './grants/end.ts'
@@ -17,8 +19,11 @@ import { ListGrants, ListRetirableGrants } from './grants/list.ts'
 import { DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMaterial } from './imports.ts'
 import { DescribeKey, ListKeys, UpdateKeyDescription } from './keys.ts'
 import { CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion } from './lifecycle.ts'
+import { GenerateMac, VerifyMac } from './mac.ts'
 import { GetKeyPolicy, ListKeyPolicies, PutKeyPolicy } from './policies.ts'
+import { GetPublicKey } from './public-key.ts'
 import { GenerateRandom } from './random.ts'
+import { ReEncrypt } from './re-encrypt.ts'
 import {
   DisableKeyRotation,
   EnableKeyRotation,
@@ -26,6 +31,7 @@ import {
   ListKeyRotations,
   RotateKeyOnDemand,
 } from './rotation.ts'
+import { Sign, Verify } from './sign.ts'
 import { ListResourceTags, TagResource, UntagResource } from './tags.ts'
 import type { AnyOperation } from './types.ts'
 
@@ -43,7 +49,17 @@ export const OPERATIONS: readonly AnyOperation[] = [
   ReEncrypt,
   GenerateDataKey,
   GenerateDataKeyWithoutPlaintext,
+  GenerateDataKeyPair,
+  GenerateDataKeyPairWithoutPlaintext,
   GenerateRandom,
+  Sign,
+  Verify,
+  GenerateMac,
+  VerifyMac,
+  DeriveSharedSecret,
+  Encapsulate,
+  Decapsulate,
+  GetPublicKey,
   CreateAlias,
   UpdateAlias,
   DeleteAlias,

@@ -5,10 +5,11 @@
 import type { KeyObject } from 'node:crypto'
 import type { KeyRef } from '../../client/protocol/shapes.ts'
 import { MessageKey } from '../../crypto/message.ts'
+import { Pair } from '../../crypto/pairs.ts'
 import { rowDigest } from '../../crypto/rows.ts'
 import { type OpenedKey, openKey } from '../../crypto/sealed.ts'
 import type { Keyring } from '../../root/keyring.ts'
-import { BoundaryError, type KeySpec, type KeyState } from '../../words.ts'
+import { BoundaryError, type KeySpec, type KeyState, type KeyUsage } from '../../words.ts'
 import type { Book } from '../book.ts'
 import { expiresAt } from './due.ts'
 
@@ -24,6 +25,7 @@ interface OpenMaterial {
   readonly key: KeyObject | undefined
   readonly object: string
   message: MessageKey | undefined
+  pair: Pair | undefined
 }
 
 /** What uses need of a key, and nothing else: there can be a hundred thousand of these. */
@@ -35,6 +37,7 @@ export class OpenKey {
   readonly account: string
   readonly state: KeyState
   readonly spec: KeySpec
+  readonly usage: KeyUsage
   readonly mayEncrypt: boolean
   readonly mayDecrypt: boolean
   /** The current material's place in the list, or -1. */
@@ -52,6 +55,7 @@ export class OpenKey {
     this.account = header.account
     this.state = header.state
     this.spec = header.spec
+    this.usage = header.usage
     this.mayEncrypt = header.mayEncrypt
     this.mayDecrypt = header.mayDecrypt
     this.#current = header.materials.findIndex(material => material.state === 'CURRENT')
@@ -60,6 +64,7 @@ export class OpenKey {
       key: materials.get(id),
       object: header.backing === 'TOKEN' ? description : '',
       message: undefined,
+      pair: undefined,
     }))
     this.expiresAt = expiresAt(header)
   }
@@ -88,6 +93,24 @@ export class OpenKey {
       material: material.key,
     })
     return material.message
+  }
+
+  /** The private key, prepared for use. Throws KeyPendingImport where the key does not have it in the clear. */
+  pair(): Pair {
+    const material = this.#inTheClear()
+    material.pair ??= new Pair(material.key)
+    return material.pair
+  }
+
+  /** The secret of a key for MACs. Throws KeyPendingImport where the key does not have it in the clear. */
+  secret(): KeyObject {
+    return this.#inTheClear().key
+  }
+
+  #inTheClear(): OpenMaterial & { readonly key: KeyObject } {
+    const material = this.current
+    if (material?.key === undefined) throw new BoundaryError('KeyPendingImport')
+    return material as OpenMaterial & { readonly key: KeyObject }
   }
 }
 

@@ -2,15 +2,18 @@
  * createKey: the KMS's keys of every origin. The key, its policy and the rows that come with it are one write set.
  */
 import { createHash, createSecretKey } from 'node:crypto'
+import { SPECS } from '../../algorithms.ts'
 import type { CreateKey, KeyRow } from '../../client/api.ts'
 import type { InputOf } from '../../client/protocol/operations.ts'
+import { makePair } from '../../crypto/pairs.ts'
 import { secretBytes } from '../../crypto/random.ts'
 import { tagRow } from '../../crypto/rows.ts'
-import { materialId } from '../../crypto/sealed.ts'
+import { materialId, materialKey } from '../../crypto/sealed.ts'
 import type { RecordFields } from '../../record.ts'
-import { BoundaryError, type KeyHeader, type MaterialInfo } from '../../words.ts'
+import { BoundaryError, type KeyHeader, type KeySpec, type MaterialInfo } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse } from '../core.ts'
 import { bareKeyId } from '../keys/open-keys.ts'
+import { making } from '../slow.ts'
 import { nextRow, type RowDraft, sealed } from '../transition.ts'
 import { draftRows } from './rows.ts'
 
@@ -74,17 +77,45 @@ export function freshMaterial(id: string): { id: string; bytes: Buffer } {
   return { id: materialId(bareKeyId(id), createSecretKey(bytes)), bytes }
 }
 
+const NO_PUBLIC_KEY = Buffer.alloc(0)
+
+/** Fresh material of any spec, and its DER SPKI where it has one. Key pairs are made on the thread pool. */
+async function makeMaterial(id: string, spec: KeySpec): Promise<{ id: string; bytes: Buffer; publicKey: Buffer }> {
+  const { material } = SPECS[spec]
+  if (material.kind === 'secret') {
+    const bytes = secretBytes(material.bytes)
+    return { id: materialId(bareKeyId(id), createSecretKey(bytes)), bytes, publicKey: NO_PUBLIC_KEY }
+  }
+  const { privateKey, publicKey } = await making.run(() => makePair(material))
+  return { id: materialId(bareKeyId(id), materialKey(spec, privateKey)), bytes: privateKey, publicKey }
+}
+
+/** Throws for what does not go together, whatever else there is. */
+function checkKind(input: CreateKey): void {
+  const { spec, usage, origin } = input
+  if (SPECS[spec].usages[usage] === undefined || spec === 'EXTERNAL_AES_256') {
+    throw new BoundaryError('InvalidRequest', 'key spec and usage')
+  }
+  const fits =
+    origin === 'AWS_KMS' ||
+    (origin === 'EXTERNAL' && SPECS[spec].importable) ||
+    (origin === 'EXTERNAL_KEY_STORE' && spec === 'SYMMETRIC_DEFAULT')
+  if (!fits) throw new BoundaryError('InvalidRequest', 'key spec and origin')
+  if (input.multiRegion) throw new BoundaryError('NotPermitted', 'keys of several Regions')
+  if ((input.manager === 'AWS') !== (input.managerService !== '')) throw new BoundaryError('InvalidRequest', 'manager')
+  if (input.manager === 'AWS' && (origin !== 'AWS_KMS' || spec !== 'SYMMETRIC_DEFAULT')) {
+    throw new BoundaryError('InvalidRequest', 'manager, origin and spec')
+  }
+}
+
 function check(core: Core, input: CreateKey): void {
   if (core.service !== 'kms') throw new BoundaryError('NotPermitted', 'this boundary holds an owner’s keys')
   if (!/^[a-z0-9-]{1,32}\/[A-Za-z0-9-]{1,64}$/.test(input.id)) throw new BoundaryError('InvalidRequest', 'the key’s id')
-  if (input.origin === 'OWNER') throw new BoundaryError('InvalidRequest', 'origin')
+  checkKind(input)
   const external = input.origin === 'EXTERNAL_KEY_STORE'
   if (external !== (input.keyStoreId !== '') || external !== (input.xksKeyId !== '')) {
     throw new BoundaryError('InvalidRequest', 'a key store and its key go with origin EXTERNAL_KEY_STORE alone')
   }
-  if ((input.manager === 'AWS') !== (input.managerService !== '')) throw new BoundaryError('InvalidRequest', 'manager')
-  if (input.manager === 'AWS' && input.origin !== 'AWS_KMS')
-    throw new BoundaryError('InvalidRequest', 'manager and origin')
   if (core.book.current('key', input.id) !== undefined) throw new BoundaryError('AlreadyExists')
   if (external && (core.book.current('keystore', input.keyStoreId)?.deleted ?? true)) {
     throw new BoundaryError('InvalidState', 'there is no such key store')
@@ -97,20 +128,23 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
   let durable: Promise<{ writeSet: number }>
   try {
     check(core, input)
+    const made = input.origin === 'EXTERNAL' ? undefined : await makeMaterial(input.id, input.spec)
+    // While a key pair was made, another may have taken the id, or deleted the key store.
+    check(core, input)
     const now = core.clocks.lifecycle()
     const materials = new Map<string, Buffer>()
     const infos: MaterialInfo[] = []
-    if (input.origin !== 'EXTERNAL') {
-      const { id, bytes } = freshMaterial(input.id)
-      materials.set(id, bytes)
-      infos.push(newMaterial(id, now))
-      fields = { ...fields, materialId: id }
+    if (made !== undefined) {
+      materials.set(made.id, made.bytes)
+      infos.push(newMaterial(made.id, now))
+      fields = { ...fields, materialId: made.id }
     }
     const provider = input.manager === 'AWS'
     const header = headerOf(core, {
       id: input.id,
       account: input.account,
-      spec: 'SYMMETRIC_DEFAULT',
+      spec: input.spec,
+      usage: input.usage,
       origin: input.origin,
       manager: input.manager,
       managerService: input.managerService,
@@ -121,6 +155,7 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
       nextRotationAt: provider ? now + YEAR_DAYS * DAY : 0,
       keyStoreId: input.keyStoreId,
       xksKeyId: input.xksKeyId,
+      publicKey: made?.publicKey ?? NO_PUBLIC_KEY,
       materials: infos,
     })
     row = tagRow(core.keyring, {

@@ -2,20 +2,22 @@
  * Imported key material (aws-kms.md §3.6): parameters, import, expiry, deletion. A key that is EXTERNAL may have several materials; each is known by an
  * id that follows from key and material, so that only the same bytes can come back under it.
  */
-import { createHash, createSecretKey, type KeyObject } from 'node:crypto'
+import { createHash, type KeyObject } from 'node:crypto'
+import { isAsymmetric } from '../../algorithms.ts'
 import type { ImportMaterial } from '../../client/api.ts'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
-import { makeImportToken, openImportToken } from '../../crypto/import-token.ts'
+import { makeImportToken, type OpenedImportToken, openImportToken } from '../../crypto/import-token.ts'
+import { type ImportedMaterial, readMaterial } from '../../crypto/imported.ts'
 import { materialId as idOf, type OpenedKey } from '../../crypto/sealed.ts'
-import { BoundaryError, type KeyHeader, type MaterialInfo } from '../../words.ts'
+import { BoundaryError, type KeyHeader, type KeySpec, type MaterialInfo } from '../../words.ts'
 import { type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'
 import { bareKeyId } from '../keys/open-keys.ts'
+import { making, working } from '../slow.ts'
 import { follow, type KeyChange, ownedByCustomer, transition } from '../transition.ts'
 import { DAY } from './create.ts'
 import { materialMissing } from './state.ts'
 
-const MATERIAL_BYTES = 32
 const TOKEN_DAYS = 1
 /** AWS: at most a year ahead. */
 const MAX_VALID = 365 * DAY
@@ -36,19 +38,30 @@ export async function importParameters(
     follow('importParameters', header)
     const validTo = core.clocks.lifecycle() + TOKEN_DAYS * DAY
     const spec = header.spec
-    const { token, publicKey } = await makeImportToken(core.keyring, {
-      keyId: id,
-      spec,
-      algorithm,
-      modulusBits,
-      validTo,
-    })
+    const wanted = { keyId: id, spec, algorithm, modulusBits, validTo }
+    const { token, publicKey } = await making.run(() => makeImportToken(core.keyring, wanted))
     made = { token, publicKey, validTo }
     return { fields: { wrappingKeyDigest: createHash('sha256').update(publicKey).digest() } }
   }
   await transition(core, { operation: 'importParameters', id, call, asserted, decide })
   if (made === undefined) throw new BoundaryError('Internal')
   return made
+}
+
+async function unwrapped(spec: KeySpec, token: OpenedImportToken, wrapped: Buffer): Promise<ImportedMaterial> {
+  const bytes = await working.run(() => token.unwrap(wrapped))
+  try {
+    return await (isAsymmetric(spec) ? making.run(() => readMaterial(spec, bytes)) : readMaterial(spec, bytes))
+  } finally {
+    bytes.fill(0)
+  }
+}
+
+/** The id of a material for this key. A private key is the same in every encoding that it may have: its public key tells. */
+function idIn(header: KeyHeader, material: KeyObject, publicKey: Buffer): string {
+  const first = header.materials[0]
+  if (first !== undefined && publicKey.length > 0 && publicKey.equals(header.publicKey)) return first.id
+  return idOf(bareKeyId(header.id), material)
 }
 
 /** Which material an import is, or a refusal: new for this key, or one that it has had. */
@@ -67,6 +80,9 @@ function place(header: KeyHeader, input: ImportMaterial, id: string): MaterialIn
     return known
   }
   if (known !== undefined) throw new BoundaryError('IncorrectKeyMaterial', 'it is associated with the key already')
+  if (header.spec !== 'SYMMETRIC_DEFAULT' && header.materials.length > 0) {
+    throw new BoundaryError('IncorrectKeyMaterial', 'a key of this spec has one key material for ever')
+  }
   const pending = header.materials.find(material => material.state === 'PENDING_ROTATION')
   if (pending !== undefined) throw new BoundaryError('InvalidState', `pending rotation ${id} ${pending.id}`)
   return undefined
@@ -95,14 +111,8 @@ export async function importKeyMaterial(
     const now = core.clocks.lifecycle()
     const token = openImportToken(core.keyring, input.token, { keyId: id, spec: header.spec, now })
     checkDates(core, input)
-    const bytes = await token.unwrap(input.wrapped)
-    if (bytes.length !== MATERIAL_BYTES) {
-      bytes.fill(0)
-      throw new BoundaryError('IncorrectKeyMaterial', `key material of this spec has ${MATERIAL_BYTES} bytes`)
-    }
-    const material = createSecretKey(bytes)
-    bytes.fill(0)
-    materialId = idOf(bareKeyId(id), material)
+    const { material, publicKey } = await unwrapped(header.spec, token, input.wrapped)
+    materialId = idIn(header, material, publicKey)
     const known = place(header, input, materialId)
     const { expirationModel, validTo, description } = input
     const first = header.materials.length === 0
@@ -126,7 +136,7 @@ export async function importKeyMaterial(
         : header.materials.map(each => (each.id === materialId ? info : each))
     const complete = header.state === 'PendingImport' && !materialMissing({ materials })
     return {
-      header: { materials, ...(complete ? { state: 'Enabled' as const } : {}) },
+      header: { materials, publicKey, ...(complete ? { state: 'Enabled' as const } : {}) },
       materials: new Map<string, KeyObject>([...key.materials, [materialId, material]]),
       fields: { materialId },
     }

@@ -89,6 +89,7 @@ export async function rotateKeyOnDemand(
       throw new BoundaryError('LimitExceeded', `${MAX_ON_DEMAND} rotations`)
     const onDemandRotations = header.onDemandRotations + 1
     const now = core.clocks.lifecycle()
+    if (header.spec !== 'SYMMETRIC_DEFAULT') throw new BoundaryError('InvalidState', `key spec ${header.spec}`)
     if (header.origin === 'EXTERNAL') {
       const pending = header.materials.find(material => material.state === 'PENDING_ROTATION' && material.present)
       if (pending === undefined) throw new BoundaryError('NoPendingMaterial')

@@ -1,5 +1,5 @@
 /**
- * Uses of the KMS's keys: encrypt, decrypt, re-encrypt, data keys, random bytes. Each is synchronous cryptography, then the record, then the answer.
+ * Uses of the KMS's symmetric keys: encrypt, decrypt, data keys, random bytes. Each is synchronous cryptography, then the record, then the answer.
  */
 import type { EncryptResult } from '../../client/api.ts'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
@@ -10,6 +10,7 @@ import { BoundaryError } from '../../words.ts'
 import { allowed, baseFields, type Call, type Core, type Gathered, refuse, spaceForUses } from '../core.ts'
 import { bareKeyId, type OpenKey } from '../keys/open-keys.ts'
 import { USE_STATES } from '../keys/states.ts'
+import { answerFor } from './recipient.ts'
 
 type UseInput = Pick<InputOf<'encrypt'>, 'key' | 'asserted'>
 
@@ -21,15 +22,14 @@ export function mayUse(core: Core, key: OpenKey): void {
   if (key.expiresAt !== 0 && key.expiresAt <= core.clocks.lifecycle()) throw new BoundaryError('KeyPendingImport')
 }
 
-function forMessages(core: Core, key: OpenKey): void {
+/** Throws what is against any use of a key for messages. */
+export function forMessages(core: Core, key: OpenKey): void {
   mayUse(core, key)
-  if (key.spec !== 'SYMMETRIC_DEFAULT') {
-    throw new BoundaryError('InvalidKeyUsage')
-  }
+  if (key.spec !== 'SYMMETRIC_DEFAULT') throw new BoundaryError('InvalidKeyUsage')
 }
 
 /** Encrypts under the current material. */
-function seal(key: OpenKey, plaintext: Buffer, context: Buffer): EncryptResult {
+export function seal(key: OpenKey, plaintext: Buffer, context: Buffer): EncryptResult {
   if (!key.mayEncrypt) throw new BoundaryError('InvalidKeyUsage')
   const messageKey = key.messageKey(key.current)
   if (messageKey === undefined) throw new BoundaryError('KeyPendingImport')
@@ -37,7 +37,7 @@ function seal(key: OpenKey, plaintext: Buffer, context: Buffer): EncryptResult {
 }
 
 /** The material that a message names, which must be of this key. */
-function materialOf(key: OpenKey, message: Buffer): MessageKey {
+export function materialOf(key: OpenKey, message: Buffer): MessageKey {
   if (!key.mayDecrypt) throw new BoundaryError('InvalidKeyUsage')
   const head = parseMessageHeader(message)
   const messageKey = head.keyId === bareKeyId(key.id) ? key.messageKey(key.material(head.materialId)) : undefined
@@ -88,47 +88,13 @@ export async function decrypt(core: Core, input: InputOf<'decrypt'>, call: Call)
     fields.context = context
     forMessages(core, key)
     const messageKey = materialOf(key, input.message)
-    result = { plaintext: decryptMessage(messageKey, input.message, context), materialId: messageKey.materialId }
+    const plaintext = decryptMessage(messageKey, input.message, context)
+    fields.size = plaintext.length
+    result = { plaintext: answerFor(input.recipient, plaintext, fields), materialId: messageKey.materialId }
   } catch (error) {
     return refuse(core, fields, error)
   }
   fields.materialId = result.materialId
-  fields.size = result.plaintext.length
-  await allowed(core, fields)
-  return result
-}
-
-export async function reEncrypt(core: Core, input: InputOf<'reEncrypt'>, call: Call): Promise<OutputOf<'reEncrypt'>> {
-  spaceForUses(core)
-  const fields = baseFields(core, 'reEncrypt', call, input.asserted)
-  fields.keyId = input.source.key.id
-  fields.destinationKeyId = input.destination.key.id
-  let result: OutputOf<'reEncrypt'>
-  try {
-    const source = core.open.open(input.source.key)
-    const destination = core.open.open(input.destination.key)
-    fields.keyRevision = source.revision
-    fields.destinationKeyRevision = destination.revision
-    const context = encodeContext(input.source.context)
-    const destinationContext = encodeContext(input.destination.context)
-    fields.context = context
-    fields.destinationContext = destinationContext
-    forMessages(core, source)
-    forMessages(core, destination)
-    const messageKey = materialOf(source, input.message)
-    const plaintext = decryptMessage(messageKey, input.message, context)
-    try {
-      const sealed = seal(destination, plaintext, destinationContext)
-      fields.size = plaintext.length
-      fields.destinationMaterialId = sealed.materialId
-      result = { ...sealed, sourceMaterialId: messageKey.materialId }
-    } finally {
-      plaintext.fill(0)
-    }
-  } catch (error) {
-    return refuse(core, fields, error)
-  }
-  fields.materialId = result.sourceMaterialId
   await allowed(core, fields)
   return result
 }
@@ -157,7 +123,7 @@ export async function generateDataKey(
     const plaintext = secretBytes(countOf(input.bytes))
     const sealed = seal(key, plaintext, context)
     if (!input.wantPlaintext) plaintext.fill(0)
-    result = { ...sealed, plaintext: input.wantPlaintext ? plaintext : undefined }
+    result = { ...sealed, plaintext: input.wantPlaintext ? answerFor(input.recipient, plaintext, fields) : undefined }
   } catch (error) {
     return refuse(core, fields, error)
   }
@@ -172,7 +138,7 @@ export async function generateRandom(core: Core, input: InputOf<'generateRandom'
   fields.size = input.bytes
   let random: Buffer
   try {
-    random = secretBytes(countOf(input.bytes))
+    random = answerFor(input.recipient, secretBytes(countOf(input.bytes)), fields)
   } catch (error) {
     return refuse(core, fields, error)
   }

@@ -17,6 +17,8 @@ import { type RunningBoundary, startBoundary } from '../start.ts'
 
 export interface InProcess {
   readonly running: RunningBoundary
+  /** For another start on the same folder. */
+  readonly folder: string
   readonly use: UseConnection
   readonly control: ControlConnection
   /** Every write set that the front end was given. */
@@ -76,6 +78,7 @@ export async function inProcess(options: InProcessOptions = {}): Promise<InProce
   const control = connectControl({ socket: running.controlSocket })
   const made: InProcess = {
     running,
+    folder,
     use,
     control,
     sets,

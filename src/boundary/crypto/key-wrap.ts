@@ -1,0 +1,53 @@
+/**
+ * AES Key Wrap with Padding (RFC 5649) under a key of 32 bytes, and the two-step wrapping of imports that stands on it: RSAES-OAEP of a fresh AES key,
+ * then the material under that key.
+ */
+import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto'
+import { BoundaryError } from '../words.ts'
+import { type OaepHash, oaepDecrypt, oaepEncrypt } from './oaep.ts'
+import { type RandomOption, secretBytes } from './random.ts'
+
+const CIPHER = 'id-aes256-wrap-pad'
+const INITIAL = Buffer.from('a65959a6', 'hex')
+const KEY_BYTES = 32
+
+/** As many bytes as the next multiple of 8, and 8 more. */
+export function wrapPadded(key: Buffer, bytes: Buffer): Buffer {
+  const cipher = createCipheriv(CIPHER, key, INITIAL)
+  return Buffer.concat([cipher.update(bytes), cipher.final()])
+}
+
+/** Throws InvalidCiphertext, always the same, whatever is wrong. */
+export function unwrapPadded(key: Buffer, wrapped: Buffer): Buffer {
+  if (wrapped.length < 16 || wrapped.length % 8 !== 0) throw new BoundaryError('InvalidCiphertext')
+  try {
+    const decipher = createDecipheriv(CIPHER, key, INITIAL)
+    const bytes = decipher.update(wrapped)
+    decipher.final()
+    return bytes
+  } catch {
+    throw new BoundaryError('InvalidCiphertext')
+  }
+}
+
+/** OAEP of a fresh AES key ‖ the bytes wrapped under it. */
+export function wrapInTwo(publicKey: KeyObject, hash: OaepHash, bytes: Buffer, options?: RandomOption): Buffer {
+  const key = secretBytes(KEY_BYTES, options)
+  try {
+    return Buffer.concat([oaepEncrypt(publicKey, hash, key), wrapPadded(key, bytes)])
+  } finally {
+    key.fill(0)
+  }
+}
+
+/** Throws InvalidCiphertext, always the same, whatever is wrong. */
+export async function unwrapInTwo(privateKey: KeyObject, hash: OaepHash, wrapped: Buffer): Promise<Buffer> {
+  const modulusBytes = (privateKey.asymmetricKeyDetails?.modulusLength ?? 0) / 8
+  const key = await oaepDecrypt(privateKey, hash, wrapped.subarray(0, modulusBytes))
+  try {
+    if (key.length !== KEY_BYTES) throw new BoundaryError('InvalidCiphertext')
+    return unwrapPadded(key, wrapped.subarray(modulusBytes))
+  } finally {
+    key.fill(0)
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * One use of one key, in the order that all of them have: open the key, its state, its usage and algorithm, the work, the record, the answer.
+ */
+import { hasAlgorithm } from '../../algorithms.ts'
+import type { KeyRef } from '../../client/protocol/shapes.ts'
+import type { BoundaryOperation, EncodedAsserted } from '../../record.ts'
+import { BoundaryError, type KeyUsage } from '../../words.ts'
+import { allowed, baseFields, type Call, type Core, type Gathered, refuse, spaceForUses } from '../core.ts'
+import { type OpenKey, Stale } from '../keys/open-keys.ts'
+import { mayUse } from './uses.ts'
+
+export interface Use {
+  readonly operation: BoundaryOperation
+  readonly key: KeyRef
+  readonly asserted: EncodedAsserted
+  readonly call: Call
+}
+
+/**
+ * Does `work` with the key open and usable, and answers once the record is durable. Work that takes its time is looked at again when it is done: a key that
+ * was changed meanwhile is asked for anew.
+ */
+export async function useKey<T>(
+  core: Core,
+  { operation, key: ref, asserted, call }: Use,
+  work: (key: OpenKey, fields: Gathered) => T | Promise<T>,
+): Promise<T> {
+  spaceForUses(core)
+  const fields = baseFields(core, operation, call, asserted)
+  fields.keyId = ref.id
+  let result: T
+  try {
+    const key = core.open.open(ref)
+    fields.keyRevision = key.revision
+    mayUse(core, key)
+    const done = work(key, fields)
+    if (done instanceof Promise) {
+      result = await done
+      mayStillUse(core, key)
+    } else {
+      result = done
+    }
+  } catch (error) {
+    return refuse(core, fields, error)
+  }
+  await allowed(core, fields)
+  return result
+}
+
+/** Throws Stale where the key has another revision by now, and what its dates and the switches say. */
+export function mayStillUse(core: Core, key: OpenKey): void {
+  const current = core.book.current('key', key.id)
+  if (current === undefined || current.deleted) throw new BoundaryError('KeyGone')
+  if (current.revision !== key.revision) throw new Stale(key.id)
+  mayUse(core, key)
+}
+
+/** Throws InvalidKeyUsage unless the key is for this and has the algorithm; notes algorithm and material. */
+export function checkUsage(key: OpenKey, usage: KeyUsage, algorithm: string, fields: Gathered): void {
+  fields.algorithm = algorithm
+  if (key.usage !== usage || !hasAlgorithm(key.spec, usage, algorithm)) throw new BoundaryError('InvalidKeyUsage')
+  if (key.current !== undefined) fields.materialId = key.current.id
+}

@@ -1,0 +1,47 @@
+/**
+ * Work that takes its time, on the threads of libuv's pool: so few at once that the journal's fsync never waits for a thread, and that the one thread of
+ * everything else keeps a processor. Making keys has a lane of its own, so that no signature waits for a prime.
+ */
+import os from 'node:os'
+import { BoundaryError } from '../words.ts'
+
+/** What may wait in a lane. More is more than anybody waits for. */
+const MAX_WAITING = 1024
+const processors = os.availableParallelism()
+
+export class Lane {
+  readonly width: number
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+
+  constructor(width: number) {
+    this.width = width
+  }
+
+  /** Does `work` when it is its turn. Throws LimitExceeded where too much waits already. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.width) {
+      if (this.#waiting.length >= MAX_WAITING) throw new BoundaryError('LimitExceeded', 'too many slow operations wait')
+      await new Promise<void>(resolve => this.#waiting.push(resolve))
+    } else {
+      this.#running++
+    }
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#running--
+      else next()
+    }
+  }
+}
+
+/** Key pairs: milliseconds to seconds each. */
+export const making = new Lane(Math.max(1, Math.min(4, processors >> 2)))
+/** Private operations of RSA and of the slower curves, ML-DSA: about a millisecond each. */
+export const working = new Lane(Math.max(1, Math.min(16, processors - 1)))
+
+/** Threads that the lanes take: UV_THREADPOOL_SIZE of the boundary's process has so many more than everything else needs. */
+export const SLOW_THREADS = making.width + working.width
+/** Threads that files and short work of node:crypto count on. */
+export const USUAL_THREADS = 4
