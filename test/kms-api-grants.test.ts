@@ -4,7 +4,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { type GrantListEntry, type KMS, paginateListGrants, paginateListRetirableGrants } from '@aws-sdk/client-kms'
+import {
+  type GrantListEntry,
+  type GrantOperation,
+  type KeySpec,
+  type KeyUsageType,
+  type KMS,
+  paginateListGrants,
+  paginateListRetirableGrants,
+} from '@aws-sdk/client-kms'
 import { serviceRoleArn } from '../src/kms/access/principal-names.ts'
 import { createAccount, createCredential, createPrincipal, putPolicy } from '../src/kms/admin/index.ts'
 import { recordsByRequest } from './support/journal.ts'
@@ -155,6 +163,42 @@ describe('a grant', () => {
     const records = recordsByRequest(service.line.data)
     const granted = answers.map(({ requestId }) => records.get(requestId)?.map(({ asserted }) => asserted.grantId))
     assert.deepEqual(granted, [[GrantId], [GrantId], [GrantId], [undefined]])
+  })
+
+  test('gives the uses of keys of every other usage too, and their public keys', async () => {
+    const client = as(arnOf('grantee'))
+    const Message = Buffer.from('message')
+    const made = async (KeySpec: KeySpec, KeyUsage: KeyUsageType, Operations: GrantOperation[]): Promise<string> => {
+      const { id } = await newKey(owner, { KeySpec, KeyUsage })
+      await refused(client.getPublicKey({ KeyId: id }), 'AccessDenied')
+      await owner.createGrant({ KeyId: id, GranteePrincipal: arnOf('grantee'), Operations })
+      return id
+    }
+    const signing = await made('ECC_NIST_P256', 'SIGN_VERIFY', ['Sign', 'Verify', 'GetPublicKey'])
+    const SigningAlgorithm = 'ECDSA_SHA_256'
+    const { Signature } = await client.sign({ KeyId: signing, Message, SigningAlgorithm })
+    await client.verify({ KeyId: signing, Message, SigningAlgorithm, Signature })
+    const { PublicKey } = await client.getPublicKey({ KeyId: signing })
+    const mac = await made('HMAC_256', 'GENERATE_VERIFY_MAC', ['GenerateMac', 'VerifyMac'])
+    const { Mac } = await client.generateMac({ KeyId: mac, Message, MacAlgorithm: 'HMAC_SHA_256' })
+    await client.verifyMac({ KeyId: mac, Message, MacAlgorithm: 'HMAC_SHA_256', Mac })
+    const agreement = await made('ECC_NIST_P256', 'KEY_AGREEMENT', ['DeriveSharedSecret'])
+    await client.deriveSharedSecret({ KeyId: agreement, KeyAgreementAlgorithm: 'ECDH', PublicKey })
+    const rsa = await made('RSA_2048', 'ENCRYPT_DECRYPT', ['Encrypt'])
+    const EncryptionAlgorithm = 'RSAES_OAEP_SHA_256'
+    const { CiphertextBlob } = await client.encrypt({ KeyId: rsa, Plaintext, EncryptionAlgorithm })
+    await refused(client.decrypt({ KeyId: rsa, CiphertextBlob, EncryptionAlgorithm }), 'AccessDenied')
+    const kem = await made('ML_KEM_512', 'ENCAPSULATE_DECAPSULATE', ['Encapsulate'])
+    await client.encapsulate({ KeyId: kem, EncapsulationAlgorithm: 'ML_KEM' })
+    const Operations: GrantOperation[] = ['Encrypt']
+    await refused(owner.createGrant({ KeyId: kem, GranteePrincipal: arnOf('grantee'), Operations }), 'Validation')
+    const Constraints = { EncryptionContextSubset: { a: 'b' } }
+    const constrained = { KeyId: rsa, GranteePrincipal: arnOf('grantee'), Operations, Constraints }
+    await refused(owner.createGrant(constrained), 'Validation')
+    await client.generateDataKeyPairWithoutPlaintext({
+      KeyId: await made('SYMMETRIC_DEFAULT', 'ENCRYPT_DECRYPT', ['GenerateDataKeyPairWithoutPlaintext']),
+      KeyPairSpec: 'ECC_NIST_P256',
+    })
   })
 
   test('for a service holds for the resource that it signs', async () => {
