@@ -118,7 +118,7 @@ describe('CreateKey (§3.1, §3.4)', () => {
     ] as const) {
       await refused(kms.createKey({ KeySpec, KeyUsage }), 'Validation', mismatch(KeySpec, KeyUsage))
     }
-    await refused(kms.createKey({ KeySpec: 'RSA_2048', KeyUsage: 'SIGN_VERIFY' }), 'UnsupportedOperation')
+    await refused(kms.createKey({ KeySpec: 'SM2', KeyUsage: 'SIGN_VERIFY' }), 'UnsupportedOperation', /SM2/)
     const stored = { Origin: 'EXTERNAL_KEY_STORE', CustomKeyStoreId: 'cks-1234567890abcdef0', XksKeyId: 'x' } as const
     await refused(kms.createKey({ MultiRegion: true, ...stored }), 'UnsupportedOperation')
     await refused(kms.createKey({ Origin: 'AWS_CLOUDHSM' }), 'UnsupportedOperation')
@@ -360,7 +360,10 @@ describe('uses (§3.2, §3.5, §7, §3.13)', () => {
   test('algorithms of other keys, grants, attestation', async () => {
     const EncryptionAlgorithm = 'RSAES_OAEP_SHA_256'
     await refused(kms.encrypt({ KeyId: KeyId(), Plaintext, EncryptionAlgorithm }), 'InvalidKeyUsage')
-    await refused(kms.decrypt({ CiphertextBlob, EncryptionAlgorithm }), 'InvalidKeyUsage')
+    const incompatible = 'Algorithm RSAES_OAEP_SHA_256 is incompatible with key spec SYMMETRIC_DEFAULT.'
+    const named = { CiphertextBlob, EncryptionAlgorithm, KeyId: KeyId() } as const
+    await refused(kms.decrypt(named), 'InvalidKeyUsage', incompatible)
+    await refused(kms.decrypt({ CiphertextBlob, EncryptionAlgorithm }), 'Validation', 'KeyId must not be null')
     await refused(kms.encrypt({ KeyId: KeyId(), Plaintext, GrantTokens: ['token'] }), 'InvalidGrantToken')
     const Recipient = { KeyEncryptionAlgorithm: 'RSAES_OAEP_SHA_256', AttestationDocument: Buffer.from('x') } as const
     await refused(kms.generateRandom({ NumberOfBytes: 1, Recipient }), 'UnsupportedOperation')

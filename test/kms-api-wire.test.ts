@@ -105,9 +105,7 @@ describe('the wire (§4, §5.3)', () => {
 
   test('operations that are not built, and those that are none', async () => {
     const cases: readonly (readonly [operation: string, type: string])[] = [
-      ['Sign', 'UnsupportedOperationException'],
       ['GetKeyLastUsage', 'UnsupportedOperationException'],
-      ['Encapsulate', 'UnsupportedOperationException'],
       ['CreateGrant', 'UnsupportedOperationException'],
       ['NoSuchOperation', 'UnknownOperationException'],
       ['__proto__', 'UnknownOperationException'],

@@ -3,7 +3,7 @@
  * store, journal, snapshots, tiles, log lines, metrics and the memory of the process that faces the network are searched. Every other member is only where it may be.
  */
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ import { OPERATIONS } from '../src/kms/operations/table.ts'
 import { Canaries, contains, filesBelow } from './support/canaries.ts'
 import { ApiClient, exchange } from './support/kms.ts'
 import { connectOwner, type OwnedStore, type Pair, startPair } from './support/pair.ts'
-import { importOf, makeWorld, requestOf, type World } from './support/requests.ts'
+import { changesNothing, importOf, makeWorld, requestOf, type World } from './support/requests.ts'
 import { decryptBody, encryptBody, metadata, SignerClient } from './support/xks-clients.ts'
 
 /** Where a member may be found; a member without a line here may be nowhere. */
@@ -26,6 +26,11 @@ const OWNER_JOURNAL = ['owner journal'] as const
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-canary-'))
 const canaries = new Canaries()
 const material = randomBytes(32)
+/** PKCS #8, DER. */
+const privateKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({
+  format: 'der',
+  type: 'pkcs8',
+})
 let pair: Pair
 let client: ApiClient
 let store: OwnedStore
@@ -108,6 +113,53 @@ async function useKeys(): Promise<void> {
   keep('random bytes', (await ok('GenerateRandom', { NumberOfBytes: 64 })).Plaintext)
 }
 
+/** Keys of the other usages: what goes in, and what comes out, is nowhere afterwards. */
+async function useOtherKeys(): Promise<void> {
+  const Message = plaintext('Message to sign')
+  const signing = { KeyId: world.signing, Message, SigningAlgorithm: 'ECDSA_SHA_256' }
+  const { Signature } = await ok('Sign', signing)
+  keep('Signature', Signature)
+  await ok('Verify', { ...signing, Signature })
+  assert.equal((await ask('Verify', { ...signing, Message: plaintext('another Message'), Signature })).status, 400)
+  const mac = { KeyId: world.mac, Message: plaintext('Message for a MAC'), MacAlgorithm: 'HMAC_SHA_256' }
+  const { Mac } = await ok('GenerateMac', mac)
+  keep('Mac', Mac)
+  await ok('VerifyMac', { ...mac, Mac })
+  assert.equal((await ask('VerifyMac', { ...mac, Mac: plaintext('a wrong Mac') })).status, 400)
+  const peer = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'der', type: 'spki' })
+  const PublicKey = peer.toString('base64')
+  // The record names a peer by the digest of its key.
+  canaries.secret('PublicKey of a peer', peer.subarray(-64))
+  const agreement = { KeyId: world.agreement, KeyAgreementAlgorithm: 'ECDH', PublicKey }
+  keep('SharedSecret of an agreement', (await ok('DeriveSharedSecret', agreement)).SharedSecret)
+  const kem = { KeyId: world.kem, EncapsulationAlgorithm: 'ML_KEM' }
+  const { SharedSecret, SharedSecretCiphertextBlob } = await ok('Encapsulate', kem)
+  keep('SharedSecret of an encapsulation', SharedSecret)
+  keep('SharedSecretCiphertextBlob', SharedSecretCiphertextBlob)
+  assert.equal((await ok('Decapsulate', { ...kem, SharedSecretCiphertextBlob })).SharedSecret, SharedSecret)
+  const EncryptionContext = { [canaries.text('name in a pair’s context', ...JOURNAL)]: 'x' }
+  const pair = { KeyId: world.KeyId, KeyPairSpec: 'ECC_NIST_P256', EncryptionContext }
+  keep('PrivateKeyPlaintext', (await ok('GenerateDataKeyPair', pair)).PrivateKeyPlaintext)
+  const { PrivateKeyCiphertextBlob } = await ok('GenerateDataKeyPairWithoutPlaintext', pair)
+  const opened = await ok('Decrypt', { CiphertextBlob: PrivateKeyCiphertextBlob, EncryptionContext })
+  keep('private half of a pair without plaintext', opened.Plaintext)
+  const { KeyMetadata } = await ok('CreateKey', { KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT_DECRYPT' })
+  const rsa = { KeyId: KeyMetadata.KeyId, EncryptionAlgorithm: 'RSAES_OAEP_SHA_256' }
+  const { CiphertextBlob } = await ok('Encrypt', { ...rsa, Plaintext: plaintext('Plaintext, RSA') })
+  await ok('Decrypt', { ...rsa, CiphertextBlob })
+  await ok('ReEncrypt', {
+    CiphertextBlob,
+    SourceKeyId: rsa.KeyId,
+    SourceEncryptionAlgorithm: rsa.EncryptionAlgorithm,
+    DestinationKeyId: world.KeyId,
+  })
+  const external = await ok('CreateKey', { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY', Origin: 'EXTERNAL' })
+  const { KeyId } = external.KeyMetadata
+  canaries.secret('imported private key', privateKey)
+  await ok('ImportKeyMaterial', await importOf(client, KeyId, privateKey))
+  await ok('Sign', { ...signing, KeyId })
+}
+
 async function manageKeys(): Promise<void> {
   const tag = () => [{ TagKey: canaries.text('TagKey', ...STORE), TagValue: canaries.text('TagValue', ...STORE) }]
   const allowed = { Effect: 'Allow', Principal: { AWS: '*' }, Action: 'kms:*', Resource: '*' }
@@ -167,9 +219,12 @@ async function misuse(): Promise<void> {
       [canaries.text(`name of an unknown member of ${name}`)]: canaries.text(`unknown member of ${name}`),
       DryRun: true,
     }
-    const isChange = !/^(Describe|List|Get|Encrypt|Decrypt|Generate|ReEncrypt)/.test(name)
     // What changes something is sent in a form that is refused after the members were read.
-    await ask(name, { ...request, ...unknown, ...(isChange ? { KeyId: {}, AliasName: {}, CustomKeyStoreId: {} } : {}) })
+    await ask(name, {
+      ...request,
+      ...unknown,
+      ...(changesNothing(name) ? {} : { KeyId: {}, AliasName: {}, CustomKeyStoreId: {} }),
+    })
     for (const member of Object.keys(request)) {
       if (name === 'UpdateKeyDescription' && member === 'Description') continue
       const places = SUBJECTS.has(member) ? JOURNAL : []
@@ -318,6 +373,7 @@ function* memoryOf(pid: number): Generator<Buffer> {
 
 test('promise 1: every operation is driven with a canary in everything that it is given', async () => {
   await useKeys()
+  await useOtherKeys()
   await manageKeys()
   await manageStores()
   await misuse()
@@ -329,10 +385,13 @@ test('promise 1: every operation is driven with a canary in everything that it i
 test('promise 1: key material never enters the memory of the process that faces the network', async () => {
   assert.equal(pair.provider.pids().frontEnd, frontEnd, 'it has not been started anew meanwhile')
   const secret = Buffer.from(pair.administrator.secretAccessKey)
+  // The private number alone: 32 bytes behind the heads of PKCS #8 and of SEC 1.
+  const scalar = privateKey.subarray(36, 68)
   let sees = false
   for (const part of memoryOf(frontEnd)) {
     sees ||= part.includes(secret)
     assert.ok(!contains(part, material), 'imported material is in the front end’s memory')
+    assert.ok(!contains(part, scalar), 'an imported private key is in the front end’s memory')
   }
   assert.ok(sees, 'the search sees what the front end must know: the secret that signatures are verified with')
 })

@@ -10,7 +10,7 @@ import { OPERATIONS } from '../src/kms/operations/table.ts'
 import { type Ekm, startEkm } from './support/ekm.ts'
 import { recordsByRequest } from './support/journal.ts'
 import { type Answer, ApiClient, type Kms, startKms } from './support/kms.ts'
-import { makeWorld, requestOf, type World } from './support/requests.ts'
+import { changesNothing, makeWorld, requestOf, type World } from './support/requests.ts'
 import { encryptBody, metadata, SignerClient, type XksTarget } from './support/xks-clients.ts'
 
 describe('promise 5: the provider’s KMS', () => {
@@ -86,7 +86,7 @@ describe('promise 5: the provider’s KMS', () => {
     }
     await putPolicy(control, arn, 'all', policy({ Effect: 'Allow', Action: 'kms:*', Resource: '*' }))
     for (const { name } of OPERATIONS) {
-      if (!/^(Describe|List|Get|Encrypt|Decrypt|Generate|ReEncrypt)/.test(name)) continue
+      if (!changesNothing(name)) continue
       const { json, text } = await almost.call(name, requestOf(name, world))
       assert.notEqual(json.__type, 'AccessDeniedException', `${name}: ${text}`)
     }

@@ -9,7 +9,21 @@ export interface World {
   readonly CiphertextBlob: string
   /** A key that waits for imported material. */
   readonly external: string
+  /** Keys of the other usages: ECC_NIST_P256, HMAC_256, ECC_NIST_P256, ML_KEM_512; and what each has made of `Message`. */
+  readonly signing: string
+  readonly mac: string
+  readonly agreement: string
+  readonly kem: string
+  readonly Signature: string
+  readonly Mac: string
+  /** Of `agreement`, as a peer has it. */
+  readonly PublicKey: string
+  readonly SharedSecretCiphertextBlob: string
 }
+
+const SIGN = { Message: 'AA==', SigningAlgorithm: 'ECDSA_SHA_256' } as const
+const MAC = { Message: 'AA==', MacAlgorithm: 'HMAC_SHA_256' } as const
+const KEM = { EncapsulationAlgorithm: 'ML_KEM' } as const
 
 export async function makeWorld(client: ApiClient): Promise<World> {
   const { KeyMetadata } = await client.ok('CreateKey', {})
@@ -18,11 +32,24 @@ export async function makeWorld(client: ApiClient): Promise<World> {
   await client.ok('CreateAlias', { AliasName: 'alias/app', TargetKeyId: KeyId })
   await client.ok('TagResource', { KeyId, Tags: [{ TagKey: 'a', TagValue: 'b' }] })
   const external = (await client.ok('CreateKey', { Origin: 'EXTERNAL' })).KeyMetadata.KeyId
-  return { KeyId, CiphertextBlob, external }
+  const keyFor = async (KeySpec: string, KeyUsage: string): Promise<string> =>
+    (await client.ok('CreateKey', { KeySpec, KeyUsage })).KeyMetadata.KeyId
+  const signing = await keyFor('ECC_NIST_P256', 'SIGN_VERIFY')
+  const mac = await keyFor('HMAC_256', 'GENERATE_VERIFY_MAC')
+  const agreement = await keyFor('ECC_NIST_P256', 'KEY_AGREEMENT')
+  const kem = await keyFor('ML_KEM_512', 'ENCAPSULATE_DECAPSULATE')
+  const { Signature } = await client.ok('Sign', { KeyId: signing, ...SIGN })
+  const { Mac } = await client.ok('GenerateMac', { KeyId: mac, ...MAC })
+  const { PublicKey } = await client.ok('GetPublicKey', { KeyId: agreement })
+  const { SharedSecretCiphertextBlob } = await client.ok('Encapsulate', { KeyId: kem, ...KEM })
+  const keys = { KeyId, external, signing, mac, agreement, kem }
+  return { ...keys, CiphertextBlob, Signature, Mac, PublicKey, SharedSecretCiphertextBlob }
 }
 
 /** A request that the validator of that operation passes. */
-export function requestOf(operation: string, { KeyId, CiphertextBlob, external }: World): Record<string, unknown> {
+export function requestOf(operation: string, world: World): Record<string, unknown> {
+  const { KeyId, CiphertextBlob, external, signing, mac, agreement, kem } = world
+  const { Signature, Mac, PublicKey, SharedSecretCiphertextBlob } = world
   const requests: Readonly<Record<string, Record<string, unknown>>> = {
     CreateKey: { Tags: [{ TagKey: 'a', TagValue: 'b' }] },
     Encrypt: { KeyId, Plaintext: 'AA==' },
@@ -30,7 +57,17 @@ export function requestOf(operation: string, { KeyId, CiphertextBlob, external }
     ReEncrypt: { CiphertextBlob, SourceKeyId: KeyId, DestinationKeyId: KeyId },
     GenerateDataKey: { KeyId, NumberOfBytes: 1 },
     GenerateDataKeyWithoutPlaintext: { KeyId, NumberOfBytes: 1 },
+    GenerateDataKeyPair: { KeyId, KeyPairSpec: 'ECC_NIST_P256' },
+    GenerateDataKeyPairWithoutPlaintext: { KeyId, KeyPairSpec: 'ECC_NIST_P256' },
     GenerateRandom: { NumberOfBytes: 1 },
+    GetPublicKey: { KeyId: signing },
+    Sign: { KeyId: signing, ...SIGN },
+    Verify: { KeyId: signing, ...SIGN, Signature },
+    GenerateMac: { KeyId: mac, ...MAC },
+    VerifyMac: { KeyId: mac, ...MAC, Mac },
+    DeriveSharedSecret: { KeyId: agreement, KeyAgreementAlgorithm: 'ECDH', PublicKey },
+    Encapsulate: { KeyId: kem, ...KEM },
+    Decapsulate: { KeyId: kem, ...KEM, SharedSecretCiphertextBlob },
     CreateAlias: { AliasName: 'alias/new', TargetKeyId: KeyId },
     UpdateAlias: { AliasName: 'alias/app', TargetKeyId: KeyId },
     DeleteAlias: { AliasName: 'alias/app' },
@@ -61,6 +98,10 @@ export function requestOf(operation: string, { KeyId, CiphertextBlob, external }
   if (own !== undefined) return own
   return operation.endsWith('CustomKeyStore') ? { CustomKeyStoreId: 'cks-1234567890abcdef0' } : { KeyId }
 }
+
+/** Whether an operation changes nothing: it reads, or uses a key. */
+export const changesNothing = (operation: string): boolean =>
+  /^(Describe|List|Get|Encrypt|Decrypt|Generate|ReEncrypt|Sign|Verify|Derive|Encapsulate|Decapsulate)/.test(operation)
 
 /** The members of ImportKeyMaterial that bring this material into a key. */
 export async function importOf(client: ApiClient, KeyId: string, material: Buffer): Promise<Record<string, unknown>> {
