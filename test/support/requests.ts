@@ -90,6 +90,8 @@ export function requestOf(operation: string, world: World): Record<string, unkno
       XksProxyConnectivity: 'PUBLIC_ENDPOINT',
       XksProxyAuthenticationCredential: { AccessKeyId: 'A'.repeat(20), RawSecretAccessKey: 'a'.repeat(43) },
     },
+    ReplicateKey: { KeyId, ReplicaRegion: 'eu-west-1', Tags: [{ TagKey: 'a', TagValue: 'b' }] },
+    UpdatePrimaryRegion: { KeyId, PrimaryRegion: 'eu-west-1' },
     ListKeys: {},
     ListAliases: {},
     DescribeCustomKeyStores: {},
