@@ -103,6 +103,8 @@ export function requestOf(operation: string, world: World): Record<string, unkno
     RetireGrant: { KeyId, GrantId },
     RevokeGrant: { KeyId, GrantId },
     ListRetirableGrants: { RetiringPrincipal: rootOf(account) },
+    ReplicateKey: { KeyId, ReplicaRegion: 'eu-west-1', Tags: [{ TagKey: 'a', TagValue: 'b' }] },
+    UpdatePrimaryRegion: { KeyId, PrimaryRegion: 'eu-west-1' },
     ListKeys: {},
     ListAliases: {},
     DescribeCustomKeyStores: {},
