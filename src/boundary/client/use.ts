@@ -1,6 +1,6 @@
 /**
- * The front end's side of the use socket. A use sends id, revision and digest of its key; only where the boundary has not opened that key yet
- * is it repeated once, with the sealed key.
+ * The front end's side of the use socket. A use sends id, revision and digest of its key, and the sealed key too the first time on a connection;
+ * where the boundary has not that key open all the same, the use is repeated once, with the sealed key.
  */
 import { decodeRows, rowDigest } from '../crypto/rows.ts'
 import { encodeAsserted } from '../record.ts'
@@ -9,6 +9,7 @@ import type { BoundaryUse, KeyRow, OnWriteSet } from './api.ts'
 import { Connection, type ConnectionState } from './connection.ts'
 import type { InputOf, OperationName, OutputOf } from './protocol/operations.ts'
 import type { KeyRef } from './protocol/shapes.ts'
+import { SentKeys } from './sent-keys.ts'
 
 export interface ConnectUse {
   /** Path of `use.sock`. */
@@ -32,11 +33,15 @@ export type UseConnection = BoundaryUse & {
 const CHECK_BYTES = 1 << 19
 const CHECK_ROWS = 1024
 
+/** A process has one connection that uses keys; where it has more, this is a hint for all of them. */
+const sentKeys = new SentKeys()
+
+/** `whole`: with the sealed key, because the boundary asked for it. */
 const refTo = (row: KeyRow, whole: boolean): KeyRef => ({
   id: row.id,
   revision: row.revision,
   digest: row.digest ?? rowDigest(row),
-  row: whole ? row : undefined,
+  row: whole || !sentKeys.add(row.id, row.revision) ? row : undefined,
 })
 
 export const asAsserted = (fields: Asserted) => {
@@ -52,7 +57,10 @@ export function connectUse(options: ConnectUse): UseConnection {
   const connection = new Connection({
     socket: options.socket,
     onWriteSet: options.onWriteSet,
-    onState: options.onState ?? (() => {}),
+    onState: state => {
+      sentKeys.clear()
+      return options.onState?.(state)
+    },
   })
   connection.keepOpen()
   const ask = <N extends OperationName>(name: N, input: InputOf<N>): Promise<OutputOf<N>> =>
