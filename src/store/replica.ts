@@ -35,6 +35,12 @@ export const DEFAULT_CACHE_LIMITS: CacheLimits = {
   loading: 4096,
 }
 
+/** A row as the cache holds it. */
+export type HeldRow = Row & {
+  /** One object for all rows of kind `policy` with the same body. */
+  readonly shared?: object | undefined
+}
+
 export interface ReplicaOptions {
   readonly store: Store
   readonly boundary: ReplicaBoundary

@@ -25,7 +25,7 @@ import type {
 /** Pairs as the caller gave them, in any order. The boundary sorts by bytes of the name and encodes with lengths. */
 export type EncryptionContext = ReadonlyArray<readonly [name: string, value: string]>
 
-/** Names a sealed key: its row, of which the client sends id, revision and digest, and the body only if the boundary asks. */
+/** Names a sealed key: its row, of which the client sends id, revision and digest, and the body the first time and whenever the boundary asks. */
 export type KeyRow = Row & {
   readonly kind: 'key'
   /** SHA-256 of the row (`rowDigest`), where whoever holds it has that ready; otherwise it is computed. 32 bytes. */

@@ -4,13 +4,17 @@ import { encodeAsserted } from '../record.ts'
 import { type Asserted, BoundaryError } from '../words.ts'
 import type { KeyRow } from './api.ts'
 import type { KeyRef } from './protocol/shapes.ts'
+import { SentKeys } from './sent-keys.ts'
 
-/** `whole`: with the sealed key itself, for a boundary that has not opened it. */
+/** A process has one connection that uses keys; where it has more, this is a hint for all of them. */
+const sentKeys = new SentKeys()
+
+/** `whole`: with the sealed key, because the boundary asked for it. */
 export const refTo = (row: KeyRow, whole: boolean): KeyRef => ({
   id: row.id,
   revision: row.revision,
   digest: row.digest ?? rowDigest(row),
-  row: whole ? row : undefined,
+  row: whole || !sentKeys.add(row.id, row.revision) ? row : undefined,
 })
 
 export const asAsserted = (fields: Asserted) => {

@@ -1,6 +1,6 @@
 /**
- * The front end's side of the use socket. A use sends id, revision and digest of its key; only where the boundary has not opened that key yet
- * is it repeated once, with the sealed key.
+ * The front end's side of the use socket. A use sends id, revision and digest of its key, and the sealed key too the first time on a connection;
+ * where the boundary has not that key open all the same, the use is repeated once, with the sealed key.
  */
 import { decodeRows } from '../crypto/rows.ts'
 import { type Asserted, BoundaryError, type Row } from '../words.ts'
@@ -37,7 +37,10 @@ export function connectUse(options: ConnectUse): UseConnection {
   const connection = new Connection({
     socket: options.socket,
     onWriteSet: options.onWriteSet,
-    onState: options.onState ?? (() => {}),
+    onState: state => {
+      sentKeys.clear()
+      return options.onState?.(state)
+    },
   })
   connection.keepOpen()
   const ask = <N extends OperationName>(name: N, input: InputOf<N>): Promise<OutputOf<N>> =>

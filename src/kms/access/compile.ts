@@ -3,7 +3,7 @@
  * an action is asked for, so what does not concern it is not looked at again.
  */
 import { createHash } from 'node:crypto'
-import type { Row } from '../../boundary/words.ts'
+import type { HeldRow } from '../../store/replica.ts'
 import { type ConditionTest, compileCondition } from './conditions.ts'
 import { type Listed, type PolicyDocument, type Principals, readPolicy, type Statement } from './document.ts'
 import { compileArn, compileText, type TextMatcher } from './patterns.ts'
@@ -158,16 +158,17 @@ export function compilePolicy(use: PolicyUse, bytes: Buffer): CompiledPolicy {
   return policy
 }
 
-const ofRows = new WeakMap<Row, CompiledPolicy>()
+const ofRows = new WeakMap<object, CompiledPolicy>()
 
 /** A policy that cannot be read allows nothing: nobody gains from a row that this version does not understand. */
 const DENIES_ALL: CompiledPolicy = { use: 'key', digest: Buffer.alloc(32), evaluate: () => POLICY_SAYS.deny }
 
 /**
- * The key policy of a verified row of kind `policy` (its body is the policy's bytes), kept for as long as the row object is. Never throws.
+ * The key policy of a verified row of kind `policy` (its body is the policy's bytes), kept for as long as a row with this body is. Never throws.
  */
-export function keyPolicyOf(row: Row): CompiledPolicy {
-  const known = ofRows.get(row)
+export function keyPolicyOf(row: HeldRow): CompiledPolicy {
+  const bytes = row.shared ?? row
+  const known = ofRows.get(bytes)
   if (known !== undefined) return known
   let policy = DENIES_ALL
   try {
@@ -175,6 +176,6 @@ export function keyPolicyOf(row: Row): CompiledPolicy {
   } catch {
     policy = DENIES_ALL
   }
-  ofRows.set(row, policy)
+  ofRows.set(bytes, policy)
   return policy
 }

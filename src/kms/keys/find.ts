@@ -2,6 +2,7 @@
 import type { KeyRow } from '../../boundary/client/api.ts'
 import { readKeyHeader } from '../../boundary/crypto/sealed.ts'
 import type { KeyHeader, Row, RowKind } from '../../boundary/words.ts'
+import type { HeldRow } from '../../store/replica.ts'
 import { keyPolicyOf } from '../access/compile.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
@@ -10,8 +11,8 @@ import { readAttributes } from './attributes.ts'
 import { aliasArn, aliasRowId, keyArn, keyIdOf, keyRowId, type Place, parseKeyId } from './identifiers.ts'
 import { makeProviderManaged } from './provider-managed.ts'
 
-/** Keys whose rows are read and kept so. A key beyond them costs microseconds to read again, and memory stays bounded. */
-const KEPT_KEYS = 8192
+/** Keys whose rows are read and kept so: some kilobytes each. A key beyond them costs a few microseconds to read again. */
+const KEPT_KEYS = 1024
 /** Keys that were read lately; a power of two. */
 const LATELY = 4096
 
@@ -110,54 +111,70 @@ export async function findKeyById(call: Call, keyId: string, requestAlias?: stri
 
 /** The key of a bare id in a Region that may be another than the request's: the members of a multi-Region set. */
 export async function findKeyIn(call: Call, region: string, keyId: string): Promise<FoundKey | undefined> {
-  const { replica } = call.services
   const rowId = keyRowId(region, keyId)
+  return peekKey(call, region, rowId, keyId) ?? loadKey(call, region, rowId, keyId)
+}
+
+/** From memory alone: undefined where a row must be asked for, or the rows do not fit together. */
+function peekKey({ services }: Call, region: string, rowId: string, keyId: string): FoundKey | undefined {
+  const { replica } = services
+  const row = replica.peek('key', rowId)
+  if (row === undefined || row === null) return undefined
+  const attributes = replica.peek('attributes', rowId)
   const known = kept.get(rowId)
-  const current =
-    known !== undefined &&
-    replica.peek('key', rowId) === known.row &&
-    replica.peek('attributes', rowId) === known.attributes
-  return current ? known.found : readKey(call, region, keyId)
+  if (known?.row === row && known.attributes === attributes) return known.found
+  const policy = replica.peek('policy', rowId)
+  if (policy === undefined || policy === null || attributes === undefined) return undefined
+  return readKey(services, region, { row: row as KeyRow, policy, attributes }, keyId)
 }
 
-async function readKey(call: Call, region: string, keyId: string): Promise<FoundKey | undefined> {
+async function loadKey(call: Call, region: string, rowId: string, keyId: string): Promise<FoundKey | undefined> {
   // A policy that changes while its row is loaded shows as another digest than the one in the key: what is current then is read once more.
-  return (
-    (await readRows(call, region, keyId)) ??
-    (await readRows(call, region, keyId)) ??
-    missing(call, keyRowId(region, keyId))
-  )
-}
-
-async function missing(call: Call, rowId: string): Promise<undefined> {
+  for (let tries = 0; tries < 2; tries++) {
+    const row = await rowOf(call, 'key', rowId)
+    if (row === undefined) return undefined
+    const policy = await rowOf(call, 'policy', rowId)
+    const attributes = (await rowOf(call, 'attributes', rowId)) ?? null
+    if (policy === undefined) continue
+    const found = readKey(call.services, region, { row: row as KeyRow, policy, attributes }, keyId)
+    if (found !== undefined) return found
+  }
   if ((await rowOf(call, 'key', rowId)) === undefined) return undefined
   throw new KmsError('KMSInternalException', undefined, {
     cause: new Error(`the policy of ${rowId} is not the one that its key names`),
   })
 }
 
-async function readRows(call: Call, region: string, keyId: string): Promise<FoundKey | undefined> {
-  const rowId = keyRowId(region, keyId)
-  const row = await rowOf(call, 'key', rowId)
-  const policyRow = row === undefined ? undefined : await rowOf(call, 'policy', rowId)
-  if (row === undefined || policyRow === undefined) return undefined
-  const header = headerOf(row as KeyRow)
+interface Rows {
+  readonly row: KeyRow
+  readonly policy: HeldRow
+  readonly attributes: Row | null
+}
+
+/** Undefined where the policy is another than the key names. */
+function readKey(
+  { settings }: Call['services'],
+  region: string,
+  { row, policy: policyRow, attributes }: Rows,
+  keyId: string,
+): FoundKey | undefined {
+  const header = headerOf(row)
   const policy = keyPolicyOf(policyRow)
   // The digest in the sealed key is the boundary's word on which policy this key has.
   if (!policy.digest.equals(header.policyDigest)) return undefined
-  const attributes = await rowOf(call, 'attributes', rowId)
+  const { account } = header
   const found: FoundKey = {
-    rowId,
-    row: row as KeyRow,
+    rowId: row.id,
+    row,
     header,
     keyId,
-    arn: keyArn({ ...placeOf(call), region, account: header.account }, keyId),
-    account: header.account,
+    arn: keyArn({ partition: settings.partition, region, account }, keyId),
+    account,
     region,
     policy,
     requestAlias: undefined,
     tags: readAttributes(attributes).tags,
   }
-  keep(rowId, { row, attributes: attributes ?? null, found })
+  keep(row.id, { row, attributes, found })
   return found
 }

@@ -16,7 +16,7 @@ const MAX_SCOPES = 10_000
 const TAG_BYTES = 32
 const DIGEST_BYTES = 32
 
-/** A body that several rows have. */
+/** A body that several rows have. The object stands for its bytes: what is derived from them can be kept with it. */
 class SharedBody implements Held {
   readonly digest: string
   readonly size: number
