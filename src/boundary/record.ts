@@ -107,7 +107,7 @@ export const OWN_FIELDS = {
   /** Lifecycle time, where it is not real time. */
   lifecycleTime: { code: 82, type: 'u64' },
   changes: { code: 83, type: 'changes' },
-  /** Of a signature, MAC, asymmetric encryption or key pair: AWS's name of the algorithm, or of the pair's key spec. */
+  /** Of a signature, MAC, asymmetric encryption or key pair: AWS's name of the algorithm, or of the pair's key spec; of a re-encryption `source>destination`. */
   algorithm: { code: 84, type: 'string', max: 64 },
   /** SHA-256 of the DER SPKI of the other party of a key agreement. */
   peerKeyDigest: { code: 85, type: 'bytes', min: 32, max: 32 },

@@ -4,7 +4,7 @@
  */
 import { createECDH, createPrivateKey, createSecretKey, type KeyObject } from 'node:crypto'
 import { type MaterialKind, SPECS } from '../algorithms.ts'
-import { NativeKey } from '../pkcs11/libcrypto.ts'
+import { NativeKey, unavailable } from '../pkcs11/libcrypto.ts'
 import { BoundaryError, type KeySpec } from '../words.ts'
 import { DerReader, element, onlySequence, TAG } from './der.ts'
 import { publicBytes } from './pairs.ts'
@@ -117,6 +117,7 @@ export async function readMaterial(spec: KeySpec, bytes: Buffer): Promise<Import
     }
     return { material: createSecretKey(bytes), publicKey: Buffer.alloc(0) }
   }
+  if (unavailable !== undefined) throw new BoundaryError('NotPermitted', unavailable)
   let material: KeyObject
   try {
     material = open(kind, bytes)

@@ -4,6 +4,7 @@
 import { type BoundaryConfig, EXIT_CODES } from '../config.ts'
 import type { Disk } from '../journal/disk.ts'
 import { ClockBehind, JournalDamage } from '../journal/types.ts'
+import { unavailable } from '../pkcs11/libcrypto.ts'
 import { Boundary } from './boundary.ts'
 import { ownCall } from './core.ts'
 import { prepareFolder } from './folder.ts'
@@ -39,7 +40,11 @@ export interface RunningBoundary {
 /** Throws `StartRefused` where the operator must change something. */
 export async function startBoundary(parts: StartParts): Promise<RunningBoundary> {
   const { config, log } = parts
-  const warnings = config.users === undefined ? [...parts.warnings, ONE_USER] : [...parts.warnings]
+  const warnings = [
+    ...parts.warnings,
+    ...(config.users === undefined ? [ONE_USER] : []),
+    ...(config.service === 'kms' && unavailable !== undefined ? [unavailable] : []),
+  ]
   const files = prepareFolder(config)
   const unlock = lockFolder(config.folder, EXIT_CODES)
   try {

@@ -427,3 +427,12 @@ test('what was signed, encrypted and encapsulated before a restart is verified a
   assert.equal(String((await made.use.asymmetricDecrypt(rsa, 'RSAES_OAEP_SHA_1', ciphertext, A)).plaintext), 'kept')
   assert.deepEqual((await made.use.decapsulate(kem, encapsulated, A)).sharedSecret, sharedSecret)
 })
+
+test('a key that is disabled while slow work waits gives no result any more', async () => {
+  const row = await newKey(made.use, {})
+  const pairs = [1, 2, 3, 4, 5].map(() => made.use.generateDataKeyPair(row, 'RSA_4096', true, [], A))
+  const ends = Promise.allSettled(pairs)
+  await made.use.disableKey(row.id, A)
+  const last = (await ends)[4] as PromiseSettledResult<unknown>
+  assert.ok(last.status === 'rejected' && fails('StaleKey')(last.reason))
+})
