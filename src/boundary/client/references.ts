@@ -7,7 +7,7 @@ import type { KeyRef } from './protocol/shapes.ts'
 import { SentKeys } from './sent-keys.ts'
 
 /** A process has one connection that uses keys; where it has more, this is a hint for all of them. */
-const sentKeys = new SentKeys()
+export const sentKeys = new SentKeys()
 
 /** `whole`: with the sealed key, because the boundary asked for it. */
 export const refTo = (row: KeyRow, whole: boolean): KeyRef => ({

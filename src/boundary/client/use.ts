@@ -8,7 +8,7 @@ import type { BoundaryUse, OnWriteSet } from './api.ts'
 import { Connection, type ConnectionState } from './connection.ts'
 import { moreUses } from './more-uses.ts'
 import type { InputOf, OperationName, OutputOf } from './protocol/operations.ts'
-import { asAsserted, refTo } from './references.ts'
+import { asAsserted, refTo, sentKeys } from './references.ts'
 
 export interface ConnectUse {
   /** Path of `use.sock`. */

@@ -9,7 +9,7 @@ import { MAX_ROTATIONS } from './testing/key-model.ts'
 
 let kms: TestKms
 before(async () => {
-  kms = await startTestKms({}, undefined, { quotas: { onDemandRotations: MAX_ROTATIONS } })
+  kms = await startTestKms({}, { quotas: { onDemandRotations: MAX_ROTATIONS } })
 })
 after(async () => {
   await kms.stop()
