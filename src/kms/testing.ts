@@ -22,9 +22,11 @@ import { markingErrors } from './operations/recorded.ts'
 import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
 import type { Services } from './operations/types.ts'
+import { readKeyStore } from './stores/rows.ts'
 import type { KeyStores } from './stores/types.ts'
 import { answerSts } from './sts/answer.ts'
 import type { StsReply } from './sts/errors.ts'
+import { KmsError } from './wire/errors.ts'
 import type { RequestLimits } from './wire/request-quotas.ts'
 
 export const ACCOUNT = '111122223333'
@@ -100,6 +102,12 @@ export async function startTestKms(
       },
     },
   })
+  const findStore: KeyStores['find'] = async id => {
+    const row = await replica.get('keystore', id)
+    if (row === undefined)
+      throw new KmsError('CustomKeyStoreNotFoundException', `Custom key store ${id} was not found.`)
+    return readKeyStore(row)
+  }
   const caughtUp = Promise.withResolvers<void>()
   const use = connectUse({
     socket: boundary.running.useSocket,
@@ -122,7 +130,7 @@ export async function startTestKms(
     replica,
     principals: new Principals(replica),
     grants: new Grants(replica),
-    stores: { connected: id => connected.has(id), ...stores } as KeyStores,
+    stores: { connected: id => connected.has(id), find: findStore, ...stores } as KeyStores,
     clocks: { lifecycle: () => now() + offset, real: now },
     settings: { partition: 'aws', regions: REGIONS, services: ['objects'], quotas: { ...quotas.parse({}), ...over } },
     markers,

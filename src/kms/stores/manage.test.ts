@@ -172,7 +172,8 @@ test('parameters that an external key store has not, or lacks', async () => {
   ] as const) {
     await refused(without(name), 'ValidationException')
   }
-  await refused(without('CustomKeyStoreType'), 'UnsupportedOperationException')
+  // Without a type it is AWS_CLOUDHSM, which has no proxy.
+  await refused(without('CustomKeyStoreType'), 'ValidationException')
   await refused(create({ CloudHsmClusterId: 'cluster-1' }), 'ValidationException')
   await refused(create({ XksProxyVpcEndpointServiceName: 'x' }), 'ValidationException')
   await refused(create({ XksProxyConnectivity: 'VPC_ENDPOINT_SERVICE' }), 'XksProxyVpcEndpointServiceNotFoundException')

@@ -28,13 +28,11 @@ export const ListGrants: Operation<ListInput, object> = {
         'ValidationException',
         'GranteePrincipal and GranteeServicePrincipal cannot both be specified.',
       )
-    const after = readMarker(call, input.Marker)
     const key = await findKey(call, input.KeyId, { aliases: false })
     authorizeKey(call, key, { grantIsForAwsResource: call.caller.kind === 'service' })
-    if (after !== '' && !after.startsWith(`${key.rowId}#`))
-      throw new KmsError('InvalidMarkerException', 'The marker is not one that this operation gave for this key.')
     if (GranteeServicePrincipal !== undefined && call.caller.kind !== 'service')
       throw new KmsError('ValidationException', 'GranteeServicePrincipal can be specified by services only.')
+    const after = readMarker(call, input.Marker)
     const rows = await rowsOf(call, key, input, { after, limit: Limit + 1 })
     return answer(call, rows, Limit)
   },
