@@ -282,6 +282,8 @@ export const BOUNDARY_ERRORS = {
   /** A session token that this boundary did not make, or that has expired. */
   InvalidSession: { code: 30 },
   ExpiredSession: { code: 31 },
+  /** Too much slow work waits already; nothing is wrong with the request. */
+  Busy: { code: 32 },
 } as const satisfies Record<string, { code: number }>
 export type BoundaryErrorCode = keyof typeof BOUNDARY_ERRORS
 

@@ -11,7 +11,7 @@ import { serviceFolders } from '../config/boundary.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
 import { loadConfig } from '../config/load.ts'
 import { firstPrincipalText } from '../kms/admin/index.ts'
-import { startKmsDev, startKmsService } from '../kms/dev.ts'
+import { type DevToken, startKmsDev, startKmsService } from '../kms/dev.ts'
 import { registerKmsAdmin } from './kms-admin.ts'
 import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
@@ -22,6 +22,9 @@ interface Options {
   readonly account: string
   readonly regions: readonly string[]
   readonly data?: string
+  readonly pkcs11Module?: string
+  readonly pkcs11Token?: string
+  readonly pkcs11PinFile?: string
 }
 
 /** How often a locked boundary is looked at again, until the first steps can be told. */
@@ -52,6 +55,9 @@ export function registerKms(program: Command): void {
     .option('--account <id>', '--dev: account id', accountOption, '000000000000')
     .option('--regions <list>', '--dev: Regions, comma-separated', regionsOption, ['us-east-1'])
     .option('--data <dir>', '--dev: keep everything in this folder instead of a temporary one')
+    .option('--pkcs11-module <file>', '--dev: root of trust in a PKCS#11 token: the vendor’s module')
+    .option('--pkcs11-token <label>', '--dev: and the label of the token')
+    .option('--pkcs11-pin-file <file>', '--dev: and the file with its user PIN, mode 0600')
     .addHelpText('after', HELP)
     .action((options: Options) =>
       startCommand<KmsConfig>(kms, options, {
@@ -84,11 +90,18 @@ async function startDev(options: Options): Promise<number> {
   warnOfDev('kms', options.data)
   let ended = Promise.resolve(0)
   const { port, account, regions, data } = options
-  const dev = await startKmsDev({ port, account, regions, data, credential: givenCredential() }, service => {
+  const token = tokenOf(options)
+  const dev = await startKmsDev({ port, account, regions, data, token, credential: givenCredential() }, service => {
     ended = untilSignalled(service)
   })
   printLine(dev.line)
   return ended.finally(() => dev.stop())
+}
+
+function tokenOf({ pkcs11Module: module, pkcs11Token: label, pkcs11PinFile: pinFile }: Options): DevToken | undefined {
+  if (module === undefined && label === undefined && pinFile === undefined) return undefined
+  if (module !== undefined && label !== undefined && pinFile !== undefined) return { module, label, pinFile }
+  throw new InvalidArgumentError('--pkcs11-module, --pkcs11-token and --pkcs11-pin-file go together.')
 }
 
 function accountOption(text: string): string {

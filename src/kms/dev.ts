@@ -1,6 +1,6 @@
 /**
  * `holdfast kms --dev`: a whole KMS for a laptop or a CI job, in a temporary folder unless given one, with one principal that has every right.
- * It is for development: the root of trust is a file beside the data, and lifecycle time can be moved.
+ * It is for development: the root of trust is a file beside the data unless a token is given, and lifecycle time can be moved.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -26,6 +26,15 @@ export interface DevOptions {
   /** Kept after the end; undefined: a temporary folder, which is removed. */
   readonly data: string | undefined
   readonly credential: GivenCredential | undefined
+  /** Where the root of trust is a key in a PKCS#11 token; else it is a file beside the data. */
+  readonly token?: DevToken | undefined
+}
+
+export interface DevToken {
+  /** Path of the vendor's module. */
+  readonly module: string
+  readonly label: string
+  readonly pinFile: string
 }
 
 /** What is printed when the service is ready: one line of JSON. */
@@ -59,13 +68,19 @@ export function defaultConfig(input: {
   regions: readonly string[]
   account: string
   hosts?: object
+  token?: DevToken | undefined
 }): KmsConfig {
+  const { token } = input
+  const root =
+    token === undefined
+      ? { kind: 'keyfile', file: join(input.data, 'root.key') }
+      : { kind: 'pkcs11', module: token.module, tokenLabel: token.label, pinFile: token.pinFile }
   return kmsConfig.schema.parse({
     data: input.data,
     listen: { host: '127.0.0.1', port: input.port },
     regions: [...input.regions],
     account: input.account,
-    boundary: { root: { kind: 'keyfile', file: join(input.data, 'root.key') } },
+    boundary: { root },
     xks: { hosts: input.hosts ?? {} },
     quotas: { requests: { enforced: false } },
   })
@@ -90,14 +105,14 @@ export async function startKmsDev(
   options: DevOptions,
   onStart: (service: Service) => void = () => {},
 ): Promise<DevService> {
-  const { port, account, regions, credential } = options
+  const { port, account, regions, credential, token } = options
   const data = options.data === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kms-')) : resolve(options.data)
   const remove = (): void => {
     if (options.data === undefined) rmSync(data, { recursive: true, force: true })
   }
   let service: Service
   try {
-    service = startKmsService(defaultConfig({ data, port, account, regions }), true)
+    service = startKmsService(defaultConfig({ data, port, account, regions, token }), true)
   } catch (error) {
     remove()
     throw error

@@ -104,9 +104,17 @@ export async function gone(pid: number): Promise<void> {
   }
 }
 
+/** The root of trust that `test/kms-pkcs11.test.ts` runs other tests with: `HOLDFAST_TEST_TOKEN` is JSON with module, label and pinFile. */
+function rootArguments(): string[] {
+  const given = process.env.HOLDFAST_TEST_TOKEN
+  if (given === undefined) return []
+  const { module, label, pinFile } = JSON.parse(given) as { module: string; label: string; pinFile: string }
+  return ['--pkcs11-module', module, '--pkcs11-token', label, '--pkcs11-pin-file', pinFile]
+}
+
 /** Starts `holdfast kms --dev` and waits for its line. Rejects with what it said where it ended instead. */
 export async function startKms(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Kms> {
-  const child = spawn(join(ROOT, 'bin/holdfast'), ['kms', '--dev', ...args], {
+  const child = spawn(join(ROOT, 'bin/holdfast'), ['kms', '--dev', ...rootArguments(), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })

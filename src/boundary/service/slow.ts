@@ -18,10 +18,10 @@ export class Lane {
     this.width = width
   }
 
-  /** Does `work` when it is its turn. Throws LimitExceeded where too much waits already. */
+  /** Does `work` when it is its turn. Throws Busy where too much waits already. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#running >= this.width) {
-      if (this.#waiting.length >= MAX_WAITING) throw new BoundaryError('LimitExceeded', 'too many slow operations wait')
+      if (this.#waiting.length >= MAX_WAITING) throw new BoundaryError('Busy', 'too many slow operations wait')
       await new Promise<void>(resolve => this.#waiting.push(resolve))
     } else {
       this.#running++

@@ -41,6 +41,7 @@ const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
     new KmsError('InvalidKeyUsageException', `${arn} key usage is not valid for this operation.`),
   InvalidCiphertext: () => new KmsError('InvalidCiphertextException'),
   // Of the boundary it is a limit of the API; of this process, a moment's load.
+  Busy: () => tooFast(),
   LimitExceeded: error => (isRecorded(error) ? overQuota(`The limit is ${error.detail}.`) : tooFast()),
   Conflict: () => new KmsError('ConflictException', 'The resource was changed at the same time. Try again.'),
   AlreadyExists: () => new KmsError('AlreadyExistsException', 'The resource exists already.'),
