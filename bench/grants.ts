@@ -93,12 +93,13 @@ export async function seedGrants(
   const lane = async (): Promise<void> => {
     while (next < total) {
       const from = next
-      next = Math.min(total, from + AT_ONCE)
+      const to = Math.min(total, from + AT_ONCE)
+      next = to
       await use.putRows(
-        Array.from({ length: next - from }, (_, n) => rowOf(from + n)),
+        Array.from({ length: to - from }, (_, n) => rowOf(from + n)),
         { operation: 'CreateGrant' },
       )
-      if (next % 100_000 === 0) say(`  ${next} of ${total} grants`)
+      if (to % 100_000 === 0) say(`  ${to} of ${total} grants`)
     }
   }
   await Promise.all(Array.from({ length: LANES }, lane))

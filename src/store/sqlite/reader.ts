@@ -13,6 +13,15 @@ import { translate } from './translate.ts'
 const ROW = 'SELECT id, scope, link, revision, body, tag FROM rows'
 const PAGE = 'AND id > ? AND body IS NOT NULL ORDER BY id LIMIT ?'
 
+/** Every question to the table. The index is named: left to itself SQLite walks all rows of a kind, because they lie in the order that is wanted. */
+export const QUERIES = {
+  get: `${ROW} WHERE kind = ? AND id = ?`,
+  list: `${ROW} INDEXED BY rows_by_scope WHERE kind = ? AND scope = ? ${PAGE}`,
+  linked: `${ROW} INDEXED BY rows_by_link WHERE kind = ? AND link = ? AND link <> '' ${PAGE}`,
+  prefixed: `${ROW} WHERE kind = ? AND id < ? ${PAGE}`,
+  all: `${ROW} WHERE kind = ? ${PAGE}`,
+} as const
+
 export class SqliteReader {
   readonly #database: DatabaseSync
   readonly #applied: StatementSync
@@ -43,11 +52,11 @@ export class SqliteReader {
     }
     this.#database = database
     this.#applied = prepare("SELECT value FROM meta WHERE name = 'appliedUpTo'")
-    this.#get = prepare(`${ROW} WHERE kind = ? AND id = ?`)
-    this.#list = prepare(`${ROW} WHERE kind = ? AND scope = ? ${PAGE}`)
-    this.#linked = prepare(`${ROW} WHERE kind = ? AND link = ? AND link <> '' ${PAGE}`)
-    this.#prefixed = prepare(`${ROW} WHERE kind = ? AND id < ? ${PAGE}`)
-    this.#all = prepare(`${ROW} WHERE kind = ? ${PAGE}`)
+    this.#get = prepare(QUERIES.get)
+    this.#list = prepare(QUERIES.list)
+    this.#linked = prepare(QUERIES.linked)
+    this.#prefixed = prepare(QUERIES.prefixed)
+    this.#all = prepare(QUERIES.all)
   }
 
   appliedUpTo(): number {

@@ -8,6 +8,7 @@ import { after, describe, it } from 'node:test'
 import { storeContract, testRow } from '../contract.ts'
 import { StoreError, type StoreErrorCode } from '../errors.ts'
 import { openSqliteStore } from './open.ts'
+import { QUERIES } from './reader.ts'
 import { MIGRATIONS, migrate } from './schema.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-store-'))
@@ -26,6 +27,26 @@ storeContract('the embedded store', async () => {
 })
 
 describe('the file of the embedded store', () => {
+  it('is searched by an index for every question, however many rows there are', () => {
+    const database = new DatabaseSync(':memory:')
+    migrate(database)
+    const plans: Readonly<Record<keyof typeof QUERIES, string>> = {
+      get: 'PRIMARY KEY (kind=? AND id=?)',
+      list: 'INDEX rows_by_scope (kind=? AND scope=? AND id>?)',
+      linked: 'INDEX rows_by_link (kind=? AND link=? AND id>?)',
+      prefixed: 'PRIMARY KEY (kind=? AND id>? AND id<?)',
+      all: 'PRIMARY KEY (kind=? AND id>?)',
+    }
+    for (const name of Object.keys(plans) as (keyof typeof QUERIES)[]) {
+      const steps = database.prepare(`EXPLAIN QUERY PLAN ${QUERIES[name]}`).all()
+      assert.deepEqual(
+        steps.map(({ detail }) => detail),
+        [`SEARCH rows USING ${plans[name]}`],
+      )
+    }
+    database.close()
+  })
+
   it('is closed to others, side files too', async () => {
     const file = newFile()
     const store = await openSqliteStore({ file })
