@@ -6,7 +6,7 @@ import { BoundaryError, type Outcome } from '../../boundary/words.ts'
 import type { Reply } from '../../http/types.ts'
 import { assertEveryOperationDeclared } from '../access/permissions.ts'
 import type { RequestFacts } from '../access/types.ts'
-import { FactsWanted } from '../keys/allow.ts'
+import { Wanted } from '../keys/allow.ts'
 import { parseBody } from '../wire/body.ts'
 import { errorReply, KmsError } from '../wire/errors.ts'
 import { OPERATION_INPUTS } from '../wire/model/model.ts'
@@ -130,7 +130,7 @@ export class Runner {
     try {
       return await operation.run(call, input)
     } catch (error) {
-      if (error instanceof FactsWanted) {
+      if (error instanceof Wanted) {
         await error.load(call)
         return this.#run(operation, call, input)
       }
