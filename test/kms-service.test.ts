@@ -99,7 +99,7 @@ async function unlock(data: string, passphrase: string): Promise<string> {
 }
 
 describe('holdfast kms --config', () => {
-  test('TLS, the first principal as the first start says, limits, log level, and the operator’s listener', async () => {
+  test('TLS, the first principal as the first start says, limits, quotas, services, log level, and the operator’s listener', async () => {
     const data = join(folder, 'tls')
     const server = await authority.issue('api', { commonName: 'localhost', dnsNames: ['localhost'], use: 'server' })
     const file = join(folder, 'tls.json')
@@ -109,6 +109,8 @@ describe('holdfast kms --config', () => {
       regions: [REGION],
       boundary: { root: { kind: 'keyfile', file: join(folder, 'tls.root') } },
       limits: { bodyBytes: 8192 },
+      services: ['objects', 'archive'],
+      quotas: { keys: 2, onDemandRotations: 1, requests: { lists: 0.001 } },
       logging: { level: 'warn' },
     }
     await writeFile(file, JSON.stringify(config))
@@ -124,6 +126,19 @@ describe('holdfast kms --config', () => {
       const requestHandler = { httpsAgent: new Agent({ ca }) }
       kms = new KMS({ endpoint, region: REGION, credentials, requestHandler, maxAttempts: 1 })
       const { arn } = await newKey(kms)
+      const { Aliases = [] } = await kms.listAliases({})
+      assert.deepEqual(
+        Aliases.map(({ AliasName, TargetKeyId }) => [AliasName, TargetKeyId]),
+        [
+          ['alias/aws/archive', undefined],
+          ['alias/aws/objects', undefined],
+        ],
+      )
+      await refused(kms.listAliases({}), 'Throttling', /exceeded the rate at which you may call KMS/)
+      const rotated = await newKey(kms)
+      await kms.rotateKeyOnDemand({ KeyId: rotated.id })
+      await refused(kms.rotateKeyOnDemand({ KeyId: rotated.id }), 'LimitExceeded')
+      await refused(kms.createKey({}), 'LimitExceeded', /The limit is 2 keys\./)
       const secure = { Bool: { 'aws:SecureTransport': 'true' } }
       const Statement = [
         { Effect: 'Allow', Principal: { AWS: `arn:aws:iam::111122223333:root` }, Action: 'kms:*', Resource: '*' },

@@ -10,7 +10,7 @@ import { encodeRecord, type RecordFields } from '../record.ts'
 import { BoundaryError, type Row, type RowKind } from '../words.ts'
 import { CLOCK_ROW, decodeOffset } from './clock.ts'
 import { type LastUse, LastUses } from './index/last-uses.ts'
-import { readUse } from './index/recorded-use.ts'
+import { RecordedUse } from './index/recorded-use.ts'
 import { type Entry, RowsIndex } from './index/rows-index.ts'
 import { dueAt } from './keys/due.ts'
 
@@ -56,6 +56,7 @@ export class Book {
   /** How many keys customers have, by scope, and the last use of each: of the durable state too. */
   #keys = new Map<string, number>()
   #uses = new LastUses()
+  readonly #use = new RecordedUse()
   /** Rows that are in force and not durable yet. */
   readonly #ahead = new Map<string, Ahead>()
   #journal: Journal | undefined
@@ -189,12 +190,14 @@ export class Book {
 
   /** Takes what a durable record says of the use of keys. */
   #takeUse(record: Buffer, seq: number, time: number): void {
-    const use = readUse(record)
-    if (use === undefined) return
-    for (const { id, step } of use.keys) {
-      const row = this.#index.placeOf('key', id)
-      if (row >= 0) this.#uses.take(row, step, use, use.lifecycleTime ?? time, seq)
-    }
+    const use = this.#use
+    if (!use.read(record)) return
+    const at = use.lifecycleTime < 0 ? time : use.lifecycleTime
+    const row = this.#index.placeOfKey(record, use.key.from, use.key.length)
+    if (row >= 0) this.#uses.take(row, use.keyStep, use, record, at, seq)
+    if (use.destination.length === 0) return
+    const other = this.#index.placeOfKey(record, use.destination.from, use.destination.length)
+    if (other >= 0) this.#uses.take(other, use.destinationStep, use, record, at, seq)
   }
 
   /**

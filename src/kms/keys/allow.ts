@@ -17,33 +17,37 @@ export abstract class Wanted extends Error {
   abstract load(call: Call): Promise<void>
 }
 
-/** A policy asks for what is not in memory of a key. */
-abstract class FactsWanted extends Wanted {
-  protected readonly rowId: string
+/** A policy asks for the aliases of a key (`kms:ResourceAliases`). */
+class AliasesWanted extends Wanted {
+  readonly #rowId: string
 
   constructor(rowId: string) {
-    super('a policy asks for what is not in memory')
-    this.rowId = rowId
+    super('the aliases of a key are wanted')
+    this.#rowId = rowId
   }
-}
 
-/** The aliases of a key, for `kms:ResourceAliases`. */
-class AliasesWanted extends FactsWanted {
-  override async load(call: Call): Promise<void> {
-    const rows = await call.services.replica.listLinked('alias', this.rowId, { after: '', limit: MAX_ALIASES })
+  async load(call: Call): Promise<void> {
+    const rows = await call.services.replica.listLinked('alias', this.#rowId, { after: '', limit: MAX_ALIASES })
     const names = rows.map(row => aliasNameOf(row.id))
-    call.aliases = new Map([...(call.aliases ?? []), [this.rowId, names]])
+    call.aliases = new Map([...(call.aliases ?? []), [this.#rowId, names]])
   }
 }
 
 /** Operations whose policies may ask how long a key was not used: aws-kms.md §12.6. */
 const ASK_USAGE: ReadonlySet<string> = new Set(['DisableKey', 'ScheduleKeyDeletion'])
 
-/** When a key was last used, for `kms:TrailingDaysWithoutKeyUsage`. */
-class UsageWanted extends FactsWanted {
-  override async load(call: Call): Promise<void> {
-    const days = await daysWithoutUsage(call, this.rowId)
-    call.daysWithoutUsage = new Map([...(call.daysWithoutUsage ?? []), [this.rowId, days]])
+/** A policy asks how long a key was not used (`kms:TrailingDaysWithoutKeyUsage`). */
+class UsageWanted extends Wanted {
+  readonly #rowId: string
+
+  constructor(rowId: string) {
+    super('the last use of a key is wanted')
+    this.#rowId = rowId
+  }
+
+  async load(call: Call): Promise<void> {
+    const days = await daysWithoutUsage(call, this.#rowId)
+    call.daysWithoutUsage = new Map([...(call.daysWithoutUsage ?? []), [this.#rowId, days]])
   }
 }
 

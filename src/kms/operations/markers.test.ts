@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { REGION, user } from '../testing.ts'
@@ -38,6 +39,17 @@ test('a marker is good for the list that it came from, and for no other', () => 
     }),
   )
   assert.ok(writeMarker(callOf(), 'x'.repeat(512)).length <= 1024)
+})
+
+test('the bytes are those of docs/formats/marker.md', () => {
+  const parts = ['ListKeys', '111122223333', 'eu-north-1', 'eu-north-1/key', 'more', 'the last']
+  const bound = parts.map(part => {
+    const bytes = Buffer.from(part)
+    return Buffer.concat([Buffer.of(bytes.length >> 8, bytes.length & 0xff), bytes])
+  })
+  const tag = createHmac('sha256', Buffer.alloc(32, 7)).update(Buffer.concat(bound)).digest().subarray(0, 16)
+  const marker = Buffer.concat([Buffer.of(1), tag, Buffer.from('the last')]).toString('base64url')
+  assert.equal(writeMarker(callOf({ operation: 'ListKeys', keyId: 'eu-north-1/key' }), 'the last', 'more'), marker)
 })
 
 test('a marker of which one bit was changed, or that was cut, is none', () => {

@@ -2,8 +2,7 @@
  * Pagination markers: without state, signed, and good for one list only: that operation, of that account, Region and key. A marker names the last
  * entry that was shown, and lists go on after it in the order of names that never change: what was there throughout is neither lost nor repeated.
  *
- * `base64url(u8 version ‖ raw(16) tag ‖ position)`, tag = HMAC-SHA-256(the boundary's marker key, what it is bound to and the position, each with its
- * length) cut to 16 bytes. Every front end of a boundary signs with the same key, so a marker outlives the process that gave it.
+ * Every front end of a boundary signs with the same key, so a marker outlives the process that gave it. Format: docs/formats/marker.md.
  */
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { Writer } from '../../boundary/bytes.ts'

@@ -22,14 +22,30 @@ for (const [name, code] of Object.entries(USE_OPERATIONS)) operationNames[code] 
 const EXTERNAL = 1
 const ID_BYTES = 16
 
-/** The digits of a UUID as bytes, into `into`; zeros for any other text. */
-function putUuid(text: string, into: Uint8Array, at: number): void {
-  into.fill(0, at, at + ID_BYTES)
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)) return
-  for (let from = 0, byte = at; from < text.length; from += 2) {
-    if (text[from] === '-') from++
-    into[byte++] = Number.parseInt(text.slice(from, from + 2), 16)
+const UUID_LENGTH = 36
+
+/** The value of a hexadecimal digit in lower case; above 15 for any other byte. */
+function digit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  return byte >= 0x61 && byte <= 0x66 ? byte - 0x57 : 16
+}
+
+/** The bytes of a UUID in lower case that stands in `text`, into `into`; zeros for any other text. */
+function putUuid(text: Buffer, from: number, length: number, into: Uint8Array, at: number): void {
+  let byte = at
+  let good = length === UUID_LENGTH
+  for (let i = 0; good && i < UUID_LENGTH; i++) {
+    const code = text[from + i] ?? 0
+    if (i === 8 || i === 13 || i === 18 || i === 23) {
+      good = code === 0x2d
+      continue
+    }
+    const high = digit(code)
+    const low = digit(text[from + ++i] ?? 0)
+    good = high < 16 && low < 16
+    into[byte++] = (high << 4) | low
   }
+  if (!good) into.fill(0, at, at + ID_BYTES)
 }
 
 /** The text of a UUID's bytes; empty for zeros. */
@@ -56,16 +72,16 @@ export class LastUses {
     this.#flags[at] = (this.#flags[at] ?? 0) | EXTERNAL
   }
 
-  /** Takes a use, which is newer than all before. */
-  take(row: number, step: UseStep, use: RecordedUse, time: number, seq: number): void {
+  /** Takes what a record says of a key; it is newer than all before. */
+  take(row: number, step: UseStep, use: RecordedUse, record: Buffer, time: number, seq: number): void {
     const known = (this.#placeOfRow[row] ?? 0) - 1
     const external = known >= 0 && ((this.#flags[known] ?? 0) & EXTERNAL) !== 0
     if (step !== 'done' && external !== (step === 'answered')) return
     const at = known >= 0 ? known : this.#place(row)
-    this.#operation[at] = USE_OPERATIONS[use.operation]
+    this.#operation[at] = use.operation
     this.#time[at] = time
     this.#seq[at] = seq
-    putUuid(use.requestId, this.#requestId, at * ID_BYTES)
+    putUuid(record, use.requestId.from, use.requestId.length, this.#requestId, at * ID_BYTES)
   }
 
   /** The key is gone. One that is made anew under its id was never used. */

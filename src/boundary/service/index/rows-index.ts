@@ -5,7 +5,7 @@
 import { FormatError, type Reader, type Writer } from '../../bytes.ts'
 import type { Location } from '../../journal/types.ts'
 import { ROW_KINDS, type RowKind } from '../../words.ts'
-import { type Column, grown, readColumn, writeColumn } from './columns.ts'
+import { type Column, grown, readColumn, sameBytes, writeColumn } from './columns.ts'
 
 /** Where a row stands now. */
 export interface Entry {
@@ -61,6 +61,11 @@ export class RowsIndex {
   /** The place of a row, which never changes: what else is kept of rows is kept by it. Below 0 where there never was such a row. */
   placeOf(kind: RowKind, id: string): number {
     return this.#find(ROW_KINDS[kind].code, Buffer.from(id))
+  }
+
+  /** The same of a key, whose id is `length` bytes from `begin`: nothing is allocated. */
+  placeOfKey(bytes: Buffer, begin: number, length: number): number {
+    return this.#find(KEY, bytes, begin, length)
   }
 
   /** Takes a newer revision of a row. Throws where it is not newer: the journal cannot say so. */
@@ -149,22 +154,23 @@ export class RowsIndex {
   }
 
   /** FNV-1a: ids are made by the boundary's own side, and a flood of collisions costs its maker's time only. */
-  #hashOf(code: number, id: Buffer): number {
+  #hashOf(code: number, bytes: Buffer, begin: number, length: number): number {
     let hash = (0x811c9dc5 ^ code) >>> 0
-    for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ (id[i] ?? 0), 0x01000193)
+    const end = begin + length
+    for (let i = begin; i < end; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x01000193)
     hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
     return (hash ^ (hash >>> 13)) >>> 0
   }
 
-  #find(code: number, id: Buffer): number {
-    const hash = this.#hashOf(code, id)
+  /** The id is `length` bytes from `begin`. */
+  #find(code: number, bytes: Buffer, begin = 0, length = bytes.length): number {
+    const hash = this.#hashOf(code, bytes, begin, length)
     const mask = this.#table.length - 1
     for (let probe = hash & mask; ; probe = (probe + 1) & mask) {
       const at = (this.#table[probe] ?? 0) - 1
       if (at < 0) return -1
-      if (this.#hash[at] !== hash || this.#kind[at] !== code || this.#idLength[at] !== id.length) continue
-      const from = this.#idAt[at] ?? 0
-      if (this.#arena.compare(id, 0, id.length, from, from + id.length) === 0) return at
+      if (this.#hash[at] !== hash || this.#kind[at] !== code || this.#idLength[at] !== length) continue
+      if (sameBytes(this.#arena, this.#idAt[at] ?? 0, bytes, begin, length)) return at
     }
   }
 
@@ -172,7 +178,7 @@ export class RowsIndex {
     if (this.#count === this.#kind.length) this.#growColumns(Math.ceil(this.#kind.length * 1.5))
     if ((this.#count + 1) * 2 > this.#table.length) this.#growTable()
     const at = this.#count++
-    const hash = this.#hashOf(code, id)
+    const hash = this.#hashOf(code, id, 0, id.length)
     // The policy and the attributes of a key have its id: they share its bytes.
     const key = code === KEY ? -1 : this.#find(KEY, id)
     this.#idAt[at] = key >= 0 ? (this.#idAt[key] ?? 0) : this.#keep(id)

@@ -21,13 +21,11 @@ import { authorizeKey } from '../../keys/allow.ts'
 import { findKey } from '../../keys/find.ts'
 import { checkState } from '../../keys/states.ts'
 import { KmsError } from '../../wire/errors.ts'
-import { refuseDryRun } from '../common.ts'
+import { overQuota, refuseDryRun } from '../common.ts'
 import { inOrder } from '../in-order.ts'
 import type { Call, FoundKey, Operation } from '../types.ts'
 import { type ConstraintsInput, checkGrantTokens, checkPrincipal, checkService, noPrincipal } from './shared.ts'
 
-/** AWS's quota (aws-kms.md §11.2). */
-export const MAX_GRANTS_PER_KEY = 50_000
 const MAX_PAIRS = 8
 const MAX_TEXT = 384
 
@@ -84,8 +82,9 @@ async function create(
 ): Promise<{ GrantId: string; GrantToken: string }> {
   const { boundary, clocks, grants } = call.services
   const same = asked.name === '' ? undefined : await sameGrant(call, key, asked)
-  if (same === undefined && (await grants.count(key.rowId)) >= MAX_GRANTS_PER_KEY)
-    throw new KmsError('LimitExceededException', `A key has at most ${MAX_GRANTS_PER_KEY} grants.`)
+  const most = call.services.settings.quotas.grantsPerKey
+  if (same === undefined && (await grants.count(key.rowId)) >= most)
+    throw overQuota(`A key has at most ${most} grants.`)
   refuseDryRun(dryRun)
   if (same !== undefined) {
     // Nothing is written, so the boundary does not see it.

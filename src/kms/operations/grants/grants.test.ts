@@ -7,7 +7,7 @@ import { BoundaryError, type KeySpec, type KeyUsage } from '../../../boundary/wo
 import { callerOf } from '../../access/testing.ts'
 import type { Caller } from '../../access/types.ts'
 import { ACCOUNT, ADMINISTRATOR, type Answer, OTHER, startTestKms, type TestKms, user } from '../../testing.ts'
-import { grantable, MAX_GRANTS_PER_KEY } from './create.ts'
+import { grantable } from './create.ts'
 
 let kms: TestKms
 /** A user without policies: nothing but grants lets it do anything. */
@@ -471,12 +471,13 @@ test('the grants of a key are counted once and followed from then on; at the quo
   counts.push(await count())
   assert.deepEqual(counts, [1, 4, 3])
   await grant(KeyId, { Name: 'second' })
-  grants.count = async () => MAX_GRANTS_PER_KEY
+  const { grantsPerKey } = kms.services.settings.quotas
+  grants.count = async () => grantsPerKey
   const input = { KeyId, GranteePrincipal: bob.arn, Operations: ['Encrypt'] }
   await refused(kms.call('CreateGrant', input), 'LimitExceeded')
   await refused(kms.call('CreateGrant', { ...input, DryRun: true }), 'LimitExceeded')
   await grant(KeyId, { Name: 'second' })
-  grants.count = async () => MAX_GRANTS_PER_KEY - 1
+  grants.count = async () => grantsPerKey - 1
   await grant(KeyId, {})
 })
 

@@ -32,9 +32,10 @@ export const ListGrants: Operation<ListInput, object> = {
     authorizeKey(call, key, { grantIsForAwsResource: call.caller.kind === 'service' })
     if (GranteeServicePrincipal !== undefined && call.caller.kind !== 'service')
       throw new KmsError('ValidationException', 'GranteeServicePrincipal can be specified by services only.')
-    const after = readMarker(call, input.Marker)
+    const grantee = GranteePrincipal ?? GranteeServicePrincipal ?? ''
+    const after = readMarker(call, input.Marker, grantee)
     const rows = await rowsOf(call, key, input, { after, limit: Limit + 1 })
-    return answer(call, rows, Limit)
+    return answer(call, rows, Limit, grantee)
   },
 }
 
@@ -74,8 +75,8 @@ export const ListRetirableGrants: Operation<ListRetirableInput, object> = {
         'Exactly one of RetiringPrincipal and RetiringServicePrincipal must be specified.',
       )
     authorizeAny(call)
-    const after = readMarker(call, Marker)
     const retiring = RetiringPrincipal ?? RetiringServicePrincipal ?? ''
+    const after = readMarker(call, Marker, retiring)
     if (RetiringPrincipal === undefined) {
       if (call.caller.servicePrincipal !== retiring)
         throw new KmsError('ValidationException', 'RetiringServicePrincipal can be specified by that service only.')
@@ -85,11 +86,16 @@ export const ListRetirableGrants: Operation<ListRetirableInput, object> = {
       await checkPrincipal(call, retiring)
     }
     const page = { after, limit: Limit + 1 }
-    return answer(call, await call.services.replica.list('grant', retiringScope(call.region, retiring), page), Limit)
+    return answer(
+      call,
+      await call.services.replica.list('grant', retiringScope(call.region, retiring), page),
+      Limit,
+      retiring,
+    )
   },
 }
 
-function answer(call: Call, rows: readonly Row[], limit: number): object {
-  const { page, ...rest } = pageOf(call, rows, limit, ({ id }) => id)
+function answer(call: Call, rows: readonly Row[], limit: number, of: string): object {
+  const { page, ...rest } = pageOf(call, rows, limit, ({ id }) => id, of)
   return { Grants: page.map(row => entryOf(call, row)), ...rest }
 }
