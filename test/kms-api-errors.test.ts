@@ -315,7 +315,7 @@ describe('uses (§3.2, §3.5, §7, §3.13)', () => {
       constraint("Value '1025' at 'numberOfBytes'"),
     )
     const CustomKeyStoreId = 'cks-1234567890abcdef0'
-    await refused(kms.generateRandom({ NumberOfBytes: 1, CustomKeyStoreId }), 'UnsupportedOperation')
+    await refused(kms.generateRandom({ NumberOfBytes: 1, CustomKeyStoreId }), 'CustomKeyStoreNotFound')
     assert.equal((await kms.generateRandom({ NumberOfBytes: 1024 })).Plaintext?.length, 1024)
   })
 

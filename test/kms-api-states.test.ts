@@ -12,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { KMS } from '@aws-sdk/client-kms'
 import { createCredential, createKey, createTenant } from '../src/ekm/admin/index.ts'
 import { REFUSALS, type ShownState, STATE_TABLE } from '../src/kms/keys/states.ts'
-import { type Pair, startPair } from './support/pair.ts'
+import { CUSTOMER, type Pair, startPair } from './support/pair.ts'
 import { call, imported, type NewKey, newKey, type Refusal, refusalOf, sdk, wrapped } from './support/sdk.ts'
 
 type Origin = 'AWS_KMS' | 'EXTERNAL' | 'EXTERNAL_KEY_STORE'
@@ -29,6 +29,8 @@ const LEFT_OUT = new Set([
   ...['ListAliases', 'DeleteAlias', 'GetPublicKey', 'Sign', 'Verify', 'GenerateMac', 'VerifyMac'],
   ...['DeriveSharedSecret', 'Encapsulate', 'Decapsulate'],
 ])
+
+const ADMIN = `arn:aws:iam::${CUSTOMER}:user/admin`
 
 let folder: string
 let pair: Pair
@@ -100,10 +102,8 @@ async function arrange(operation: string, origin: Origin, state: ShownState): Pr
   const material = randomBytes(32)
   if (origin === 'EXTERNAL' && state !== 'PendingImport') await imported(kms, KeyId, material)
   const usable = state !== 'PendingImport'
-  const ciphertext = usable
-    ? (await kms.encrypt({ KeyId, Plaintext: Buffer.from('secret') })).CiphertextBlob
-    : // What a key without material could have made once: its header names the key.
-      await onceMade(KeyId, material)
+  // What a key without material could have made once: its header names the key.
+  const { ciphertext, GrantId } = usable ? await madeBy(KeyId) : await onceMade(KeyId, material)
   const alias = `alias/case-${KeyId}`
   if (operation === 'UpdateAlias') await kms.createAlias({ AliasName: alias, TargetKeyId: other.id })
   const forImport =
@@ -135,15 +135,31 @@ async function arrange(operation: string, origin: Origin, state: ShownState): Pr
     ImportKeyMaterial: forImport,
     ReplicateKey: { KeyId, ReplicaRegion: 'eu-west-1' },
     UpdatePrimaryRegion: { KeyId, PrimaryRegion: 'eu-west-1' },
+    CreateGrant: { KeyId, GranteePrincipal: ADMIN, Operations: ['Encrypt'] },
+    RetireGrant: { KeyId: key.arn, GrantId },
+    RevokeGrant: { KeyId, GrantId },
   }
   return { key, input: inputs[operation] ?? { KeyId } }
 }
 
-async function onceMade(KeyId: string, material: Buffer): Promise<Uint8Array | undefined> {
+interface Made {
+  readonly ciphertext: Uint8Array | undefined
+  readonly GrantId: string | undefined
+}
+
+/** A ciphertext and a grant of a usable key. */
+async function madeBy(KeyId: string): Promise<Made> {
+  const { CiphertextBlob: ciphertext } = await kms.encrypt({ KeyId, Plaintext: Buffer.from('secret') })
+  const parties = { GranteePrincipal: ADMIN, RetiringPrincipal: ADMIN }
+  const { GrantId } = await kms.createGrant({ KeyId, ...parties, Operations: ['DescribeKey'] })
+  return { ciphertext, GrantId }
+}
+
+async function onceMade(KeyId: string, material: Buffer): Promise<Made> {
   await imported(kms, KeyId, material)
-  const { CiphertextBlob } = await kms.encrypt({ KeyId, Plaintext: Buffer.from('secret') })
+  const made = await madeBy(KeyId)
   await kms.deleteImportedKeyMaterial({ KeyId })
-  return CiphertextBlob
+  return made
 }
 
 /** The first footnote of the table that concerns a key of that origin. */

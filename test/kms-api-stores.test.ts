@@ -86,7 +86,7 @@ test('a store is made only where its proxy answers, with a name and an address o
   await refused(make({ XksProxyUriEndpoint: 'https://localhost' }), 'XksProxyUriUnreachable')
   await refused(make({ XksProxyUriEndpoint: 'https://one.owner.example:8443' }), 'Validation')
   await refused(make({ XksProxyUriPath: '/tenant' }), 'Validation')
-  await refused(make({ CustomKeyStoreType: 'AWS_CLOUDHSM' }), 'UnsupportedOperation')
+  await refused(make({ CustomKeyStoreType: 'AWS_CLOUDHSM' }), 'Validation')
   await refused(make({ ...two, KeyStorePassword: 'password' }), 'Validation')
   await refused(make({ ...two, XksProxyAuthenticationCredential: undefined }), 'Validation')
   await refused(kms.describeCustomKeyStores({ CustomKeyStoreName: 'other' }), 'CustomKeyStoreNotFound')

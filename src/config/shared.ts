@@ -102,11 +102,15 @@ const keyfileRoot = z.strictObject({
     .describe('32 random bytes, mode 0600; made at the first start'),
 })
 const passphraseRoot = z.strictObject({ kind: z.literal('passphrase').describe('what opens the boundary') })
-/** How any PKCS#11 token is reached. */
-export const tokenAccess = {
+/** Which PKCS#11 token. */
+const tokenName = {
   module: file().describe('PKCS#11 module of the vendor'),
   tokenLabel: z.string().min(1).max(32).optional().describe('label of the token'),
   tokenSlot: z.int().min(0).optional().describe('slot of the token, where labels are not unique'),
+} as const
+
+/** How it is called. */
+const tokenCalls = {
   sessions: z.int().min(1).max(256).optional().describe('sessions with the token; default: 8'),
   deadlineMs: milliseconds().optional().describe('how long the token may take for one call; default: 200'),
   calls: z
@@ -117,9 +121,12 @@ export const tokenAccess = {
     ),
 } as const
 
+/** How any PKCS#11 token is reached. */
+export const tokenAccess = { ...tokenName, ...tokenCalls } as const
+
 const tokenRoot = z.strictObject({
   kind: z.literal('pkcs11').describe('what opens the boundary'),
-  ...tokenAccess,
+  ...tokenName,
   pinFile: secretFile().optional().describe('file with the user PIN, mode 0600'),
   pinEnv: z
     .string()
@@ -132,6 +139,7 @@ const tokenRoot = z.strictObject({
     .max(64)
     .default(ROOT_LABEL)
     .describe('label of the root key in the token; made at the first start'),
+  ...tokenCalls,
 })
 
 export const boundary = z
