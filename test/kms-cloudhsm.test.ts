@@ -42,6 +42,7 @@ before(async () => {
     listen: { host: '127.0.0.1', port: 0 },
     regions: [REGION],
     boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
+    quotas: { requests: { enforced: false } },
     cloudHsm: {
       clusters: { [CLUSTER]: { module: hsm.module, tokenLabel: 'cluster', trustAnchorFile: authority.caFile } },
     },

@@ -12,6 +12,10 @@ const list: readonly Omit<Difference, 'number'>[] = [
     text: 'Changes are in force when they are answered. AWS’s grants, policies and aliases may take minutes.',
   },
   {
+    operations: [],
+    text: 'Ciphertexts have the format of docs/formats/message.md. AWS does not open them, and its are not opened here.',
+  },
+  {
     operations: ['CreateKey', 'GenerateDataKeyPair', 'GenerateDataKeyPairWithoutPlaintext'],
     text: 'Key spec SM2, which AWS offers in its Chinese Regions, is refused.',
   },
@@ -20,16 +24,40 @@ const list: readonly Omit<Difference, 'number'>[] = [
     text: 'There are no VPC endpoint services: XksProxyConnectivity VPC_ENDPOINT_SERVICE is refused.',
   },
   {
+    operations: ['CreateCustomKeyStore', 'ConnectCustomKeyStore'],
+    text: 'A CloudHSM cluster is a PKCS#11 token of the configuration (`cloudHsm.clusters`); a module serves one cluster of the process. The password is the token’s PIN. The key is used for each request to wrap a root of the message, which is encrypted in the boundary.',
+  },
+  {
     operations: ['Sign', 'Verify'],
     text: 'ED25519_PH_SHA_512: the 64 bytes given are the message of Ed25519ph, as AWS documents it; this was not compared with the real service.',
+  },
+  {
+    operations: ['Decrypt', 'ReEncrypt'],
+    text: 'DryRun looks at key, state, usage and the form of the ciphertext and does not open it: one that was changed would be refused only in earnest.',
+  },
+  {
+    operations: ['Decrypt', 'GenerateDataKey', 'GenerateDataKeyPair', 'GenerateRandom', 'DeriveSharedSecret'],
+    text: 'Recipient: attestation documents are refused unless the configuration names roots; they may be 5 minutes old, a bound of ours. The texts of refusals are ours (docs/attestation.md).',
   },
   {
     operations: ['GetKeyLastUsage'],
     text: 'There is no CloudTrail: CloudTrailEventId names the record in the log of this service.',
   },
   {
+    operations: ['GetKeyRotationStatus'],
+    text: 'Asymmetric and HMAC keys answer KeyRotationEnabled false, as AWS does by now; older documentation has UnsupportedOperationException.',
+  },
+  {
+    operations: ['ReplicateKey', 'UpdatePrimaryRegion'],
+    text: 'Regions are those that this deployment serves. The texts for other Regions, and for Regions without a member of the set, are ours (docs/multi-region.md).',
+  },
+  {
     operations: [],
-    text: 'Ciphertexts have the format of docs/formats/message.md. AWS does not open them, and its are not opened here.',
+    text: 'Request quotas are decided by the operation, before the key is looked up: one rate for each class, none of its own for RSA, elliptic curves or custom key stores (docs/quotas.md). `--dev` has none.',
+  },
+  {
+    operations: [],
+    text: 'STS has GetCallerIdentity, AssumeRole and GetSessionToken; PolicyArns, MFA and the federated operations are refused (docs/iam.md).',
   },
 ]
 

@@ -12,6 +12,8 @@ import type { Ask, Members } from './story.ts'
 
 export interface Teller {
   readonly ask: Ask
+  /** Operations that the newest version of the client in its registry does not have. */
+  readonly lacks: ReadonlySet<string>
   close(): Promise<void>
 }
 
@@ -35,6 +37,8 @@ function inputShape(operation: string): Shape {
   return shapeOf(name)
 }
 
+const NOTHING: ReadonlySet<string> = new Set()
+
 export function bySdk(endpoint: string, credentials: Credentials): Teller {
   const clients = new Map<string, ReturnType<typeof sdk>>()
   const of = (region: string) => {
@@ -43,6 +47,7 @@ export function bySdk(endpoint: string, credentials: Credentials): Teller {
     return client
   }
   return {
+    lacks: NOTHING,
     ask: async (operation, input, region = REGION) => {
       const given = converted(inputShape(operation), input, (text: string) => Buffer.from(text, 'base64')) as object
       try {
@@ -76,6 +81,7 @@ export function byBoto3(env: NodeJS.ProcessEnv): Teller {
     return answer.output
   }
   return {
+    lacks: NOTHING,
     ask: (operation, input, region = REGION) => {
       const next = turn.then(() => exchange(operation, input, region))
       turn = next.catch(() => {})
@@ -91,8 +97,14 @@ export function byBoto3(env: NodeJS.ProcessEnv): Teller {
 
 const kebab = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase()
 
-export function byCli(env: NodeJS.ProcessEnv): Teller {
+/** `instead` is asked what the CLI cannot: the operations that it lacks. */
+export function byCli(given: NodeJS.ProcessEnv, instead: Ask): Teller {
+  const lacks = new Set(['Encapsulate', 'Decapsulate'])
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-cli-'))
+  // The CLI's first version takes a URL given as a value for the place of the value.
+  const AWS_CONFIG_FILE = join(folder, 'config')
+  writeFileSync(AWS_CONFIG_FILE, '[default]\ncli_follow_urlparam = false\n')
+  const env = { ...given, AWS_CONFIG_FILE }
   let files = 0
   /** One member as the CLI takes it: blobs from files, structures as JSON, booleans as flags. */
   const option = (shape: Shape, name: string, value: unknown): string[] => {
@@ -107,7 +119,9 @@ export function byCli(env: NodeJS.ProcessEnv): Teller {
     return [flag, typeof value === 'object' ? JSON.stringify(value) : String(value)]
   }
   return {
+    lacks,
     ask: async (operation, input, region = REGION) => {
+      if (lacks.has(operation)) return instead(operation, input, region)
       const shape = inputShape(operation)
       const options = Object.entries(input)
         .filter(([, value]) => value !== undefined)
