@@ -1,5 +1,5 @@
 /**
- * Runs one operation of an authenticated caller: validate, run, repeat once after a stale row, and see to it that the request has its record before it is
+ * Runs one operation of an authenticated caller: validate, run, repeat after a stale row, and see to it that the request has its record before it is
  * answered (promise 2). The one place that knows how an error becomes a reply.
  */
 import { BoundaryError, type Outcome } from '../../boundary/words.ts'
@@ -41,6 +41,8 @@ interface Served {
   readonly validate: Validator
 }
 
+/** How often one request is decided again because its key changed meanwhile. */
+const MAX_STALE = 8
 /** What one request may want loaded, one thing after the other: aliases and grants of two keys, and once more what others have driven out. */
 const MAX_LOADS = 16
 const CONTENT_TYPE = 'application/x-amz-json-1.1'
@@ -134,8 +136,9 @@ export class Runner {
   }
 
   /**
-   * A stale row says that what was authorized is not what is: everything is decided again, once. So it is when a policy asks for what was not in
-   * memory.
+   * A stale row says that what was authorized is not what is: everything is decided again. Slow work, such as making an RSA pair, may find its key
+   * changed more than once, so it is asked more than once; a key that never holds still is the caller's to slow down. So it is when a policy asks
+   * for what was not in memory.
    */
   async #run(operation: Operation<unknown, unknown>, call: Call, input: unknown): Promise<unknown> {
     const { asserted } = call
@@ -148,7 +151,8 @@ export class Runner {
             throw new BoundaryError('Unavailable', 'what a decision needs does not stay in memory')
           await error.load(call)
         } else {
-          if (!(error instanceof BoundaryError) || error.code !== 'StaleKey' || ++stale > 1) throw error
+          if (!(error instanceof BoundaryError) || error.code !== 'StaleKey') throw error
+          if (++stale > MAX_STALE) throw tooFast()
           this.#refresh(call, error)
         }
         // The next decision says anew which grant it rests on.
