@@ -162,9 +162,12 @@ export class Reader {
   string(): string {
     const length = this.u16()
     const at = this.#take(length)
-    // Bytes that are not UTF-8 would become replacement characters, and two encodings one text.
-    if (!isUtf8(this.#buffer.subarray(at, at + length))) throw new FormatError(`not UTF-8 at ${at}`)
-    return this.#buffer.toString('utf8', at, at + length)
+    if (length === 0) return ''
+    const text = this.#buffer.toString('utf8', at, at + length)
+    // Bytes that are not UTF-8 become replacement characters, and two encodings one text.
+    if (text.includes('\ufffd') && !isUtf8(this.#buffer.subarray(at, at + length)))
+      throw new FormatError(`not UTF-8 at ${at}`)
+    return text
   }
 
   /** Everything must have been read: a format with something behind it is refused. */

@@ -159,6 +159,30 @@ test('any bytes at all are either a record that encodes to the same bytes, or a 
   )
 })
 
+test('asserted fields are checked without being decoded as they are when they are decoded, in ASCII and beyond', () => {
+  const passes = (check: (bytes: Buffer) => unknown, bytes: Buffer): boolean => {
+    try {
+      check(bytes)
+      return true
+    } catch (error) {
+      assert.ok(error instanceof FormatError, String(error))
+      return false
+    }
+  }
+  fc.assert(
+    fc.property(asserted, fc.nat(), fc.nat(255), fc.nat(40), (fields, at, value, cut) => {
+      const bytes = Buffer.from(encodeAsserted(fields))
+      assert.ok(passes(checkAsserted, bytes))
+      if (bytes.length === 0) return
+      bytes[at % bytes.length] = value
+      assert.equal(passes(checkAsserted, bytes), passes(decodeAsserted, bytes))
+      const shorter = bytes.subarray(0, Math.max(0, bytes.length - cut))
+      assert.equal(passes(checkAsserted, shorter), passes(decodeAsserted, shorter))
+    }),
+    { numRuns: 1000 },
+  )
+})
+
 test('codes of fields, operations, outcomes and sources are used once, and fields of the boundary come after asserted ones', () => {
   const once = (codes: number[]) => assert.equal(new Set(codes).size, codes.length)
   const codes = (table: Record<string, { code: number }>) => Object.values(table).map(({ code }) => code)

@@ -266,7 +266,7 @@ class RunningListener implements Listener {
       if (--this.#inFlight === 0) this.#drained?.()
     }
     connection.reading = release
-    response.once('close', release)
+    response.on('close', release)
     const { method = '', rawHeaders } = request
     const { address: remoteAddress } = connection
     const receivedAt = Date.now()
@@ -313,8 +313,19 @@ class RunningListener implements Listener {
     try {
       const answer = this.#options.handler(request)
       if (answer instanceof Promise) {
-        answer.then(reply => this.#send(response, reply)).catch(error => this.#failed(response, error))
-      } else this.#send(response, answer)
+        answer.then(
+          reply => this.#answer(response, reply),
+          error => this.#failed(response, error),
+        )
+      } else this.#answer(response, answer)
+    } catch (error) {
+      this.#failed(response, error)
+    }
+  }
+
+  #answer(response: ServerResponse, reply: Reply): void {
+    try {
+      this.#send(response, reply)
     } catch (error) {
       this.#failed(response, error)
     }

@@ -87,6 +87,47 @@ export function parseAuthorization(headers: Headers): ParsedAuthorization | SigV
   if (authorization === undefined || authorization === '') {
     return failure('MissingAuthenticationToken', 'Missing Authentication Token')
   }
+  const front = authorization.slice(0, -SIGNATURE_LENGTH)
+  const signature = authorization.slice(-SIGNATURE_LENGTH)
+  const known = SIGNATURE.test(signature) ? fronts.get(front) : undefined
+  const signer = known ?? parseSigner(authorization)
+  if ('ok' in signer) return signer
+  if (known === undefined && front.endsWith('Signature=')) {
+    if (fronts.size >= MAX_FRONTS) fronts.clear()
+    fronts.set(front, signer)
+  }
+  const amzDate = headers['x-amz-date']
+  if (amzDate === undefined) return incomplete("Authorization header requires existence of a 'X-Amz-Date' header.")
+  if (!AMZ_DATE.test(amzDate)) return incomplete("'X-Amz-Date' must be in ISO-8601 'basic format' (yyyymmddThhmmssZ).")
+  return {
+    ok: true,
+    accessKeyId: signer.accessKeyId,
+    date: signer.date,
+    region: signer.region,
+    service: signer.service,
+    terminator: signer.terminator,
+    signedHeaders: signer.signedHeaders,
+    signature: known === undefined ? signer.signature : signature,
+    amzDate,
+    sessionToken: headers['x-amz-security-token'] !== undefined,
+  }
+}
+
+/** What the Authorization header alone says. */
+type Signer = Pick<
+  ParsedAuthorization,
+  'accessKeyId' | 'date' | 'region' | 'service' | 'terminator' | 'signedHeaders' | 'signature'
+>
+
+/**
+ * What stands in front of the signature says who signs what and how: a client sends the same all day. By that text, which ends in `Signature=`, what was
+ * read of it. Whoever sends others only makes us read again.
+ */
+const fronts = new Map<string, Signer>()
+const MAX_FRONTS = 256
+const SIGNATURE_LENGTH = 64
+
+function parseSigner(authorization: string): Signer | SigV4Failure {
   if (authorization.length > MAX_AUTHORIZATION) return incomplete('Authorization header is too long.')
   const space = authorization.indexOf(' ')
   if (space < 0 || authorization.slice(0, space) !== ALGORITHM) return incomplete("Unsupported AWS 'algorithm'.")
@@ -100,21 +141,8 @@ export function parseAuthorization(headers: Headers): ParsedAuthorization | SigV
   if (scope === null)
     return incomplete('Credential must have the form <key-id>/<yyyymmdd>/<region>/<service>/aws4_request.')
   if (!SIGNATURE.test(signature)) return incomplete('Signature must be 64 lower-case hexadecimal digits.')
-  const amzDate = headers['x-amz-date']
-  if (amzDate === undefined) return incomplete("Authorization header requires existence of a 'X-Amz-Date' header.")
-  if (!AMZ_DATE.test(amzDate)) return incomplete("'X-Amz-Date' must be in ISO-8601 'basic format' (yyyymmddThhmmssZ).")
-  return {
-    ok: true,
-    accessKeyId: scope[1] ?? '',
-    date: scope[2] ?? '',
-    region: scope[3] ?? '',
-    service: scope[4] ?? '',
-    terminator: scope[5] ?? '',
-    signedHeaders,
-    signature,
-    amzDate,
-    sessionToken: headers['x-amz-security-token'] !== undefined,
-  }
+  const [, accessKeyId = '', date = '', region = '', service = '', terminator = ''] = scope
+  return { accessKeyId, date, region, service, terminator, signedHeaders, signature }
 }
 
 const PARAMETERS = ['Credential', 'SignedHeaders', 'Signature'] as const

@@ -47,14 +47,11 @@ export function connectUse(options: ConnectUse): UseConnection {
     connection.request(name, input)
 
   /** A use of one key, repeated once with the sealed key where the boundary asks for it. */
-  const use = async <N extends OperationName>(name: N, input: (whole: boolean) => InputOf<N>): Promise<OutputOf<N>> => {
-    try {
-      return await ask(name, input(false))
-    } catch (error) {
+  const use = <N extends OperationName>(name: N, input: (whole: boolean) => InputOf<N>): Promise<OutputOf<N>> =>
+    ask(name, input(false)).catch(error => {
       if (!(error instanceof BoundaryError) || error.code !== 'NeedSealedKey') throw error
-    }
-    return ask(name, input(true))
-  }
+      return ask(name, input(true))
+    })
   const ofKey =
     <N extends 'enableKey' | 'disableKey' | 'cancelKeyDeletion' | 'rotateKeyOnDemand'>(name: N) =>
     async (id: string, asserted: Asserted) =>

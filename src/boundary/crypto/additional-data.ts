@@ -24,9 +24,13 @@ export function boundData(
     .done()
 }
 
+/** Hashing is synchronous, so one buffer serves all but those with a large context. */
+const scratch = Buffer.allocUnsafeSlow(1024)
+
 /** SHA-256 of the additional data, with the canonical encryption context at its end: 32 bytes. */
 export function digestWith(bound: Buffer, context: Buffer): Buffer {
-  const bytes = Buffer.allocUnsafe(bound.length + 4 + context.length)
+  const length = bound.length + 4 + context.length
+  const bytes = length > scratch.length ? Buffer.allocUnsafe(length) : scratch.subarray(0, length)
   bytes.set(bound)
   bytes.writeUInt32BE(context.length, bound.length)
   bytes.set(context, bound.length + 4)

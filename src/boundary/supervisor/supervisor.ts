@@ -59,7 +59,7 @@ export class ServiceFailed extends Error {
 /** Flags of the boundary's Node: no debugger by signal, no code from strings. */
 const BOUNDARY_FLAGS = ['--disable-sigusr1', '--disallow-code-generation-from-strings'] as const
 /** Of the front end's: megabytes for new objects. Requests live for a millisecond, and the default is made for programs with more memory. */
-const FRONT_END_FLAGS = ['--max-semi-space-size=8'] as const
+const FRONT_END_FLAGS = ['--max-semi-space-size=16'] as const
 /** Sessions of a token where the configuration names no number (pkcs11/types.ts). */
 const DEFAULT_SESSIONS = 8
 const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damaged, EXIT_CODES.inUse])

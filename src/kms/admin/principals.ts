@@ -54,11 +54,12 @@ export function createPrincipal(
  * of two administrators who make such roles at once, the second reads again and is refused.
  */
 async function onlyRoleOfItsName(control: AdminControl, { account, name }: PrincipalName): Promise<PutRow> {
+  // The account's row is read before the names: a role that is made after the look has moved the row on, and this write is refused.
+  const row = await currentRow(control, 'account', account)
+  if (row === undefined) throw noAccount(account)
   const other = await roleNamed(control, account, name)
   if (other !== undefined)
     throw new AdminError(`A role of that name exists in the account, under another path: ${other}.`)
-  const row = await currentRow(control, 'account', account)
-  if (row === undefined) throw noAccount(account)
   return { kind: 'account', id: row.id, scope: row.scope, link: row.link, expected: row.revision, body: row.body }
 }
 

@@ -5,85 +5,24 @@
 import { hash } from 'node:crypto'
 import { rowDigest } from '../../boundary/crypto/rows.ts'
 import type { Row, RowKind } from '../../boundary/words.ts'
-import { type Held, NO_SLAB, type Slab, Slabs } from './slabs.ts'
+import { BesideKey, CachedKey, CachedRow, SharedBody } from './cached-row.ts'
+import { Slabs } from './slabs.ts'
 
 /** What a cached row costs beside its bytes, its id included: the object, its place in the map. Measured. */
 const OVERHEAD = 240
+/** The same of a row that lies beside that of its key. */
+const BESIDE_OVERHEAD = 120
 const SHARED_OVERHEAD = 200
 /** Most keys of an account have the policy that it gives to new ones: equal bodies of these kinds lie in memory once. */
 const SHARED_KINDS: ReadonlySet<RowKind> = new Set(['policy'])
 const MAX_SCOPES = 10_000
-const TAG_BYTES = 32
-const DIGEST_BYTES = 32
-
-/** A body that several rows have. The object stands for its bytes: what is derived from them can be kept with it. */
-class SharedBody implements Held {
-  readonly digest: string
-  readonly size: number
-  slab: Slab = NO_SLAB
-  offset = 0
-  alive = false
-  rows = 0
-
-  constructor(digest: string, size: number) {
-    this.digest = digest
-    this.size = size
-  }
-}
-
-/** A row whose bytes lie in a slab. One object for as long as the row does not change. `body`, `digest` and `tag` are accessors: spreading it loses them. */
-class CachedRow implements Held {
-  readonly kind: RowKind
-  readonly id: string
-  readonly scope: string
-  readonly link: string
-  readonly revision: number
-  /** Of body, where it is not shared, digest, where there is one, and tag together. */
-  readonly size: number
-  readonly shared: SharedBody | undefined
-  slab: Slab = NO_SLAB
-  offset = 0
-  alive = false
-  /** Asked for since it became the newest: it is spared once when it is the oldest. */
-  asked = false
-  newer: CachedRow | undefined = undefined
-  older: CachedRow | undefined = undefined
-
-  constructor(row: Row, id: string, scope: string, size: number, shared: SharedBody | undefined) {
-    this.kind = row.kind
-    this.id = id
-    this.scope = scope
-    this.link = row.link
-    this.revision = row.revision
-    this.size = size
-    this.shared = shared
-  }
-
-  get body(): Buffer {
-    const { shared } = this
-    if (shared !== undefined) return shared.slab.buffer.subarray(shared.offset, shared.offset + shared.size)
-    const behind = this.kind === 'key' ? TAG_BYTES + DIGEST_BYTES : TAG_BYTES
-    return this.slab.buffer.subarray(this.offset, this.offset + this.size - behind)
-  }
-
-  /** Every use of a key names its row by its digest: it lies ready. */
-  get digest(): Buffer | undefined {
-    if (this.kind !== 'key') return undefined
-    const end = this.offset + this.size - TAG_BYTES
-    return this.slab.buffer.subarray(end - DIGEST_BYTES, end)
-  }
-
-  get tag(): Buffer {
-    const end = this.offset + this.size
-    return this.slab.buffer.subarray(end - TAG_BYTES, end)
-  }
-}
 
 export class RowCache {
   readonly #maxBytes: number
   readonly #maxAbsent: number
   readonly #slabs = new Slabs()
   readonly #rows = new Map<RowKind, Map<string, CachedRow>>()
+  readonly #keys = new Map<string, CachedKey>()
   /** With the revision of the tombstone, or 0. */
   readonly #absent = new Map<RowKind, Map<string, number>>()
   readonly #scopes = new Map<string, string>()
@@ -91,6 +30,7 @@ export class RowCache {
   #newest: CachedRow | undefined
   #oldest: CachedRow | undefined
   #count = 0
+  #besideKeys = 0
 
   constructor(maxBytes: number, maxAbsent: number) {
     this.#maxBytes = maxBytes
@@ -103,20 +43,35 @@ export class RowCache {
 
   /** Memory in use, overhead included. */
   get bytes(): number {
-    return this.#slabs.bytes + this.#count * OVERHEAD + this.#shared.size * SHARED_OVERHEAD
+    const own = this.#count - this.#besideKeys
+    const objects = own * OVERHEAD + this.#besideKeys * BESIDE_OVERHEAD + this.#shared.size * SHARED_OVERHEAD
+    return this.#slabs.bytes + objects
   }
 
   /** The row; null where it is known that there is none; undefined where nothing is known. */
   get(kind: RowKind, id: string): Row | null | undefined {
-    const row = this.#rows.get(kind)?.get(id)
+    const row = this.#find(kind, id)
     if (row === undefined) return this.#absent.get(kind)?.has(id) ? null : undefined
-    row.asked = true
+    if (row instanceof BesideKey) row.key.asked = true
+    else row.asked = true
     return row
+  }
+
+  #find(kind: RowKind, id: string): CachedRow | BesideKey | undefined {
+    if (kind === 'policy' || kind === 'attributes') {
+      const beside = this.#keys.get(id)?.[kind]
+      if (beside !== undefined) return beside
+    }
+    return this.#mapOf(kind)?.get(id)
+  }
+
+  #mapOf(kind: RowKind): Map<string, CachedRow> | undefined {
+    return kind === 'key' ? this.#keys : this.#rows.get(kind)
   }
 
   /** The revision that is known of a row or its tombstone; 0 where it was never made; undefined where nothing is known. */
   revision(kind: RowKind, id: string): number | undefined {
-    return this.#rows.get(kind)?.get(id)?.revision ?? this.#absent.get(kind)?.get(id)
+    return this.#find(kind, id)?.revision ?? this.#absent.get(kind)?.get(id)
   }
 
   /** Takes a current row, or a tombstone. Returns it as it is cached: a copy, or null for a tombstone. */
@@ -126,23 +81,47 @@ export class RowCache {
       this.setAbsent(kind, id, row.revision)
       return null
     }
+    if (kind === 'policy' || kind === 'attributes') {
+      const key = this.#keys.get(id)
+      if (key !== undefined && row.scope === key.scope && row.link === '') return this.#setBeside(row, body, key, kind)
+    }
+    const digest = kind === 'key' ? [rowDigest(row)] : []
+    const before = kind === 'key' ? this.#keys.get(id)?.release(row.scope) : undefined
     this.drop(kind, id)
     const shared = SHARED_KINDS.has(kind) ? this.#share(body) : undefined
-    const parts = shared === undefined ? [body, row.tag] : [row.tag]
-    if (kind === 'key') parts.splice(-1, 0, rowDigest(row))
-    const size = parts.reduce((sum, part) => sum + part.length, 0)
-    const cached = new CachedRow(row, this.#id(id), this.#scope(row.scope), size, shared)
+    const parts = shared === undefined ? [body, ...digest, row.tag] : [row.tag]
+    const place = { id: this.#id(id), scope: this.#scope(row.scope), size: sizeOf(parts) }
+    const cached = kind === 'key' ? new CachedKey(row, place, before) : new CachedRow(row, place, shared)
     this.#slabs.put(cached, parts)
-    let rows = this.#rows.get(kind)
-    if (rows === undefined) {
-      rows = new Map()
-      this.#rows.set(kind, rows)
-    }
-    rows.set(cached.id, cached)
+    if (cached instanceof CachedKey) this.#keys.set(cached.id, cached)
+    else this.#insert(cached)
     this.#link(cached)
     this.#count++
-    while (this.bytes > this.#maxBytes && this.#oldest && this.#oldest !== cached) this.#age(this.#oldest)
+    this.#makeRoom(cached)
     return cached
+  }
+
+  #setBeside(row: Row, body: Buffer, key: CachedKey, kind: 'policy' | 'attributes'): Row {
+    this.drop(kind, row.id)
+    const shared = kind === 'policy' ? this.#share(body) : undefined
+    const parts = shared === undefined ? [body, row.tag] : [row.tag]
+    const cached = new BesideKey(key, row.revision, sizeOf(parts), shared)
+    this.#slabs.put(cached, parts)
+    key[kind] = cached
+    this.#count++
+    this.#besideKeys++
+    this.#makeRoom(key)
+    return cached
+  }
+
+  #insert(row: CachedRow): void {
+    const rows = this.#rows.get(row.kind)
+    if (rows === undefined) this.#rows.set(row.kind, new Map([[row.id, row]]))
+    else rows.set(row.id, row)
+  }
+
+  #makeRoom(spared: CachedRow): void {
+    while (this.bytes > this.#maxBytes && this.#oldest && this.#oldest !== spared) this.#age(this.#oldest)
   }
 
   /** Remembers that there is no such row. Bounded per kind; the oldest is forgotten. `revision`: of its tombstone, 0 where it was never made. */
@@ -158,14 +137,20 @@ export class RowCache {
     absent.set(id, revision)
   }
 
-  /** Forgets what is known of the row. */
+  /** Forgets what is known of the row; of a key also what lies beside it. */
   drop(kind: RowKind, id: string): void {
     this.#absent.get(kind)?.delete(id)
-    const rows = this.#rows.get(kind)
-    const row = rows?.get(id)
-    if (rows === undefined || row === undefined) return
-    rows.delete(id)
-    this.#unlink(row)
+    const row = this.#find(kind, id)
+    if (row === undefined) return
+    if (row instanceof BesideKey) {
+      row.key[row.kind] = undefined
+      this.#besideKeys--
+    } else {
+      for (const beside of row instanceof CachedKey ? [row.policy, row.attributes] : [])
+        if (beside !== undefined) this.drop(beside.kind, id)
+      this.#mapOf(kind)?.delete(id)
+      this.#unlink(row)
+    }
     this.#slabs.free(row)
     if (row.shared !== undefined && --row.shared.rows === 0) {
       this.#shared.delete(row.shared.digest)
@@ -200,7 +185,7 @@ export class RowCache {
 
   /** The rows of a key have its id: one string for all of them. */
   #id(id: string): string {
-    return this.#rows.get('key')?.get(id)?.id ?? this.#rows.get('policy')?.get(id)?.id ?? id
+    return this.#keys.get(id)?.id ?? this.#rows.get('policy')?.get(id)?.id ?? id
   }
 
   /** Many rows have few scopes: one string for each. */
@@ -229,3 +214,5 @@ export class RowCache {
     row.older = undefined
   }
 }
+
+const sizeOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, part) => sum + part.length, 0)
