@@ -2,18 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { FormatError } from './bytes.ts'
-import {
-  BOUNDARY_OPERATIONS,
-  checkAsserted,
-  decodeAsserted,
-  decodeRecord,
-  encodeAsserted,
-  encodeRecord,
-  OWN_FIELDS,
-  RECORD_SOURCES,
-  type RecordFields,
-  type RowChange,
-} from './record.ts'
+import { checkAsserted, decodeAsserted, decodeRecord, encodeAsserted, encodeRecord } from './record.ts'
+import { BOUNDARY_OPERATIONS, OWN_FIELDS, RECORD_SOURCES, type RecordFields, type RowChange } from './record-fields.ts'
 import { ASSERTED_FIELDS, type Asserted, OUTCOMES, ROW_KINDS, type RowKind } from './words.ts'
 
 const words = <T extends string>(table: Record<T, unknown>) => fc.constantFrom(...(Object.keys(table) as T[]))

@@ -1,6 +1,7 @@
 /** One entry of a log for people and for programs: what is shown of it, and which are wanted. */
 import { decodeContext } from '../boundary/crypto/context.ts'
-import { type DecodedRecord, decodeRecord } from '../boundary/record.ts'
+import { decodeRecord } from '../boundary/record.ts'
+import type { DecodedRecord } from '../boundary/record-fields.ts'
 
 export interface EntryFilter {
   readonly key?: string

@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { HEADER_BYTES, parseFrame, parseHeader } from '../../src/boundary/journal/frame.ts'
-import { type DecodedRecord, decodeRecord } from '../../src/boundary/record.ts'
+import { decodeRecord } from '../../src/boundary/record.ts'
+import type { DecodedRecord } from '../../src/boundary/record-fields.ts'
 
 export interface FoundRecord {
   readonly seq: number

@@ -4,7 +4,7 @@
  */
 import { FormatError } from '../bytes.ts'
 import type { Token } from '../pkcs11/types.ts'
-import type { BoundaryOperation, EncodedAsserted, RecordFields, RecordSource } from '../record.ts'
+import type { BoundaryOperation, EncodedAsserted, RecordFields, RecordSource } from '../record-fields.ts'
 import type { Keyring } from '../root/keyring.ts'
 import type { OpenedRoot } from '../root/rootfile.ts'
 import { BoundaryError, type BoundaryErrorCode } from '../words.ts'

@@ -4,10 +4,10 @@ import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { type Disk, realDisk } from '../journal/disk.ts'
-import { SimDisk } from '../journal/simdisk.ts'
 import { BoundaryError, type Row } from '../words.ts'
 import { StartRefused } from './lock.ts'
 import { fails, headerOfRow, inProcess, newKey } from './testing/in-process.ts'
+import { diskWithFolder } from './testing/power.ts'
 
 const DAY = 86_400_000
 
@@ -164,14 +164,7 @@ test('what a start refuses, it refuses with what to change', async () => {
 
 test('promise 4: power is lost at any moment, and every acknowledged row is there after it', async () => {
   for (let seed = 1; seed <= 12; seed++) {
-    const disk = new SimDisk(seed)
-    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-service-'))
-    let parent = ''
-    for (const part of path.join(folder, 'b').split('/').slice(1)) {
-      parent += `/${part}`
-      await disk.mkdir(parent)
-      await disk.syncDir(path.dirname(parent))
-    }
+    const { disk, folder } = await diskWithFolder(seed)
     const first = await inProcess({ disk, folder })
     disk.lossAt = disk.calls + 5 + seed * 7
     const acknowledged = new Map<string, Row>()

@@ -1,26 +1,16 @@
 import assert from 'node:assert/strict'
-import fs from 'node:fs'
-import os from 'node:os'
-import path from 'node:path'
 import { test } from 'node:test'
 import type { KeyRow } from '../client/api.ts'
-import { SimDisk } from '../journal/simdisk.ts'
 import { BoundaryError } from '../words.ts'
 import { headerOfRow as header, inProcess, newKey } from './testing/in-process.ts'
+import { diskWithFolder } from './testing/power.ts'
 
 const [A, B, C] = ['eu-north-1', 'us-west-2', 'ap-south-1'] as const
 const POLICY = Buffer.from('{"Statement":[]}')
 
 test('promise 4: power is lost at any moment, and the members of every set still agree', async () => {
   for (let seed = 1; seed <= 10; seed++) {
-    const disk = new SimDisk(seed)
-    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-service-'))
-    let parent = ''
-    for (const part of path.join(folder, 'b').split('/').slice(1)) {
-      parent += `/${part}`
-      await disk.mkdir(parent)
-      await disk.syncDir(path.dirname(parent))
-    }
+    const { disk, folder } = await diskWithFolder(seed)
     const first = await inProcess({ disk, folder })
     disk.lossAt = disk.calls + 10 + seed * 11
     const acknowledged = new Map<string, KeyRow>()

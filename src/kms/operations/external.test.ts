@@ -5,11 +5,8 @@ import { after, before, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { ExternalCiphertext } from '../../boundary/client/api.ts'
 import { FAILURES } from '../stores/failures.ts'
-import { NO_CLUSTER, putKeyStore } from '../stores/rows.ts'
-import { ACCOUNT, REGION, startTestKms, type TestKms } from '../testing.ts'
-
-const STORE = 'cks-0123456789abcdef0'
-const ROW = `${ACCOUNT}/${REGION}/${STORE}`
+import { startTestKms, type TestKms } from '../testing.ts'
+import { externalKey, STORE } from './testing/external-key.ts'
 
 let kms: TestKms
 let KeyId: string
@@ -30,22 +27,7 @@ before(async () => {
       return message
     },
   })
-  const body = {
-    v: 1,
-    ...NO_CLUSTER,
-    name: 'owner',
-    created: 0,
-    uriEndpoint: 'https://xks.example.com',
-    uriPath: '/kms/xks/v1',
-    accessKeyId: 'A'.repeat(20),
-    state: 'CONNECTED',
-    error: '',
-  } as const
-  const asserted = { operation: 'CreateCustomKeyStore' }
-  await kms.services.boundary.putRows([putKeyStore(ROW, 0, body)], asserted)
-  kms.connected.add(ROW)
-  const input = { Origin: 'EXTERNAL_KEY_STORE', CustomKeyStoreId: STORE, XksKeyId: 'vault' }
-  KeyId = (await kms.ok('CreateKey', input)).KeyMetadata.KeyId
+  KeyId = await externalKey(kms)
 })
 after(async () => {
   await kms.stop()

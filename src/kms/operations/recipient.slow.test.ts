@@ -16,10 +16,9 @@ import {
 import { opensslDecrypt } from '../../../test/support/cms.ts'
 import type { ExternalCiphertext } from '../../boundary/client/api.ts'
 import type { Caller } from '../access/types.ts'
-import { NO_CLUSTER, putKeyStore } from '../stores/rows.ts'
-import { ACCOUNT, REGION, startTestKms, type TestKms, user } from '../testing.ts'
+import { startTestKms, type TestKms, user } from '../testing.ts'
+import { externalKey } from './testing/external-key.ts'
 
-const STORE = 'cks-0123456789abcdef0'
 const keys = recipientKeys()
 const PLAINTEXT = Buffer.from('attested')
 const Plaintext = PLAINTEXT.toString('base64')
@@ -79,22 +78,7 @@ describe('an attested answer', () => {
   })
 
   test('of Decrypt with a key in an external key store', async () => {
-    const row = `${ACCOUNT}/${REGION}/${STORE}`
-    const body = {
-      v: 1,
-      ...NO_CLUSTER,
-      name: 'owner',
-      created: 0,
-      uriEndpoint: 'https://xks.example.com',
-      uriPath: '/kms/xks/v1',
-      accessKeyId: 'A'.repeat(20),
-      state: 'CONNECTED',
-      error: '',
-    } as const
-    await kms.services.boundary.putRows([putKeyStore(row, 0, body)], { operation: 'CreateCustomKeyStore' })
-    kms.connected.add(row)
-    const input = { Origin: 'EXTERNAL_KEY_STORE', CustomKeyStoreId: STORE, XksKeyId: 'vault' }
-    const external = (await kms.ok('CreateKey', input)).KeyMetadata.KeyId
+    const external = await externalKey(kms)
     const { CiphertextBlob } = await kms.ok('Encrypt', { KeyId: external, Plaintext })
     const answer = await kms.ok('Decrypt', { CiphertextBlob, Recipient: recipient() })
     assert.equal(answer.Plaintext, undefined)

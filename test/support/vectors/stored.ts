@@ -3,7 +3,8 @@ import { createSecretKey } from 'node:crypto'
 import { encodeContext } from '../../../src/boundary/crypto/context.ts'
 import { encodeRow, encodeRows, rowDigest, sealSecret, tagRow } from '../../../src/boundary/crypto/rows.ts'
 import { materialId, sealKey } from '../../../src/boundary/crypto/sealed.ts'
-import { encodeRecord, type RecordFields } from '../../../src/boundary/record.ts'
+import { encodeRecord } from '../../../src/boundary/record.ts'
+import type { RecordFields } from '../../../src/boundary/record-fields.ts'
 import type { KeyHeader, Row } from '../../../src/boundary/words.ts'
 import {
   ACCOUNT,

@@ -11,7 +11,8 @@ import {
 import { FormatError } from '../../bytes.ts'
 import { decodeRow, encodeRow } from '../../crypto/rows.ts'
 import { MAX_WRITE_SET_BYTES } from '../../journal/types.ts'
-import { checkAsserted, type EncodedAsserted } from '../../record.ts'
+import { checkAsserted } from '../../record.ts'
+import type { EncodedAsserted } from '../../record-fields.ts'
 import {
   ASSERTED_FIELDS,
   BACKINGS,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BOUNDARY_OPERATIONS, type BoundaryOperation, decodeRecord, encodeRecord } from '../../record.ts'
+import { decodeRecord, encodeRecord } from '../../record.ts'
+import { BOUNDARY_OPERATIONS, type BoundaryOperation } from '../../record-fields.ts'
 import { OUTCOMES, type Outcome } from '../../words.ts'
 import { RecordedUse, USE_OPERATIONS, type UseOperation, type UseStep } from './recorded-use.ts'
 

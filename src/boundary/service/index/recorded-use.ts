@@ -2,7 +2,7 @@
  * What a record says of the use of keys, read from its bytes without decoding the rest: the same at the time of the use and when the journal is read
  * again. Which operations count: aws-kms.md §3.1, GetKeyLastUsage.
  */
-import { BOUNDARY_OPERATIONS, type BoundaryOperation, OWN_FIELDS } from '../../record.ts'
+import { BOUNDARY_OPERATIONS, type BoundaryOperation, OWN_FIELDS } from '../../record-fields.ts'
 import { ASSERTED_FIELDS, OUTCOMES } from '../../words.ts'
 import { sameBytes } from './columns.ts'
 

@@ -4,7 +4,7 @@
  */
 import type { InputOf } from '../../client/protocol/operations.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
-import type { RecordFields } from '../../record.ts'
+import type { RecordFields } from '../../record-fields.ts'
 import { BoundaryError } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse } from '../core.ts'
 import { ALL_SWITCH, encodeSwitch, tenantSwitch } from '../keys/switches.ts'

@@ -5,7 +5,7 @@ import type { PutRow } from '../../client/api.ts'
 import { PAGE_BYTES } from '../../client/protocol/frames.ts'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
 import { openSecret as openSecretBody, rowDigest, sealSecret, tagRow } from '../../crypto/rows.ts'
-import type { RecordFields } from '../../record.ts'
+import type { RecordFields } from '../../record-fields.ts'
 import { BoundaryError, keyOfGrant, ROW_KINDS, type Row, type RowKind } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 

@@ -5,7 +5,7 @@
 import type { KeyRow } from '../../client/api.ts'
 import type { InputOf } from '../../client/protocol/operations.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
-import type { RecordFields } from '../../record.ts'
+import type { RecordFields } from '../../record-fields.ts'
 import { BoundaryError, type KeyHeader } from '../../words.ts'
 import { baseFields, type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'

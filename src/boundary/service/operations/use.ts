@@ -3,7 +3,7 @@
  */
 import { hasAlgorithm } from '../../algorithms.ts'
 import type { KeyRef } from '../../client/protocol/shapes.ts'
-import type { BoundaryOperation, EncodedAsserted } from '../../record.ts'
+import type { BoundaryOperation, EncodedAsserted } from '../../record-fields.ts'
 import { BoundaryError, type KeyUsage } from '../../words.ts'
 import { allowed, baseFields, type Call, type Core, type Gathered, refuse, spaceForUses } from '../core.ts'
 import { type OpenKey, Stale } from '../keys/open-keys.ts'
