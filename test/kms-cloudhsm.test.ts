@@ -17,7 +17,7 @@ import { makeAdministrator } from '../src/kms/admin/index.ts'
 import { startKmsService } from '../src/kms/dev.ts'
 import { TestAuthority } from './support/certificates.ts'
 import { REGION } from './support/kms.ts'
-import { refused, sdk } from './support/sdk.ts'
+import { refusalOf, refused, sdk } from './support/sdk.ts'
 import { SoftHsm } from './support/softhsm.ts'
 
 const ACCOUNT = '111122223333'
@@ -154,11 +154,17 @@ test('a key is made in the token, cannot leave it, and does what symmetric keys 
   const { CiphertextBlob } = await kms.encrypt({ KeyId, Plaintext, EncryptionContext })
   assert.deepEqual(Buffer.from((await kms.decrypt({ CiphertextBlob, EncryptionContext })).Plaintext ?? []), Plaintext)
   await refused(kms.decrypt({ CiphertextBlob }), 'InvalidCiphertext')
+  // A dry run asks the token as well: it opens what would be opened in earnest, and refuses the rest in the same words.
+  const DryRun = true
+  await refused(kms.decrypt({ CiphertextBlob, EncryptionContext, DryRun }), 'DryRunOperation')
+  await refused(kms.decrypt({ CiphertextBlob, DryRun }), 'InvalidCiphertext')
   const changed = Uint8Array.from(CiphertextBlob ?? [])
   for (const at of [1, 20, 55, 70, 100, 115, changed.length - 1]) {
     const copy = Uint8Array.from(changed)
     copy[at] = (copy[at] ?? 0) ^ 1
-    await assert.rejects(kms.decrypt({ CiphertextBlob: copy, EncryptionContext }), `byte ${at}`)
+    const earnest = await refusalOf(kms.decrypt({ CiphertextBlob: copy, EncryptionContext }))
+    assert.notEqual(earnest, undefined, `byte ${at}`)
+    assert.deepEqual(await refusalOf(kms.decrypt({ CiphertextBlob: copy, EncryptionContext, DryRun })), earnest)
   }
   const dataKey = await kms.generateDataKey({ KeyId, KeySpec: 'AES_256' })
   assert.deepEqual((await kms.decrypt({ CiphertextBlob: dataKey.CiphertextBlob })).Plaintext, dataKey.Plaintext)
@@ -168,6 +174,10 @@ test('a key is made in the token, cannot leave it, and does what symmetric keys 
     SourceEncryptionContext: EncryptionContext,
     DestinationKeyId: other,
   })
+  const into = { DestinationKeyId: KeyId, DryRun }
+  await refused(kms.reEncrypt({ CiphertextBlob: out.CiphertextBlob, ...into }), 'DryRunOperation')
+  const cut = Uint8Array.from(out.CiphertextBlob ?? []).subarray(0, -1)
+  await refused(kms.reEncrypt({ CiphertextBlob: cut, ...into }), 'InvalidCiphertext')
   const back = await kms.reEncrypt({ CiphertextBlob: out.CiphertextBlob, DestinationKeyId: KeyId })
   assert.deepEqual(Buffer.from((await kms.decrypt({ CiphertextBlob: back.CiphertextBlob })).Plaintext ?? []), Plaintext)
   const random = await kms.generateRandom({ NumberOfBytes: 24, CustomKeyStoreId: store })

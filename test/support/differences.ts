@@ -32,8 +32,8 @@ const list: readonly Omit<Difference, 'number'>[] = [
     text: 'ED25519_PH_SHA_512: the 64 bytes given are the message of Ed25519ph, as AWS documents it; this was not compared with the real service.',
   },
   {
-    operations: ['Decrypt', 'ReEncrypt'],
-    text: 'DryRun looks at key, state, usage and the form of the ciphertext and does not open it: one that was changed would be refused only in earnest.',
+    operations: ['Encrypt', 'Decrypt', 'ReEncrypt', 'GenerateDataKey', 'GenerateDataKeyWithoutPlaintext'],
+    text: 'DryRun does not ask the owner of a key in an external key store, whose protocol has no dry run: state, permission and the form of the ciphertext are looked at. Whether AWS asks is not documented.',
   },
   {
     operations: ['Decrypt', 'GenerateDataKey', 'GenerateDataKeyPair', 'GenerateRandom', 'DeriveSharedSecret'],

@@ -11,9 +11,9 @@ export interface FoundRecord {
   readonly bytes: Buffer
 }
 
-/** Every record of `<data>/boundary`, oldest first. What stands behind the last whole frame (one that is just being written) is left out. */
-export function readRecords(data: string): FoundRecord[] {
-  const folder = join(data, 'boundary', 'journal')
+/** Every record of `<data>/<boundary>`, oldest first. What stands behind the last whole frame (one that is just being written) is left out. */
+export function readRecords(data: string, boundary = 'boundary'): FoundRecord[] {
+  const folder = join(data, boundary, 'journal')
   const found: FoundRecord[] = []
   for (const name of readdirSync(folder).sort()) {
     if (!name.endsWith('.seg')) continue

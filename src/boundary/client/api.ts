@@ -191,12 +191,14 @@ export interface BoundaryUse {
   openSession(token: Buffer, asserted: Asserted): Promise<{ body: Buffer; expiresAt: number }>
 
   encrypt(key: KeyRow, plaintext: Buffer, context: EncryptionContext, asserted: Asserted): Promise<EncryptResult>
+  /** With `dryRun`, here and in the other two that have it, all of it is done and what came of it is wiped: DryRun where it would have succeeded. */
   decrypt(
     key: KeyRow,
     message: Buffer,
     context: EncryptionContext,
     asserted: Asserted,
     recipient?: Recipient,
+    dryRun?: boolean,
   ): Promise<{ plaintext: Buffer; materialId: string }>
   /** RSAES-OAEP with an RSA key. The ciphertext is as long as the modulus. Plaintext longer than the algorithm takes: InvalidRequest. */
   asymmetricEncrypt(
@@ -211,6 +213,7 @@ export interface BoundaryUse {
     ciphertext: Buffer,
     asserted: Asserted,
     recipient?: Recipient,
+    dryRun?: boolean,
   ): Promise<{ plaintext: Buffer }>
   /** One operation over two keys of any spec; the plaintext never leaves. Material ids of asymmetric keys are empty. */
   reEncrypt(
@@ -218,6 +221,7 @@ export interface BoundaryUse {
     message: Buffer,
     destination: ReEncryptSide,
     asserted: Asserted,
+    dryRun?: boolean,
   ): Promise<EncryptResult & { sourceMaterialId: string }>
   /** Makes `bytes` random bytes (1..1024) and encrypts them. Without `wantPlaintext` they never leave the boundary. */
   generateDataKey(

@@ -33,8 +33,8 @@ export function moreUses(use: Use): Pick<BoundaryUse, More> {
   return {
     asymmetricEncrypt: (key, algorithm, plaintext, asserted) =>
       ofKey('asymmetricEncrypt', key, asserted, { algorithm, plaintext }),
-    asymmetricDecrypt: (key, algorithm, ciphertext, asserted, recipient) =>
-      ofKey('asymmetricDecrypt', key, asserted, { algorithm, ciphertext, recipient }),
+    asymmetricDecrypt: (key, algorithm, ciphertext, asserted, recipient, dryRun = false) =>
+      ofKey('asymmetricDecrypt', key, asserted, { algorithm, ciphertext, dryRun, recipient }),
     generateDataKeyPair: (key, spec, wantPlaintext, context, asserted, recipient) =>
       ofKey('generateDataKeyPair', key, asserted, { spec, wantPlaintext, context, recipient }),
     sign: (key, input, asserted) => ofKey('sign', key, asserted, input),

@@ -96,16 +96,17 @@ export function connectUse(options: ConnectUse): UseConnection {
       const sent = asAsserted(asserted)
       return use('encrypt', whole => ({ key: refTo(key, whole), plaintext, context, asserted: sent }))
     },
-    decrypt: async (key, message, context, asserted, recipient) => {
+    decrypt: async (key, message, context, asserted, recipient, dryRun = false) => {
       const sent = asAsserted(asserted)
-      return use('decrypt', whole => ({ key: refTo(key, whole), message, context, asserted: sent, recipient }))
+      return use('decrypt', whole => ({ key: refTo(key, whole), message, context, dryRun, asserted: sent, recipient }))
     },
-    reEncrypt: async (source, message, destination, asserted) => {
+    reEncrypt: async (source, message, destination, asserted, dryRun = false) => {
       const sent = asAsserted(asserted)
       return use('reEncrypt', whole => ({
         source: { ...source, key: refTo(source.key, whole) },
         message,
         destination: { ...destination, key: refTo(destination.key, whole) },
+        dryRun,
         asserted: sent,
       }))
     },

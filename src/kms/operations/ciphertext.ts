@@ -6,7 +6,7 @@ import type { RequestFacts } from '../access/types.ts'
 import { authorizeKey } from '../keys/allow.ts'
 import { findKey, findKeyById } from '../keys/find.ts'
 import { KmsError } from '../wire/errors.ts'
-import { ALGORITHM } from './common.ts'
+import { ALGORITHM, refuseDryRun } from './common.ts'
 import type { Call, FoundKey } from './types.ts'
 
 const NO_SUCH_KEY =
@@ -39,12 +39,21 @@ export function blobOf(input: Input, named: string | undefined): Buffer | undefi
   return ignored ? undefined : given(input.CiphertextBlob)
 }
 
-export function given(blob: Buffer | undefined): Buffer {
+function given(blob: Buffer | undefined): Buffer {
   if (blob !== undefined) return blob
   throw new KmsError(
     'ValidationException',
     "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null",
   )
+}
+
+/**
+ * The ciphertext, which is opened in a dry run too. A dry run ends here where there is none to open, and where the owner would have to be asked: the
+ * owner's protocol has no dry run, so the owner would decrypt in earnest (docs/decisions/0024).
+ */
+export function toOpen({ blob }: Brought, key: FoundKey, dryRun: boolean | undefined): Buffer {
+  if (blob === undefined || key.header.xksKeyId !== '') refuseDryRun(dryRun)
+  return given(blob)
 }
 
 /** Messages of keys in custom key stores have forms of their own, and no others have them. */

@@ -2,8 +2,8 @@
 import type { EncryptionAlgorithm } from '../../boundary/algorithms.ts'
 import type { Recipient } from '../../boundary/client/api.ts'
 import { checkState } from '../keys/states.ts'
-import { allowedOrHidden, type Brought, blobOf, checkKind, given, keyOfCiphertext } from './ciphertext.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun } from './common.ts'
+import { allowedOrHidden, type Brought, blobOf, checkKind, keyOfCiphertext, toOpen } from './ciphertext.ts'
+import { ALGORITHM, type ContextMap, pairsOf } from './common.ts'
 import { openInner, unwrapByOwner } from './external.ts'
 import { checkGrantTokens } from './grants/shared.ts'
 import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
@@ -45,14 +45,14 @@ export const Decrypt: Operation<Input, Output> = {
     checkState(call, key)
     checkUsage(call, key, 'ENCRYPT_DECRYPT')
     checkAlgorithm(key, algorithm)
-    if (algorithm !== ALGORITHM)
-      return decryptAsymmetric(call, key, input, algorithm as EncryptionAlgorithm, attestation?.publicKey)
+    if (algorithm !== ALGORITHM) return decryptAsymmetric(call, key, input, brought, attestation?.publicKey)
     const context = pairsOf(input.EncryptionContext)
     if (brought.blob !== undefined) checkKind(brought.blob, key)
-    refuseDryRun(input.DryRun)
-    const message = await unwrapByOwner(call, key, given(brought.blob), context)
+    const blob = toOpen(brought, key, input.DryRun)
+    const message = await unwrapByOwner(call, key, blob, context)
+    const { boundary } = call.services
     const { plaintext, materialId } = await openInner(key, () =>
-      call.services.boundary.decrypt(key.row, message, context, call.asserted, attestation?.publicKey),
+      boundary.decrypt(key.row, message, context, call.asserted, attestation?.publicKey, input.DryRun),
     )
     const encrypted = attestation !== undefined
     // AWS tells a recipient no key material id.
@@ -69,14 +69,20 @@ async function decryptAsymmetric(
   call: Call,
   key: FoundKey,
   input: Input,
-  algorithm: EncryptionAlgorithm,
+  brought: Brought,
   recipient: Recipient,
 ): Promise<Output> {
   refuseContext(input.EncryptionContext)
-  refuseDryRun(input.DryRun)
-  const blob = given(input.CiphertextBlob)
+  const algorithm = brought.algorithm as EncryptionAlgorithm
   const { boundary } = call.services
-  const { plaintext } = await boundary.asymmetricDecrypt(key.row, algorithm, blob, call.asserted, recipient)
+  const { plaintext } = await boundary.asymmetricDecrypt(
+    key.row,
+    algorithm,
+    toOpen(brought, key, input.DryRun),
+    call.asserted,
+    recipient,
+    input.DryRun,
+  )
   const encrypted = recipient !== undefined
   return { KeyId: key.arn, Plaintext: plaintext, encrypted, EncryptionAlgorithm: algorithm, KeyMaterialId: undefined }
 }

@@ -6,8 +6,8 @@ import { BoundaryError } from '../../boundary/words.ts'
 import { authorizeKey } from '../keys/allow.ts'
 import { findKey } from '../keys/find.ts'
 import { checkState } from '../keys/states.ts'
-import { allowedOrHidden, type Brought, blobOf, checkKind, given, keyOfCiphertext } from './ciphertext.ts'
-import { ALGORITHM, type ContextMap, pairsOf, refuseDryRun } from './common.ts'
+import { allowedOrHidden, type Brought, blobOf, checkKind, keyOfCiphertext, toOpen } from './ciphertext.ts'
+import { ALGORITHM, type ContextMap, pairsOf } from './common.ts'
 import { openInner, unwrapByOwner, wrapForOwner } from './external.ts'
 import { checkGrantTokens } from './grants/shared.ts'
 import { tooLong } from './rsa.ts'
@@ -55,9 +55,9 @@ export const ReEncrypt: Operation<Input, object> = {
     const from = sideOf(call, source, SourceEncryptionAlgorithm, SourceEncryptionContext)
     const into = sideOf(call, destination, DestinationEncryptionAlgorithm, DestinationEncryptionContext)
     if (brought.blob !== undefined && from.algorithm === ALGORITHM) checkKind(brought.blob, source)
-    refuseDryRun(input.DryRun)
-    const message = await unwrapByOwner(call, source, given(brought.blob), from.context)
-    const done = await openInner(source, () => reEncrypt(call, from, message, destination, into))
+    const toUnwrap = toOpen(brought, source, input.DryRun)
+    const message = await unwrapByOwner(call, source, toUnwrap, from.context)
+    const done = await openInner(source, () => reEncrypt(call, from, message, destination, into, input.DryRun))
     const blob = await wrapForOwner(call, destination, done.ciphertext, done.materialId, into.context)
     return {
       CiphertextBlob: blob.toString('base64'),
@@ -81,9 +81,16 @@ function sideOf(call: Call, key: FoundKey, algorithm: string, context: ContextMa
 }
 
 /** How long the plaintext is only the boundary learns: what an RSA key cannot take is refused there. */
-async function reEncrypt(call: Call, from: ReEncryptSide, message: Buffer, destination: FoundKey, into: ReEncryptSide) {
+async function reEncrypt(
+  call: Call,
+  from: ReEncryptSide,
+  message: Buffer,
+  destination: FoundKey,
+  into: ReEncryptSide,
+  dryRun: boolean | undefined,
+) {
   try {
-    return await call.services.boundary.reEncrypt(from, message, into, call.asserted)
+    return await call.services.boundary.reEncrypt(from, message, into, call.asserted, dryRun)
   } catch (error) {
     if (into.algorithm !== ALGORITHM && error instanceof BoundaryError && error.code === 'InvalidRequest')
       throw tooLong(destination, into.algorithm, { cause: error })

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net'
 import { FormatError, Writer } from '../../bytes.ts'
 
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 /** The largest request, and the largest answer but for pages of rows: bytes, without the length field. */
 export const MAX_REQUEST = 1 << 20
 /** The largest frame that the boundary sends: a page of write sets or rows. */

@@ -68,13 +68,13 @@ export const OPERATIONS = {
   decrypt: op(
     17,
     use,
-    struct({ key: keyRef, message, context, asserted, recipient }),
+    struct({ key: keyRef, message, context, dryRun: bool, asserted, recipient }),
     struct({ plaintext, materialId }),
   ),
   reEncrypt: op(
     18,
     use,
-    struct({ source: s.reEncryptSide, message, destination: s.reEncryptSide, asserted }),
+    struct({ source: s.reEncryptSide, message, destination: s.reEncryptSide, dryRun: bool, asserted }),
     struct({ ciphertext: message, materialId, sourceMaterialId: materialId }),
   ),
   generateDataKey: op(
@@ -135,7 +135,7 @@ export const OPERATIONS = {
   asymmetricDecrypt: op(
     49,
     use,
-    struct({ key: keyRef, algorithm: s.encryptionAlgorithm, ciphertext: message, asserted, recipient }),
+    struct({ key: keyRef, algorithm: s.encryptionAlgorithm, ciphertext: message, dryRun: bool, asserted, recipient }),
     struct({ plaintext: message }),
   ),
 

@@ -81,11 +81,13 @@ export async function reEncrypt(core: Core, input: InputOf<'reEncrypt'>, call: C
     } finally {
       plaintext.fill(0)
     }
+    fields.materialId = result.sourceMaterialId
+    fields.destinationMaterialId = result.materialId
+    // What was made for the destination stays here: that it could be made is all that is told.
+    if (input.dryRun) throw new BoundaryError('DryRun')
   } catch (error) {
     return refuse(core, fields, error)
   }
-  fields.materialId = result.sourceMaterialId
-  fields.destinationMaterialId = result.materialId
   await allowed(core, fields)
   return result
 }

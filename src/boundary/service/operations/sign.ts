@@ -27,10 +27,9 @@ export function sign(core: Core, input: InputOf<'sign'>, call: Call): Promise<Ou
 }
 
 export async function verify(core: Core, input: InputOf<'verify'>, call: Call): Promise<void> {
-  const { algorithm, messageType, message, signature, dryRun } = input
+  const { algorithm, messageType, message, signature } = input
   const judge = (valid: boolean): void => {
     if (!valid) throw new BoundaryError('InvalidSignature')
-    if (dryRun) throw new BoundaryError('DryRun')
   }
   await useKey(core, { ...input, operation: 'verify', call }, (key, fields) => {
     checkUsage(key, 'SIGN_VERIFY', algorithm, fields)

@@ -14,6 +14,8 @@ export interface Use {
   readonly key: KeyRef
   readonly asserted: EncodedAsserted
   readonly call: Call
+  /** The answer is DryRun where the use would have succeeded. Its work leaves nothing that would have to be wiped. */
+  readonly dryRun?: boolean
 }
 
 /**
@@ -22,7 +24,7 @@ export interface Use {
  */
 export async function useKey<T>(
   core: Core,
-  { operation, key: ref, asserted, call }: Use,
+  { operation, key: ref, asserted, call, dryRun = false }: Use,
   work: (key: OpenKey, fields: Gathered) => T | Promise<T>,
 ): Promise<T> {
   spaceForUses(core)
@@ -40,6 +42,7 @@ export async function useKey<T>(
     } else {
       result = done
     }
+    if (dryRun) throw new BoundaryError('DryRun')
   } catch (error) {
     return refuse(core, fields, error)
   }

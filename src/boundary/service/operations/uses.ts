@@ -100,11 +100,16 @@ export async function decrypt(core: Core, input: InputOf<'decrypt'>, call: Call)
     const { plaintext, materialId } =
       key.cluster === '' ? open(key, input.message, context) : await openInCluster(core, key, input.message, context)
     fields.size = plaintext.length
-    result = { plaintext: answerFor(input.recipient, plaintext, fields), materialId }
+    fields.materialId = materialId
+    const answer = answerFor(input.recipient, plaintext, fields)
+    if (input.dryRun) {
+      answer.fill(0)
+      throw new BoundaryError('DryRun')
+    }
+    result = { plaintext: answer, materialId }
   } catch (error) {
     return refuse(core, fields, error)
   }
-  fields.materialId = result.materialId
   await allowed(core, fields)
   return result
 }
