@@ -208,10 +208,13 @@ def read_row(data):
     reader.end()
 
 
-ASSERTED = ["", "operation", "requestId", "account", "principal", "accessKeyId", "sourceIp", "region", "viaService", "userAgent", "peer",
-            "claimedPrincipal", "claimedKeyArn", "claimedOperation", "claimedRequestId", "reason", "subject", "claimedSourceVpc",
-            "claimedSourceVpce", "grantId"]
-OPERATIONS = {"reEncrypt": 3, "deleteKey": 50, "start": 64, "putKeyPolicy": 21}
+# By code, from 1: name, and the most bytes of its text.
+ASSERTED = [("operation", 64), ("requestId", 128), ("account", 64), ("principal", 2048), ("accessKeyId", 128), ("sourceIp", 64), ("region", 32),
+            ("viaService", 256), ("userAgent", 256), ("peer", 256), ("claimedPrincipal", 2048), ("claimedKeyArn", 2048), ("claimedOperation", 256),
+            ("claimedRequestId", 128), ("reason", 256), ("subject", 512), ("claimedSourceVpc", 128), ("claimedSourceVpce", 128), ("grantId", 64),
+            ("attestedModule", 768), ("attestedRegisters", 4608)]
+ASSERTED_CODES = {name: at + 1 for at, (name, _) in enumerate(ASSERTED)}
+OPERATIONS = {"decrypt": 2, "reEncrypt": 3, "deleteKey": 50, "start": 64, "putKeyPolicy": 21}
 text = str.encode
 
 
@@ -225,13 +228,14 @@ OWN = {
     "materialId": (70, text), "destinationKeyId": (71, text), "destinationKeyRevision": (72, u64), "destinationMaterialId": (73, text),
     "context": (74, H), "destinationContext": (75, H), "aadDigest": (76, H), "size": (77, u64), "count": (78, u64),
     "transition": (79, text), "policyDigest": (80, H), "wrappingKeyDigest": (81, H), "lifecycleTime": (82, u64), "changes": (83, changes),
+    "algorithm": (84, text), "peerKeyDigest": (85, H), "recipientDigest": (86, H),
 }
 CODED = {64: 68, 65: 3, 66: 3}
-STRINGS = set(range(1, 19)) | {67, 68, 70, 71, 73, 79}
+STRINGS = set(ASSERTED_CODES.values()) | {67, 68, 70, 71, 73, 79, 84}
 
 
 def record(given):
-    parts = [(ASSERTED.index(name), text(value)) for name, value in given["asserted"].items()]
+    parts = [(ASSERTED_CODES[name], text(value)) for name, value in given["asserted"].items()]
     parts += [(OWN[name][0], OWN[name][1](value)) for name, value in given.items() if name != "asserted"]
     return u8(0x20) + b"".join(u8(number) + short(value) for number, value in sorted(parts))
 
@@ -249,6 +253,8 @@ def read_record(data):
             raise ValueError("an unknown code")
         if number in STRINGS and not value.decode("utf-8", "strict"):
             raise ValueError("an empty string")
+        if number <= len(ASSERTED) and len(value) > ASSERTED[number - 1][1]:
+            raise ValueError("longer than its field")
         last = number
 
 

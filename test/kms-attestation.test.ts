@@ -18,6 +18,7 @@ import { makeAdministrator } from '../src/kms/admin/index.ts'
 import { startKmsService } from '../src/kms/dev.ts'
 import {
   asMap,
+  CborPairs,
   enclaveFields,
   type Fields,
   type Hierarchy,
@@ -29,7 +30,7 @@ import {
 import { opensslDecrypt } from './support/cms.ts'
 import { readRecords } from './support/journal.ts'
 import { ApiClient, type Credentials, REGION } from './support/kms.ts'
-import { newKey, refused, sdk } from './support/sdk.ts'
+import { holdfast, newKey, refused, sdk } from './support/sdk.ts'
 
 const ACCOUNT = '111122223333'
 const IMAGE = Buffer.alloc(48, 0xc0)
@@ -162,6 +163,57 @@ test('no answer holds the plaintext, and the records say for whom it was', async
     assert.deepEqual(recordOf(random.requestId)?.recipientDigest, digest)
     assert.equal(recordOf(plain.requestId)?.recipientDigest, undefined)
     assert.equal(recordOf(attested.requestId)?.size, plaintext.length)
+  } finally {
+    client.close()
+  }
+})
+
+test('the records say what was attested, where it was refused as well, and holdfast log shows it', async () => {
+  const KeyId = await enclaveKey()
+  const client = new ApiClient(endpoint, administrator)
+  const MODULE = 'i-00000000000000000-enc0000000000000000'
+  /** What the record of a data key for this document says of it; `allowed`: whether there was one. */
+  const attestedOf = async (change: Fields | undefined, allowed: boolean, more: object = {}) => {
+    const document = change === undefined ? undefined : documentOf(change).toString('base64')
+    const Recipient = { KeyEncryptionAlgorithm: 'RSAES_OAEP_SHA_256', AttestationDocument: document }
+    const given = document === undefined ? {} : { Recipient }
+    const { status, requestId } = await client.call('GenerateDataKey', { KeyId, NumberOfBytes: 16, ...given, ...more })
+    assert.equal(status === 200, allowed)
+    const found = readRecords(data).filter(({ record }) => record.asserted.requestId === requestId)
+    assert.equal(found.length, 1)
+    const { attestedModule, attestedRegisters } = found[0]?.record.asserted ?? {}
+    return [attestedModule, attestedRegisters]
+  }
+  try {
+    const image = IMAGE.toString('hex')
+    assert.deepEqual(await attestedOf({}, true), [MODULE, `PCR0=${image}`])
+    // By rising index, whatever the order in the document; of a register of zeros one digit.
+    const mixed = registers({ 0: IMAGE, 4: Buffer.alloc(48), 8: Buffer.alloc(48, 8) })
+    const turned = new CborPairs([...mixed.pairs].reverse())
+    const said = [MODULE, `PCR0=${image},PCR4=0,PCR8=${'08'.repeat(48)}`]
+    assert.deepEqual(await attestedOf({ pcrs: turned }, true), said)
+    assert.deepEqual(await attestedOf({ pcrs: turned }, false, { DryRun: true }), said)
+    // Refused by the key's policy: who tried, and with what.
+    assert.deepEqual(await attestedOf({ pcrs: registers({ 0: Buffer.alloc(48) }) }, false), [MODULE, 'PCR0=0'])
+    const instance = { pcrs: undefined, nitrotpm_pcrs: registers({ 4: IMAGE }), module_id: 'i-\u001b[2J' }
+    assert.deepEqual(await attestedOf(instance, false), ['i-\u001b[2J', `NitroTPMPCR4=${image}`])
+    // The most that a document may say.
+    const most = registers(
+      Object.fromEntries(Array.from({ length: 32 }, (_, index) => [index, Buffer.alloc(64, 0xab)])),
+    )
+    const [module, all] = await attestedOf({ pcrs: undefined, nitrotpm_pcrs: most, module_id: '€'.repeat(256) }, false)
+    assert.deepEqual([module, all?.split(',').length], ['€'.repeat(256), 32])
+    // Nothing is said of a document that does not hold, or where there is none.
+    assert.deepEqual(await attestedOf({ timestamp: Date.now() - 400_000 }, false), [undefined, undefined])
+    assert.deepEqual(await attestedOf(undefined, false), [undefined, undefined])
+
+    const lines = (await holdfast('log', 'show', data, '--operation', 'GenerateDataKey', '--key', KeyId)).stdout
+    assert.ok(lines.includes(`attested ${MODULE} PCR0=${image},PCR4=0,PCR8=${'08'.repeat(48)}`), lines)
+    assert.ok(lines.includes('attested i-\\u001b[2J NitroTPMPCR4=') && !lines.includes('\u001b'), lines)
+    const json = (await holdfast('log', 'show', data, '--json', '--outcome', 'denied', '--key', KeyId)).stdout
+    const shown = json.split('\n').flatMap(line => (line === '' ? [] : [JSON.parse(line).asserted.attestedRegisters]))
+    assert.deepEqual(shown, ['PCR0=0', `NitroTPMPCR4=${image}`, all, undefined])
+    assert.match((await holdfast('log', 'verify', data)).stdout, /^good/)
   } finally {
     client.close()
   }

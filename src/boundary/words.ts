@@ -229,6 +229,9 @@ export const ASSERTED_FIELDS = {
   claimedSourceVpce: { code: 18, max: 128 },
   /** The grant that allowed the request; with two keys, of the source. */
   grantId: { code: 19, max: 64 },
+  /** Of a verified attestation document: `module_id` (at most 256 units of UTF-16), and its registers, named as in policies (at most 32 of 64 bytes). */
+  attestedModule: { code: 20, max: 768 },
+  attestedRegisters: { code: 21, max: 4608 },
 } as const
 export type AssertedField = keyof typeof ASSERTED_FIELDS
 export type Asserted = { readonly [F in AssertedField]?: string }

@@ -72,7 +72,7 @@ function plain(text: string): string {
   )
 }
 
-/** Number, time, outcome, operation, key, principal, error, context: what is there of it. */
+/** Number, time, outcome, operation, key, principal, error, who was attested, context: what is there of it. */
 export function entryLine({ seq, time, record }: ShownEntry): string {
   const { asserted, outcome = '-', boundaryOperation = '-' } = record
   const context = Object.entries(contextOf(record.context) ?? {}).map(([name, value]) => `${name}=${value}`)
@@ -86,6 +86,9 @@ export function entryLine({ seq, time, record }: ShownEntry): string {
     asserted.principal ?? asserted.claimedPrincipal,
     record.error,
     record.transition,
+    asserted.attestedModule === undefined
+      ? undefined
+      : `attested ${asserted.attestedModule} ${asserted.attestedRegisters ?? ''}`,
     record.count === undefined ? undefined : `count ${record.count}`,
     context.length === 0 ? undefined : `{${context.join(', ')}}`,
   ]

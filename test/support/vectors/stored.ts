@@ -210,6 +210,21 @@ export function records(): VectorFile {
         { kind: 'alias', id: `${ACCOUNT}/eu-central-1/alias/été`, revision: 4 },
       ],
     },
+    {
+      asserted: {
+        operation: 'Decrypt',
+        account: ACCOUNT,
+        grantId: 'g-1',
+        attestedModule: 'i-0123456789abcdef0-enc0123456789abcdef',
+        attestedRegisters: `PCR0=${hex(fixed('register 0', 48))},PCR1=0,PCR8=${hex(fixed('register 8', 48))}`,
+      },
+      boundaryOperation: 'decrypt',
+      source: 'use',
+      outcome: 'allowed',
+      keyId: HEADER.id,
+      size: 32,
+      recipientDigest: fixed('recipient', 32),
+    },
   ]
   const json = (value: unknown): Json =>
     Buffer.isBuffer(value)
@@ -228,6 +243,7 @@ export function records(): VectorFile {
       { why: 'an empty string', encoded: '20430000' },
       { why: 'an unknown code', encoded: '2042000109' },
       { why: 'not UTF-8', encoded: '20010002c328' },
+      { why: 'a grant id of 65 bytes', encoded: `20130041${'67'.repeat(65)}` },
       { why: 'another version', encoded: '2142000101' },
     ],
   }
