@@ -4,15 +4,18 @@
  */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createCredential, createPrincipal, putPolicy, tagPrincipal } from '../src/kms/admin/index.ts'
 import { OPERATIONS } from '../src/kms/operations/table.ts'
+import { makeHierarchy } from './support/attestation.ts'
 import { Canaries, contains, filesBelow } from './support/canaries.ts'
+import { CanaryRecipients } from './support/canary-recipients.ts'
 import { ApiClient, exchange } from './support/kms.ts'
+import { memoryOf } from './support/memory.ts'
 import { connectOwner, type OwnedStore, type Pair, startPair } from './support/pair.ts'
 import { changesNothing, importOf, makeWorld, requestOf, type World } from './support/requests.ts'
 import { decryptBody, encryptBody, metadata, SignerClient } from './support/xks-clients.ts'
@@ -35,6 +38,7 @@ let pair: Pair
 let client: ApiClient
 let store: OwnedStore
 let world: World
+let recipients: CanaryRecipients
 let frontEnd = 0
 
 /** A header of every request; only the user agent may be kept, in the record. */
@@ -72,13 +76,17 @@ before(async () => {
     accessKeyId: `AKIA${'C'.repeat(16)}`,
     secretAccessKey: Buffer.from(canaries.text('secret of the administrator')),
   }
-  pair = await startPair(folder, ['one'], administrator)
+  const hierarchy = await makeHierarchy()
+  const root = join(folder, 'root.pem')
+  writeFileSync(root, hierarchy.rootPem)
+  pair = await startPair(folder, ['one'], administrator, undefined, [root])
   client = pair.client
   frontEnd = pair.provider.pids().frontEnd ?? 0
   const accessKeyId = 'CANARYCANARYCANARYCANARY22'
   const secretAccessKey = Buffer.from(canaries.text('secret of the XKS credential'))
   store = await connectOwner(pair, 'one', { accessKeyId, secretAccessKey })
   world = await makeWorld(client)
+  recipients = new CanaryRecipients({ canaries, hierarchy, ask, world, external: store.KeyId })
 })
 after(async () => {
   await pair?.stop()
@@ -348,32 +356,11 @@ const page = (url: string): Promise<Buffer> =>
       .on('error', failed)
   })
 
-/** Every readable part of a process' memory, one after the other. */
-function* memoryOf(pid: number): Generator<Buffer> {
-  const file = openSync(`/proc/${pid}/mem`, 'r')
-  try {
-    for (const line of readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n')) {
-      const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line) ?? []
-      if (from === undefined || to === undefined) continue
-      const start = BigInt(`0x${from}`)
-      const length = Number(BigInt(`0x${to}`) - start)
-      if (length > 1 << 30) continue
-      const part = Buffer.alloc(length)
-      try {
-        readSync(file, part, 0, length, start)
-      } catch {
-        continue
-      }
-      yield part
-    }
-  } finally {
-    closeSync(file)
-  }
-}
-
 test('promise 1: every operation is driven with a canary in everything that it is given', async () => {
   await useKeys()
   await useOtherKeys()
+  await recipients.use()
+  await recipients.misuse()
   await manageKeys()
   await manageStores()
   await misuse()
@@ -392,6 +379,8 @@ test('promise 1: key material never enters the memory of the process that faces 
     sees ||= part.includes(secret)
     assert.ok(!contains(part, material), 'imported material is in the front end’s memory')
     assert.ok(!contains(part, scalar), 'an imported private key is in the front end’s memory')
+    for (const [label, opened] of recipients.opened)
+      assert.ok(!contains(part, opened), `${label}, for a recipient, is in the front end’s memory`)
   }
   assert.ok(sees, 'the search sees what the front end must know: the secret that signatures are verified with')
 })
@@ -438,7 +427,13 @@ test('promise 1: no secret is in store, journal, snapshots, tiles, log lines or 
   ])
     assert.ok(store.has(label), `${label} should be in the store`)
   const journal = canaries.present(kept.get('provider journal') ?? Buffer.alloc(0))
-  for (const label of ['value in encryption context, local', 'header user-agent', 'AliasName', 'principal'])
+  for (const label of [
+    'value in encryption context, local',
+    'header user-agent',
+    'AliasName',
+    'principal',
+    'module_id',
+  ])
     assert.ok(journal.has(label), `${label} should be in the records`)
   const owners = canaries.present(kept.get('owner journal') ?? Buffer.alloc(0))
   for (const label of ['awsPrincipalArn', 'kmsRequestId']) assert.ok(owners.has(label), label)

@@ -114,11 +114,13 @@ export interface Pair {
 
 const hostOf = (name: string): string => `${name}.owner.example`
 
+/** `attestationRoots`: PEM files of the roots that documents in a Recipient may chain to. */
 export async function startPair(
   folder: string,
   names: readonly string[],
   given?: GivenCredential,
   regions: readonly string[] = [REGION],
+  attestationRoots: readonly string[] = [],
 ): Promise<Pair> {
   const ownerData = join(folder, 'owner')
   const providerData = join(folder, 'provider')
@@ -153,7 +155,10 @@ export async function startPair(
       { connect: `127.0.0.1:${relays[name]?.port}`, caFile: authority.caFile, ...client },
     ]),
   )
-  const config = defaultConfig({ data: providerData, port: 0, regions, account: CUSTOMER, hosts })
+  const config = {
+    ...defaultConfig({ data: providerData, port: 0, regions, account: CUSTOMER, hosts }),
+    attestation: { roots: [...attestationRoots] },
+  }
   const provider = startKmsService(config, false, stderr)
   let stopped = false
   const stopServices = async (): Promise<void> => {
