@@ -14,10 +14,20 @@ const requests = z
       .default(true)
       .describe('refuse faster requests with ThrottlingException; kms --dev refuses none'),
     cryptographic: rate(10_000).describe(
-      'Encrypt, Decrypt, ReEncrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, GenerateMac, VerifyMac and GenerateRandom together',
+      'Encrypt, Decrypt, ReEncrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, GenerateMac, VerifyMac and GenerateRandom together, with symmetric and HMAC keys',
     ),
-    asymmetric: rate(1000).describe('Sign, Verify, DeriveSharedSecret, Encapsulate and Decapsulate together'),
-    dataKeyPairs: rate(25).describe('GenerateDataKeyPair and GenerateDataKeyPairWithoutPlaintext together'),
+    rsa: rate(1000).describe('Encrypt, Decrypt, ReEncrypt, Sign and Verify together, with RSA keys'),
+    ecc: rate(1000).describe('Sign, Verify and DeriveSharedSecret together, with keys on elliptic curves'),
+    postQuantum: rate(1000).describe('Sign, Verify, Encapsulate and Decapsulate together, with ML-DSA and ML-KEM keys'),
+    dataKeyPairsRsa2048: rate(1).describe(
+      'key pairs of RSA_2048 from GenerateDataKeyPair and GenerateDataKeyPairWithoutPlaintext together',
+    ),
+    dataKeyPairsRsa3072: rate(0.5).describe('the same of RSA_3072'),
+    dataKeyPairsRsa4096: rate(0.1).describe('the same of RSA_4096'),
+    dataKeyPairsEcc: rate(100).describe('the same of each curve'),
+    keyStore: rate(1800).describe(
+      'cryptographic operations with the keys of one custom key store, whoever asks, instead of the rates above',
+    ),
     descriptions: rate(2000).describe('each of DescribeKey, GetPublicKey, ListResourceTags'),
     policies: rate(1000).describe('each of GetKeyPolicy, GetKeyRotationStatus'),
     lists: rate(500).describe('each of ListKeys, ListAliases'),

@@ -84,7 +84,7 @@ export interface TestOptions {
   /** Resource quotas other than the defaults. */
   readonly quotas?: Partial<Quotas>
   /** Request quotas; without it there are none. */
-  readonly limits?: Pick<RequestLimits, 'take'>
+  readonly limits?: Pick<RequestLimits, 'take' | 'takeByKey'>
 }
 
 export async function startTestKms(

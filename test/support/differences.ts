@@ -53,7 +53,7 @@ const list: readonly Omit<Difference, 'number'>[] = [
   },
   {
     operations: [],
-    text: 'Request quotas are decided by the operation, before the key is looked up: one rate for each class, none of its own for RSA, elliptic curves or custom key stores (docs/quotas.md). `--dev` has none.',
+    text: 'Request quotas: with RSA keys Encrypt, Decrypt and ReEncrypt wait for the symmetric rate as well as for their own; the rate of ML-DSA and ML-KEM is ours (docs/quotas.md). `--dev` has none.',
   },
   {
     operations: [],

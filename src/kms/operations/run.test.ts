@@ -275,6 +275,39 @@ test('a stale key is not the caller’s business: everything is decided again', 
   assert.match((await encrypt()).body.toString(), /ThrottlingException/)
 })
 
+test('a key that is changed again and again is the caller’s to wait for; one that stays stale as it is is a defect, and the operator is told', async () => {
+  const { boundary, ...rest } = kms.services
+  let looks = 0
+  let moves = true
+  const staleRow = async () => {
+    const row = await kms.control.getRow('key', `${REGION}/${KeyId}`)
+    assert.ok(row)
+    looks++
+    return new BoundaryError('StaleKey', '', { ...row, revision: row.revision + (moves ? looks : 0) })
+  }
+  const services = { ...rest, boundary: { ...boundary, encrypt: async () => Promise.reject(await staleRow()) } }
+  const told: unknown[] = []
+  const runner = new Runner(services, OPERATIONS, {
+    onDefect: error => told.push(error),
+    onAnswer: () => {},
+  })
+  const encrypt = () =>
+    runner.answer({
+      operation: 'Encrypt',
+      requestId: 'r',
+      accessKeyId: 'a',
+      body: Buffer.from(JSON.stringify({ KeyId, Plaintext: 'AA==' })),
+      facts: { caller: user('u'), region: REGION, sourceIp: '', secureTransport: true, userAgent: '', now: 0 },
+    })
+  assert.match((await encrypt()).body.toString(), /ThrottlingException/)
+  assert.deepEqual(told, [])
+  moves = false
+  const { status, body } = await encrypt()
+  assert.equal(status, 500)
+  assert.match(body.toString(), /KMSInternalException/)
+  assert.match(String(told[0]), new RegExp(`the row of ${REGION}/${KeyId} stays stale`))
+})
+
 test('keys of other accounts: named by ARN they are denied, by id they do not exist, by ciphertext nobody learns of them', async () => {
   const stranger = user('stranger', undefined, OTHER)
   failed(await kms.call('DescribeKey', { KeyId }, stranger), 'NotFoundException')

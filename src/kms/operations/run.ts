@@ -2,7 +2,7 @@
  * Runs one operation of an authenticated caller: validate, run, repeat after a stale row, and see to it that the request has its record before it is
  * answered (promise 2). The one place that knows how an error becomes a reply.
  */
-import { BoundaryError, type Outcome } from '../../boundary/words.ts'
+import { BoundaryError, type Outcome, type Row } from '../../boundary/words.ts'
 import type { Reply } from '../../http/types.ts'
 import { assertEveryOperationDeclared, OPERATION_ACCESS } from '../access/permissions.ts'
 import type { RequestFacts } from '../access/types.ts'
@@ -29,7 +29,7 @@ export interface Authenticated {
 /** Who is told of what happens, and who says what is too fast; none may throw. */
 export interface Watch {
   /** Request quotas; undefined: none. */
-  readonly limits?: Pick<RequestLimits, 'take'>
+  readonly limits?: Pick<RequestLimits, 'take' | 'takeByKey'>
   /** For the operator's log: something failed that no caller can cause. */
   onDefect(error: unknown, requestId: string): void
   /** For the metrics. The words come from tables: the operation's name or `unknown`, and `ok` or the error's name. */
@@ -130,6 +130,8 @@ export class Runner {
       keyId: '',
       subject: '',
       outcomePending: false,
+      counted: false,
+      limits: this.#watch.limits,
       aliases: undefined,
       daysWithoutUsage: undefined,
     }
@@ -137,12 +139,14 @@ export class Runner {
 
   /**
    * A stale row says that what was authorized is not what is: everything is decided again. Slow work, such as making an RSA pair, may find its key
-   * changed more than once, so it is asked more than once; a key that never holds still is the caller's to slow down. So it is when a policy asks
+   * changed more than once, so it is asked more than once; a key that never holds still is the caller's to slow down; one that
+   * holds still and is called stale all the same is a defect of ours. So it is when a policy asks
    * for what was not in memory.
    */
   async #run(operation: Operation<unknown, unknown>, call: Call, input: unknown): Promise<unknown> {
     const { asserted } = call
-    for (let loads = 0, stale = 0; ; ) {
+    let last: Row | undefined
+    for (let loads = 0, stale = 0, same = 0; ; ) {
       try {
         return await operation.run(call, input)
       } catch (error) {
@@ -152,7 +156,9 @@ export class Runner {
           await error.load(call)
         } else {
           if (!(error instanceof BoundaryError) || error.code !== 'StaleKey') throw error
-          if (++stale > MAX_STALE) throw tooFast()
+          if (error.row !== undefined && error.row.id === last?.id && error.row.revision === last.revision) same++
+          if (++stale > MAX_STALE) throw same === MAX_STALE ? staysStale(call) : tooFast()
+          last = error.row
           this.#refresh(call, error)
         }
         // The next decision says anew which grant it rests on.
@@ -191,6 +197,10 @@ export class Runner {
     return this.#services.boundary.record({ outcome, error, keyId: call.keyId, asserted, count: 0 })
   }
 }
+
+/** The boundary named the same row as the newest every time, and it was not what the replica gave. */
+const staysStale = ({ keyId }: Call): KmsError =>
+  new KmsError('KMSInternalException', undefined, { cause: new Error(`the row of ${keyId} stays stale`) })
 
 function inOurWords(cause: unknown, call: Call): KmsError {
   if (cause instanceof KmsError) return cause
