@@ -68,6 +68,67 @@ test('the index behaves like a map of rows, before and after a snapshot', () => 
   )
 })
 
+test('grants that come and go take no more room than were there at once, and every other row stays findable', () => {
+  const id = (n: number) => `eu-north-1/00000000-0000-4000-8000-00000000000${n % 7}#${n.toString(16).padStart(64, '0')}`
+  // A place is given away with its bytes, to an id of the same length.
+  const change = fc.record({ make: fc.boolean(), at: fc.nat(30), long: fc.boolean(), snapshot: fc.nat(50) })
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 800 }), changes => {
+      let index = new RowsIndex()
+      const live = new Map<string, Entry>()
+      const gone: string[] = []
+      let made = 0
+      const most = { short: 0, long: 0 }
+      const others = ['policy', 'attributes', 'key'] as const
+      for (const kind of others) index.set(kind, 'eu-north-1/k', '', entryOf(1, false))
+      index.set('alias', 'a', 'eu-north-1/k', entryOf(1, true))
+      for (const { make, at, long, snapshot } of changes) {
+        const name = [...live.keys()][at]
+        if (make || name === undefined) {
+          const grant = `${long ? 'ap-southeast-1-' : ''}${id(++made)}`
+          index.set('grant', grant, '', entryOf(1, false))
+          live.set(grant, entryOf(1, false))
+        } else {
+          index.set('grant', name, '', entryOf(2, true))
+          live.delete(name)
+          gone.push(name)
+        }
+        const longs = [...live.keys()].filter(each => each.startsWith('ap-')).length
+        most.long = Math.max(most.long, longs)
+        most.short = Math.max(most.short, live.size - longs)
+        if (snapshot === 0) {
+          const writer = new Writer()
+          index.write(writer)
+          const restored = RowsIndex.read(new Reader(writer.done()))
+          assert.ok(restored)
+          index = restored
+        }
+      }
+      assert.equal(index.size, most.short + most.long + others.length + 1)
+      assert.equal(index.live('grant'), live.size)
+      for (const [grant, entry] of live) assert.deepEqual(index.get('grant', grant), entry)
+      // Forgotten, or a tombstone still: never what could be used.
+      for (const grant of gone) assert.notEqual(index.get('grant', grant)?.deleted, false)
+      for (const kind of others) assert.deepEqual(index.get(kind, 'eu-north-1/k'), entryOf(1, false))
+      assert.deepEqual(index.get('alias', 'a'), entryOf(1, true), 'tombstones of other kinds stay')
+      assert.deepEqual(
+        index.startingWith('grant', 'eu-north-1/').length + index.startingWith('grant', 'ap-').length,
+        live.size,
+      )
+    }),
+  )
+})
+
+test('a grant that is made again under its id is alive, whatever was free', () => {
+  const index = new RowsIndex()
+  index.set('grant', 'r/k#1', '', entryOf(1, false))
+  index.set('grant', 'r/k#1', '', entryOf(2, true))
+  index.set('grant', 'r/k#1', '', entryOf(3, false))
+  index.set('grant', 'r/k#2', '', entryOf(1, false))
+  assert.deepEqual(index.get('grant', 'r/k#1'), entryOf(3, false))
+  assert.equal(index.size, 2)
+})
+
 test('a revision that is not newer is refused', () => {
   const index = new RowsIndex()
   index.set('key', 'r/k', '', entryOf(2, false))

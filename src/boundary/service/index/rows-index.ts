@@ -1,6 +1,9 @@
 /**
  * The newest revision, digest and journal location of every row that ever was, tombstones included, in memory: about 120 bytes a row, outside the
  * reach of the garbage collector. Open addressing over typed columns; ids lie in one arena, shared by the rows of one key.
+ *
+ * Tombstones of grants give their places to grants that are made later: whoever makes and retires grants without end would fill the memory with them. That
+ * forgets nothing that protects: a grant's id is random and never comes again, and a row that is not here is refused as one that never was.
  */
 import { FormatError, type Reader, type Writer } from '../../bytes.ts'
 import type { Location } from '../../journal/types.ts'
@@ -21,6 +24,8 @@ for (const kind of Object.keys(ROW_KINDS) as RowKind[]) kindNames[ROW_KINDS[kind
 const KEY = ROW_KINDS.key.code
 /** Kinds whose link is kept: what must be found by the key that it points to. */
 const LINKED = new Set<RowKind>(['alias'])
+/** Kinds whose tombstones are given away. Nothing else may be kept by their places. */
+const FORGOTTEN = new Set<RowKind>(['grant'])
 const DIGEST = 32
 const EMPTY = Buffer.alloc(0)
 const FORM = 1
@@ -42,8 +47,10 @@ export class RowsIndex {
   #arena = Buffer.allocUnsafeSlow(1 << 16)
   #used = 0
   #live = new Float64Array(256)
+  /** Places of tombstones to give away, by the length of their ids; one that is alive again by then is passed over. */
+  readonly #free = new Map<number, number[]>()
 
-  /** Rows ever seen, tombstones included. */
+  /** Rows that are kept, tombstones included. */
   get size(): number {
     return this.#count
   }
@@ -58,7 +65,7 @@ export class RowsIndex {
     return at < 0 ? undefined : this.#entry(at)
   }
 
-  /** The place of a row, which never changes: what else is kept of rows is kept by it. Below 0 where there never was such a row. */
+  /** The place of a row, which never changes while it is kept: what else is kept of keys is kept by it. Below 0 where there is no such row. */
   placeOf(kind: RowKind, id: string): number {
     return this.#find(ROW_KINDS[kind].code, Buffer.from(id))
   }
@@ -81,6 +88,7 @@ export class RowsIndex {
     }
     if (!entry.deleted) this.#live[code] = (this.#live[code] ?? 0) + 1
     this.#deleted[at] = entry.deleted ? 1 : 0
+    if (entry.deleted && FORGOTTEN.has(kind)) this.#giveAway(at)
     this.#revision[at] = entry.revision
     this.#segment[at] = entry.location.segment
     this.#offset[at] = entry.location.offset
@@ -175,6 +183,13 @@ export class RowsIndex {
   }
 
   #insert(code: number, id: Buffer): number {
+    const free = this.#takeFree(code, id.length)
+    if (free >= 0) {
+      id.copy(this.#arena, this.#idAt[free])
+      this.#hash[free] = this.#hashOf(code, id, 0, id.length)
+      this.#link(free)
+      return free
+    }
     if (this.#count === this.#kind.length) this.#growColumns(Math.ceil(this.#kind.length * 1.5))
     if ((this.#count + 1) * 2 > this.#table.length) this.#growTable()
     const at = this.#count++
@@ -187,6 +202,40 @@ export class RowsIndex {
     this.#kind[at] = code
     this.#link(at)
     return at
+  }
+
+  #giveAway(at: number): void {
+    const length = this.#idLength[at] ?? 0
+    const places = this.#free.get(length)
+    if (places === undefined) this.#free.set(length, [at])
+    else places.push(at)
+  }
+
+  /** A place for an id of this length, out of the table, its bytes in the arena too; below 0 where there is none. */
+  #takeFree(code: number, length: number): number {
+    if (!FORGOTTEN.has(kindNames[code] as RowKind)) return -1
+    const places = this.#free.get(length) ?? []
+    for (let at = places.pop(); at !== undefined; at = places.pop()) {
+      if (this.#deleted[at] === 0) continue
+      this.#unlink(at)
+      return at
+    }
+    return -1
+  }
+
+  /** Takes a row out of the table; those behind it that were pushed aside move up (Knuth, TAOCP vol. 3, §6.4, algorithm R). */
+  #unlink(at: number): void {
+    const mask = this.#table.length - 1
+    let hole = (this.#hash[at] ?? 0) & mask
+    while (this.#table[hole] !== at + 1) hole = (hole + 1) & mask
+    for (let next = (hole + 1) & mask; this.#table[next] !== 0; next = (next + 1) & mask) {
+      const other = (this.#table[next] ?? 0) - 1
+      const home = (this.#hash[other] ?? 0) & mask
+      if (((next - home) & mask) < ((next - hole) & mask)) continue
+      this.#table[hole] = other + 1
+      hole = next
+    }
+    this.#table[hole] = 0
   }
 
   #link(at: number): void {
@@ -269,6 +318,7 @@ export class RowsIndex {
       if (kindNames[code] === undefined || ends > index.#used)
         throw new FormatError('an index that does not fit together')
       if (index.#deleted[at] === 0) index.#live[code] = (index.#live[code] ?? 0) + 1
+      else if (FORGOTTEN.has(kindNames[code])) index.#giveAway(at)
       index.#link(at)
     }
     return index
