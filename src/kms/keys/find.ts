@@ -28,12 +28,19 @@ const kept = new Map<string, Kept>()
 /** The keys that were read lately, each at the place that its id names: a newer one takes it over. */
 const lately: string[] = new Array<string>(LATELY).fill('')
 
+/** From the end of the key's id, which is random, and the Region before it: the members of a multi-Region set have one id. */
+function placeFor(rowId: string): number {
+  const slash = rowId.length - 37
+  const region = rowId.charCodeAt(0) + 31 * rowId.charCodeAt(3) + 977 * rowId.charCodeAt(slash - 1) + 131 * slash
+  return (Number.parseInt(rowId.slice(-8), 16) + region) & (LATELY - 1)
+}
+
 /**
  * A key is kept from the second time on that it is read within a while. Where many keys are asked for at random, keeping each would only make objects
  * that live long enough to be moved by the garbage collector, and are dropped before they are of use.
  */
 function keep(rowId: string, entry: Kept): void {
-  const place = Number.parseInt(rowId.slice(-8), 16) & (LATELY - 1)
+  const place = placeFor(rowId)
   if (lately[place] !== rowId) {
     lately[place] = rowId
     return
