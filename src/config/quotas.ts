@@ -1,6 +1,6 @@
 /**
- * Quotas of the KMS, with AWS's numbers as defaults (aws-kms.md §11): how much an account may have, and how fast it may ask. Data: the operations that
- * share a rate stand in src/kms/wire/request-quotas.ts.
+ * Quotas of the KMS, with AWS's numbers as defaults (aws-kms.md §11, and AWS's page "Request quotas" where that is newer): how much an account may have, and how fast
+ * it may ask. Data: the operations that share a rate stand in src/kms/wire/quota-classes.ts.
  */
 import { z } from 'zod'
 
@@ -14,35 +14,32 @@ const requests = z
       .default(true)
       .describe('refuse faster requests with ThrottlingException; kms --dev refuses none'),
     cryptographic: rate(10_000).describe(
-      'Encrypt, Decrypt, ReEncrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, GenerateMac, VerifyMac and GenerateRandom together, with symmetric and HMAC keys',
+      'Encrypt, Decrypt, ReEncrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, GenerateMac, VerifyMac together, with symmetric and HMAC keys, and GenerateRandom',
     ),
     rsa: rate(1000).describe('Encrypt, Decrypt, ReEncrypt, Sign and Verify together, with RSA keys'),
     ecc: rate(1000).describe('Sign, Verify and DeriveSharedSecret together, with keys on elliptic curves'),
-    postQuantum: rate(1000).describe('Sign, Verify, Encapsulate and Decapsulate together, with ML-DSA and ML-KEM keys'),
-    dataKeyPairsRsa2048: rate(1).describe(
-      'key pairs of RSA_2048 from GenerateDataKeyPair and GenerateDataKeyPairWithoutPlaintext together',
-    ),
-    dataKeyPairsRsa3072: rate(0.5).describe('the same of RSA_3072'),
-    dataKeyPairsRsa4096: rate(0.1).describe('the same of RSA_4096'),
-    dataKeyPairsEcc: rate(100).describe('the same of each curve'),
+    mlDsa: rate(1000).describe('Sign and Verify together, with ML-DSA keys'),
+    mlKem: rate(1000).describe('Encapsulate and Decapsulate together'),
     keyStore: rate(1800).describe(
-      'cryptographic operations with the keys of one custom key store, whoever asks, instead of the rates above',
+      'uses of the keys of each custom key store, whichever account asks, besides the rates above',
     ),
+    dataKeyPairsRsa2048: rate(20).describe(
+      'GenerateDataKeyPair and GenerateDataKeyPairWithoutPlaintext together, for pairs of RSA_2048',
+    ),
+    dataKeyPairsRsa3072: rate(4).describe('the same of RSA_3072'),
+    dataKeyPairsRsa4096: rate(1).describe('the same of RSA_4096'),
+    dataKeyPairsEcc: rate(100).describe('the same of each curve'),
     descriptions: rate(2000).describe('each of DescribeKey, GetPublicKey, ListResourceTags'),
     policies: rate(1000).describe('each of GetKeyPolicy, GetKeyRotationStatus'),
     lists: rate(500).describe('each of ListKeys, ListAliases'),
-    keyLists: rate(100).describe(
-      'each of ListGrants, ListRetirableGrants, ListKeyPolicies, ListKeyRotations, GetKeyLastUsage',
-    ),
-    grants: rate(50).describe('CreateGrant'),
-    grantEnds: rate(30).describe('each of RetireGrant, RevokeGrant'),
+    keyLists: rate(100).describe('each of ListGrants, ListRetirableGrants, ListKeyPolicies, ListKeyRotations'),
+    grants: rate(50).describe('each of CreateGrant, RetireGrant, RevokeGrant'),
     changes: rate(15).describe(
-      'each of PutKeyPolicy, ScheduleKeyDeletion, DeleteAlias, EnableKeyRotation, DeleteImportedKeyMaterial, TagResource',
+      'each of PutKeyPolicy, ScheduleKeyDeletion, DeleteAlias, EnableKeyRotation, ImportKeyMaterial, DeleteImportedKeyMaterial',
     ),
-    rareChanges: rate(5).describe(
-      'each of all other operations: CreateKey, DisableKey, CreateAlias, ImportKeyMaterial and so on',
-    ),
-    importParameters: rate(0.25).describe('GetParametersForImport'),
+    tags: rate(10).describe('TagResource'),
+    rareChanges: rate(5).describe('each of all other operations: CreateKey, DisableKey, CreateAlias and so on'),
+    importParameters: rate(1).describe('GetParametersForImport'),
   })
   .prefault({})
   .describe('requests a second of one account in one Region; as many at once as a second has')

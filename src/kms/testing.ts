@@ -27,7 +27,7 @@ import type { KeyStores } from './stores/types.ts'
 import { answerSts } from './sts/answer.ts'
 import type { StsReply } from './sts/errors.ts'
 import { KmsError } from './wire/errors.ts'
-import type { RequestLimits } from './wire/request-quotas.ts'
+import type { Limits } from './wire/request-quotas.ts'
 
 export const ACCOUNT = '111122223333'
 export const OTHER = '444455556666'
@@ -84,7 +84,7 @@ export interface TestOptions {
   /** Resource quotas other than the defaults. */
   readonly quotas?: Partial<Quotas>
   /** Request quotas; without it there are none. */
-  readonly limits?: Pick<RequestLimits, 'take' | 'takeByKey'>
+  readonly limits?: Limits
 }
 
 export async function startTestKms(

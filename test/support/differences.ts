@@ -53,10 +53,6 @@ const list: readonly Omit<Difference, 'number'>[] = [
   },
   {
     operations: [],
-    text: 'Request quotas: with RSA keys Encrypt, Decrypt and ReEncrypt wait for the symmetric rate as well as for their own; the rate of ML-DSA and ML-KEM is ours (docs/quotas.md). `--dev` has none.',
-  },
-  {
-    operations: [],
     text: 'STS has GetCallerIdentity, AssumeRole and GetSessionToken; PolicyArns, MFA and the federated operations are refused (docs/iam.md).',
   },
 ]

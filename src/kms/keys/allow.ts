@@ -4,11 +4,11 @@ import { FactsContext } from '../access/context.ts'
 import { bitOfPermission, granteeLink, grantIdOf, grantThatPermits, namesOf } from '../access/grants.ts'
 import { type AccessTarget, accessOf } from '../access/permissions.ts'
 import type { AccessQuestion, GrantCheck, KeyFacts, RequestFacts, Verdict } from '../access/types.ts'
-import { tooFast } from '../operations/failures.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 import { aliasArn, aliasNameOf } from './identifiers.ts'
 import { daysWithoutUsage } from './last-usage.ts'
+import { countUse } from './rates.ts'
 
 /** More aliases than a key may have. */
 const MAX_ALIASES = 1000
@@ -110,17 +110,8 @@ const OF_THE_CALLERS_SIDE: ReadonlySet<Verdict> = new Set([
   'no-session-policy-allows',
 ])
 
-/** Throws ThrottlingException where uses of such keys come too fast. Once for each request, however often it is decided. */
-function checkRate(call: Call, { header }: FoundKey, pairSpec: string | undefined): void {
-  if (call.counted || call.limits === undefined) return
-  call.counted = true
-  const { spec, keyStoreId } = header
-  const { caller, region, operation } = call
-  if (!call.limits.takeByKey(caller.account, region, operation, spec, keyStoreId, pairSpec)) throw tooFast()
-}
-
 /**
- * Throws AccessDeniedException unless the caller has the operation's permission on the key, and ThrottlingException where such keys are used too fast.
+ * Throws AccessDeniedException unless the caller has the operation's permission on the key, then ThrottlingException where such keys are used too fast.
  * `extra`: what only the operation knows.
  */
 export function authorizeKey(
@@ -129,7 +120,6 @@ export function authorizeKey(
   extra: Partial<RequestFacts> = {},
   on: KeyTarget = 'key',
 ): void {
-  checkRate(call, key, extra.dataKeyPairSpec)
   const { permissions, crossAccount } = accessOf(call.operation)
   const facts = { ...call.facts, key: new Facts(call, key), requestAlias: key.requestAlias, ...extra }
   for (const { permission, on: target } of permissions) {
@@ -141,6 +131,7 @@ export function authorizeKey(
     if (key.account === call.caller.account || OF_THE_CALLERS_SIDE.has(denied.verdict)) throw denied.error
     throw hidden(call, nameGiven(call, key), on)
   }
+  countUse(call, key, extra.dataKeyPairSpec)
 }
 
 /**

@@ -1,17 +1,12 @@
 /** What the boundary refused, in AWS's words: one table from its error codes to the KMS's errors. */
 import type { BoundaryError, BoundaryErrorCode } from '../../boundary/words.ts'
 import { keyArn, keyIdOf } from '../keys/identifiers.ts'
-import { KmsError } from '../wire/errors.ts'
+import { KmsError, tooFast } from '../wire/errors.ts'
 import { overQuota } from './common.ts'
 import { isRecorded } from './recorded.ts'
 import type { Call } from './types.ts'
 
 type ToKmsError = (error: BoundaryError, arn: string) => KmsError
-
-const TOO_FAST = 'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.'
-
-/** More than a quota of requests or this process can take (aws-kms.md §5.4). */
-export const tooFast = (): KmsError => new KmsError('ThrottlingException', TOO_FAST)
 
 const internal: ToKmsError = error => new KmsError('KMSInternalException', undefined, { cause: error })
 const pendingDeletion: ToKmsError = (_, arn) =>

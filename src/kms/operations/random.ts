@@ -1,5 +1,6 @@
 /** GenerateRandom (aws-kms.md §3.2). */
 import { authorizeAny } from '../keys/allow.ts'
+import { countStore } from '../keys/rates.ts'
 import { KmsError } from '../wire/errors.ts'
 import { notConnected, rowIdOf } from './custom-key-stores/shared.ts'
 import { plaintextMember, type RecipientInput, recipientOf } from './recipient.ts'
@@ -40,5 +41,6 @@ async function randomOf(call: Call, input: Input, recipient: Buffer | undefined)
     throw new KmsError('UnsupportedOperationException', 'Random bytes do not come from an external key store.')
   }
   if (store.state !== 'CONNECTED') throw notConnected(customKeyStoreId)
+  countStore(call, id)
   return boundary.clusterRandom(id, bytes, { ...call.asserted, subject: customKeyStoreId }, recipient)
 }

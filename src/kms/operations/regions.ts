@@ -5,6 +5,7 @@ import { writeAttributes } from '../keys/attributes.ts'
 import { findKey, findKeyIn, headerOf, placeOf } from '../keys/find.ts'
 import { keyArn, keyRowId } from '../keys/identifiers.ts'
 import { keyMetadata } from '../keys/metadata.ts'
+import { countElsewhere } from '../keys/rates.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
 import { policyFor } from './create-key.ts'
@@ -51,6 +52,8 @@ export const ReplicateKey: Operation<ReplicateInput, object> = {
     const { primaryRegion, replicaRegions } = key.header
     if (region === primaryRegion || replicaRegions.includes(region))
       throw new KmsError('AlreadyExistsException', `Key '${arn}' already exists`)
+    // Twice, because AWS first tries whether the key can be made there.
+    countElsewhere(call, region, 'CreateKey', 2)
     const policy = await policyFor(call, input.Policy, arn, bypass)
     const attributes: PutRow = {
       kind: 'attributes',
@@ -102,6 +105,7 @@ export const UpdatePrimaryRegion: Operation<{ KeyId: string; PrimaryRegion: stri
     checkRegion(call, region)
     if (region === key.region)
       throw new KmsError('UnsupportedOperationException', `${key.arn} is the primary key already.`)
+    countElsewhere(call, region, 'UpdatePrimaryRegion', 1)
     if (next === undefined) {
       const arn = keyArn({ ...placeOf(call), region, account: key.account }, key.keyId)
       throw new KmsError('NotFoundException', `Key '${arn}' does not exist`)

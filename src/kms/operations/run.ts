@@ -8,12 +8,12 @@ import { assertEveryOperationDeclared, OPERATION_ACCESS } from '../access/permis
 import type { RequestFacts } from '../access/types.ts'
 import { Wanted } from '../keys/allow.ts'
 import { parseBody } from '../wire/body.ts'
-import { errorReply, KmsError } from '../wire/errors.ts'
+import { errorReply, KmsError, tooFast } from '../wire/errors.ts'
 import { OPERATION_INPUTS } from '../wire/model/model.ts'
-import type { RequestLimits } from '../wire/request-quotas.ts'
+import type { Limits } from '../wire/request-quotas.ts'
 import { cut } from '../wire/text.ts'
 import { compileValidator, type Validator } from '../wire/validate.ts'
-import { kmsErrorOf, tooFast } from './failures.ts'
+import { kmsErrorOf } from './failures.ts'
 import { isRecorded } from './recorded.ts'
 import type { AnyOperation, Call, Operation, Services } from './types.ts'
 
@@ -29,7 +29,7 @@ export interface Authenticated {
 /** Who is told of what happens, and who says what is too fast; none may throw. */
 export interface Watch {
   /** Request quotas; undefined: none. */
-  readonly limits?: Pick<RequestLimits, 'take' | 'takeByKey'>
+  readonly limits?: Limits
   /** For the operator's log: something failed that no caller can cause. */
   onDefect(error: unknown, requestId: string): void
   /** For the metrics. The words come from tables: the operation's name or `unknown`, and `ok` or the error's name. */
@@ -45,6 +45,7 @@ interface Served {
 const MAX_STALE = 8
 /** What one request may want loaded, one thing after the other: aliases and grants of two keys, and once more what others have driven out. */
 const MAX_LOADS = 16
+const NOTHING: readonly string[] = []
 const CONTENT_TYPE = 'application/x-amz-json-1.1'
 
 export class Runner {
@@ -130,8 +131,8 @@ export class Runner {
       keyId: '',
       subject: '',
       outcomePending: false,
-      counted: false,
       limits: this.#watch.limits,
+      counted: NOTHING,
       aliases: undefined,
       daysWithoutUsage: undefined,
     }

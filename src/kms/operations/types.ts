@@ -14,7 +14,7 @@ import type { Caller, CompiledPolicy, KeyFacts, RequestFacts } from '../access/t
 import type { Attestations } from '../attestation/verify.ts'
 import type { Grants } from '../keys/grants.ts'
 import type { KeyStores } from '../stores/types.ts'
-import type { RequestLimits } from '../wire/request-quotas.ts'
+import type { Limits } from '../wire/request-quotas.ts'
 import type { MarkerKey } from './markers.ts'
 
 /** One operation of the API. `Input` is what `validate` made of the body: blobs are Buffers, timestamps milliseconds since 1970. */
@@ -54,10 +54,10 @@ export interface Call {
   subject: string
   /** True once something was done whose outcome the boundary's own record does not tell, for example a call to an owner's proxy. */
   outcomePending: boolean
-  /** Whether the request was counted by its key against the request quotas. Of `authorizeKey`. */
-  counted: boolean
   /** Request quotas; undefined: none. */
-  readonly limits: Pick<RequestLimits, 'takeByKey'> | undefined
+  readonly limits: Limits | undefined
+  /** What the request was counted toward since its key is known. Of `keys/rates.ts`. */
+  counted: readonly string[]
   /** Aliases of keys, by row id, as far as policies have asked for them. The runner's. */
   aliases: ReadonlyMap<string, readonly string[]> | undefined
   /** Days since keys were last used, by row id, as far as policies have asked for them. The runner's. */

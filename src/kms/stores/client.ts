@@ -4,7 +4,7 @@
  * lost), with 250 ms of its own: so a caller waits at most half a second. Beyond the bound of requests in flight, and while the breaker is open, it waits for nothing.
  */
 import { type Signer, signRequest } from '../../http/sigv4-sign.ts'
-import { KmsError } from '../wire/errors.ts'
+import { tooFast } from '../wire/errors.ts'
 import { type Admission, Breaker } from './breaker.ts'
 import { XksFailure } from './failures.ts'
 import { type HttpAnswer, type Route, StaleConnection, Transport } from './transport.ts'
@@ -19,9 +19,6 @@ export interface ClientSettings {
 }
 
 export const DEFAULT_CLIENT: ClientSettings = { deadlineMs: 250, inFlight: 128 }
-
-/** AWS's text for a store's request quota. */
-const TOO_MANY = 'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.'
 
 /** What is constant for the requests of one call: the store's path and who signs. */
 export interface Access {
@@ -58,7 +55,7 @@ export class XksClient {
    * ThrottlingException when too many are under way.
    */
   async request<T>(access: Access, suffix: string, body: Buffer, read: (answer: HttpAnswer) => T): Promise<T> {
-    if (this.#inFlight >= this.#settings.inFlight) throw new KmsError('ThrottlingException', TOO_MANY)
+    if (this.#inFlight >= this.#settings.inFlight) throw tooFast()
     const path = access.uriPath + suffix
     const headers = signRequest(
       { method: 'POST', path, host: this.hostName, body },

@@ -106,6 +106,13 @@ export class KmsError extends Error {
   }
 }
 
+/** More than a quota of requests or this process can take. AWS has one text for all of them (§5.4). */
+export const tooFast = (): KmsError =>
+  new KmsError(
+    'ThrottlingException',
+    'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.',
+  )
+
 /** Status and body of an error (§4.3). */
 export function errorReply(error: KmsError): { readonly status: number; readonly body: string } {
   const kind: ErrorKind = ERRORS[error.code]

@@ -8,7 +8,7 @@ import { type Authenticated, type Runner, reply } from '../operations/run.ts'
 import { answerSts } from '../sts/answer.ts'
 import { type StsErrorCode, type StsReply, stsError } from '../sts/errors.ts'
 import { authenticate, type Verified, type Who } from './authenticate.ts'
-import { type ErrorCode, errorReply, KmsError } from './errors.ts'
+import { type ErrorCode, errorReply, KmsError, tooFast } from './errors.ts'
 
 const TARGET = 'TrentService.'
 /** As constraints of grants name one. */
@@ -111,10 +111,7 @@ const LISTENER_ERRORS: Readonly<Record<HttpErrorKind, KmsError>> = {
   TooLarge: new KmsError('RequestEntityTooLargeException', 'The request is larger than this service accepts.'),
   Timeout: new KmsError('SerializationException', 'The request did not arrive in time.'),
   BadRequest: new KmsError('SerializationException', 'The request is not HTTP/1.1 as it should be.'),
-  Overloaded: new KmsError(
-    'ThrottlingException',
-    'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.',
-  ),
+  Overloaded: tooFast(),
   Unavailable: new KmsError('KMSInternalException'),
   Internal: new KmsError('KMSInternalException'),
 }

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { KeySpec } from '../../boundary/words.ts'
+import { KEY_SPECS, type KeySpec } from '../../boundary/words.ts'
 import { quotas, type RequestQuotas } from '../../config/quotas.ts'
-import { ACCOUNT, OTHER, REGION, startTestKms } from '../testing.ts'
+import { ACCOUNT, OTHER, REGION, REGIONS, startTestKms } from '../testing.ts'
 import { OPERATION_INPUTS } from './model/model.ts'
-import { GATES, QUOTA_CLASSES, type QuotaClass, RequestLimits } from './request-quotas.ts'
+import { BY_KEY, BY_OPERATION, CLASS_OF_PAIR, CLASS_OF_SPEC, OF_KEY_STORES, type QuotaClass } from './quota-classes.ts'
+import { RequestLimits } from './request-quotas.ts'
 
 const DEFAULTS = quotas.parse({}).requests
-const REGIONS = [REGION, 'eu-west-1']
+const SYMMETRIC = 'SYMMETRIC_DEFAULT'
 
 interface Use {
-  readonly keyStoreId?: string
   readonly pairSpec?: string
   readonly account?: string
 }
@@ -21,11 +21,11 @@ function limitsOf(changes: Partial<RequestQuotas> = {}) {
   let now = 1000
   const limits = new RequestLimits({ ...DEFAULTS, ...changes }, REGIONS, () => now)
   return {
-    take: (operation: string, account = ACCOUNT, region = REGION) => limits.take(account, region, operation),
-    /** Both counts of a request, as the runner makes them. */
-    use: (operation: string, spec: KeySpec, { keyStoreId = '', pairSpec, account = ACCOUNT }: Use = {}) =>
-      limits.take(account, REGION, operation) &&
-      limits.takeByKey(account, REGION, operation, spec, keyStoreId, pairSpec),
+    take: (operation: string, account = ACCOUNT, region: string = REGION) => limits.take(account, region, operation),
+    /** A request that finds its key, as the runner counts it. */
+    use: (operation: string, spec: KeySpec, { pairSpec, account = ACCOUNT }: Use = {}) =>
+      limits.take(account, REGION, operation) && limits.takeByKey(account, REGION, operation, spec, pairSpec),
+    store: (operation: string, store: string) => limits.takeOfStore(operation, store),
     pass: (milliseconds: number) => {
       now += milliseconds
     },
@@ -33,100 +33,124 @@ function limitsOf(changes: Partial<RequestQuotas> = {}) {
 }
 
 /** How many of an operation pass at once. */
-function burst(take: () => boolean, most = 20_000): number {
+function burst(take: () => boolean, most = 25_000): number {
   let count = 0
   while (count < most && take()) count++
   return count
 }
 
-/** Classes that only a key leads to, and those that stand before them. */
-const BY_KEY: readonly string[] = ['keyStore', ...Object.values(GATES).flat()]
+/** What passes at once at a rate, after a rest, and after as long as one request takes. */
+function hasRate(rate: number, take: () => boolean, pass: (milliseconds: number) => void): void {
+  const full = Math.max(1, Math.floor(rate))
+  assert.equal(burst(take), full)
+  // A hair more than one takes, for what rounding loses.
+  pass(1000.001 / rate)
+  assert.equal(burst(take), 1)
+  pass(3_600_000)
+  assert.equal(burst(take), full)
+}
 
-test('every class of the settings is in the table or follows from a key, and every operation of the table is one of the API', () => {
+/** One class with the smallest of rates, all others with plenty. */
+function onlyOneOf(name: QuotaClass): Partial<RequestQuotas> {
   const { enforced: _, ...rates } = DEFAULTS
-  const settings = Object.keys(rates).filter(name => !BY_KEY.includes(name))
-  assert.deepEqual(Object.keys(QUOTA_CLASSES).sort(), [...settings, ...Object.keys(GATES)].sort())
-  for (const name of BY_KEY) assert.ok(name in rates, name)
-  const all = Object.values(QUOTA_CLASSES).flatMap(({ operations }) => operations)
+  return { ...Object.fromEntries(Object.keys(rates).map(each => [each, 1000])), [name]: 1 }
+}
+
+test('every class of the settings counts something, and every operation of the tables is one of the API and in one of them', () => {
+  const { enforced: _, ...rates } = DEFAULTS
+  const used = [
+    ...Object.keys(BY_OPERATION),
+    ...Object.values(CLASS_OF_SPEC),
+    ...Object.values(CLASS_OF_PAIR),
+    'keyStore',
+    'rareChanges',
+  ]
+  assert.deepEqual([...new Set(used)].sort(), Object.keys(rates).sort())
+  const all = [...Object.values(BY_OPERATION), ...BY_KEY].flatMap(({ operations }) => operations)
   assert.equal(new Set(all).size, all.length)
-  for (const operation of all) assert.ok(OPERATION_INPUTS.has(operation), operation)
+  for (const operation of [...all, ...OF_KEY_STORES]) assert.ok(OPERATION_INPUTS.has(operation), operation)
 })
 
-/** Each of the five curves has a bucket of its own. */
-const CURVES = 5
-const gateOf = (name: keyof typeof GATES): number =>
-  GATES[name].reduce((sum, each) => sum + DEFAULTS[each] * (each === 'dataKeyPairsEcc' ? CURVES : 1), 0)
-
 for (const operation of OPERATION_INPUTS.keys()) {
+  if (BY_KEY.some(({ operations }) => operations.includes(operation))) continue
   test(`${operation} is limited at the rate of its class`, () => {
-    const name = (Object.entries(QUOTA_CLASSES).find(([, { operations }]) => operations.includes(operation))?.[0] ??
+    const name = (Object.entries(BY_OPERATION).find(([, { operations }]) => operations.includes(operation))?.[0] ??
       'rareChanges') as QuotaClass
-    const rate = name === 'asymmetric' || name === 'dataKeyPairs' ? gateOf(name) : DEFAULTS[name]
     const { take, pass } = limitsOf()
-    assert.equal(
-      burst(() => take(operation)),
-      Math.max(1, Math.floor(rate)),
-    )
-    // A hair more than one takes, for what rounding loses.
-    pass(1000.001 / rate)
-    assert.equal(
-      burst(() => take(operation)),
-      1,
-    )
-    pass(3_600_000)
-    assert.equal(
-      burst(() => take(operation)),
-      Math.max(1, Math.floor(rate)),
-    )
+    hasRate(DEFAULTS[name], () => take(operation), pass)
+  })
+}
+
+for (const { operations, classes } of BY_KEY.filter(({ operations: [first] }) => first !== 'GenerateDataKeyPair')) {
+  for (const spec of Object.keys(KEY_SPECS) as KeySpec[]) {
+    const name = CLASS_OF_SPEC[spec]
+    test(`${operations.join(', ')} with a key of ${spec} are limited together at the rate ${name}, and take from no other`, () => {
+      let next = 0
+      const one = (use: ReturnType<typeof limitsOf>['use']) => use(operations[next++ % operations.length] ?? '', spec)
+      // Other than the defaults, of which several are the same.
+      const { use, pass } = limitsOf({ [name]: 17 })
+      hasRate(17, () => one(use), pass)
+      for (const other of classes.filter(each => each !== name)) {
+        const free = limitsOf(onlyOneOf(other))
+        assert.ok(burst(() => one(free.use)) >= 1000, `${other} is not asked`)
+        const [witness] = Object.entries(CLASS_OF_SPEC).find(([, each]) => each === other) ?? []
+        assert.ok(free.use(operations[0] ?? '', witness as KeySpec), `nothing was taken from ${other}`)
+      }
+    })
+  }
+}
+
+for (const [pairSpec, name] of Object.entries(CLASS_OF_PAIR)) {
+  test(`data key pairs of ${pairSpec} are limited at the rate ${name}, with and without the private key`, () => {
+    let next = 0
+    const { use, pass } = limitsOf({ cryptographic: 1 })
+    const one = () =>
+      use(next++ % 2 === 0 ? 'GenerateDataKeyPair' : 'GenerateDataKeyPairWithoutPlaintext', SYMMETRIC, { pairSpec })
+    hasRate(DEFAULTS[name], one, pass)
+    for (const other of Object.keys(CLASS_OF_PAIR).filter(each => each !== pairSpec))
+      assert.ok(use('GenerateDataKeyPair', SYMMETRIC, { pairSpec: other }), `${other} has a bucket of its own`)
+    assert.ok(use('Encrypt', SYMMETRIC), 'and pairs are not counted with other uses')
   })
 }
 
 test('the operations of a shared class take from one bucket, all others from their own', () => {
-  const { take } = limitsOf({ cryptographic: 2, lists: 1 })
-  assert.ok(take('Encrypt') && take('GenerateMac'))
-  assert.ok(!take('Decrypt') && !take('GenerateRandom'))
+  const { take, use } = limitsOf({ cryptographic: 2, lists: 1, ecc: 2 })
+  assert.ok(use('Encrypt', SYMMETRIC) && take('GenerateMac'))
+  assert.ok(!use('Decrypt', SYMMETRIC) && !take('GenerateRandom'))
+  assert.ok(use('Sign', 'ECC_NIST_P256') && take('DeriveSharedSecret') && !use('Verify', 'ECC_NIST_P521'))
   assert.ok(take('ListKeys') && take('ListAliases'))
   assert.ok(!take('ListKeys') && !take('ListAliases'))
-  assert.ok(take('CreateKey') && take('Sign'))
+  assert.ok(take('CreateKey'))
 })
 
-test('a use counts once, in the class of its key: symmetric and HMAC, RSA, curves, post-quantum, each pair spec, each key store', () => {
-  const one = { cryptographic: 1, rsa: 1, ecc: 1, postQuantum: 1, keyStore: 1 }
-  const pairs = { dataKeyPairsRsa2048: 1, dataKeyPairsRsa3072: 1, dataKeyPairsRsa4096: 1, dataKeyPairsEcc: 1 }
-  const { use } = limitsOf({ ...one, ...pairs })
-  assert.ok(use('Encrypt', 'RSA_2048'))
-  assert.ok(!use('Decrypt', 'RSA_4096') && !use('Sign', 'RSA_3072'), 'RSA is one class')
-  assert.ok(use('Sign', 'ECC_NIST_P256') && !use('DeriveSharedSecret', 'ECC_NIST_P521'))
-  assert.ok(use('Verify', 'ML_DSA_44') && !use('Decapsulate', 'ML_KEM_512'))
-  assert.ok(use('Encrypt', 'SYMMETRIC_DEFAULT'), 'what RSA keys took was given back')
-  assert.ok(!use('GenerateMac', 'HMAC_256'))
-  const pair = (pairSpec: string) => use('GenerateDataKeyPair', 'SYMMETRIC_DEFAULT', { pairSpec })
-  for (const spec of ['RSA_2048', 'RSA_3072', 'RSA_4096', 'ECC_NIST_P256', 'ECC_NIST_P384'])
-    assert.ok(pair(spec) && !pair(spec), spec)
-  const { use: inStores } = limitsOf({ ...one, cryptographic: 10 })
-  const inStore = (keyStoreId: string, account = ACCOUNT) =>
-    inStores('Encrypt', 'SYMMETRIC_DEFAULT', { keyStoreId, account })
-  assert.ok(inStore('store 1') && !inStore('store 1', OTHER), 'whoever asks')
-  assert.ok(inStore('store 2'))
-})
-
-test('what is refused by its key leaves the first class as it was, and what never finds its key stays counted there', () => {
-  const { use, take } = limitsOf({ rsa: 1, ecc: 1, postQuantum: 1 })
+test('what names no key stays held, up to as much as all classes have, and what is refused by its class is not held', () => {
+  const { use, take } = limitsOf({ rsa: 1, ecc: 2, mlDsa: 3 })
   assert.ok(use('Sign', 'RSA_2048'))
   for (let i = 0; i < 100; i++) assert.ok(!use('Sign', 'RSA_2048'))
-  assert.ok(use('Sign', 'ECC_NIST_P256'))
+  for (let i = 0; i < 2; i++) assert.ok(use('Sign', 'ECC_NIST_P256'))
   assert.equal(
     burst(() => take('Sign')),
-    3,
+    6,
   )
   assert.ok(!use('Verify', 'ML_DSA_65'))
+  assert.ok(use('Encrypt', SYMMETRIC), 'other operations are none the worse for it')
+})
+
+test('each key store has a rate of its own, whoever asks, for the operations that AWS names', () => {
+  const { store, take } = limitsOf({ keyStore: 2 })
+  assert.ok(store('Encrypt', 'a/r/cks-1') && store('GenerateRandom', 'a/r/cks-1') && !store('Decrypt', 'a/r/cks-1'))
+  assert.ok(store('Encrypt', 'a/r/cks-2'))
+  assert.ok(store('DescribeKey', 'a/r/cks-1'), 'a look at a key is no use of its store')
+  assert.ok(take('Decrypt'))
+  for (let i = 0; i < 10_000; i++) store('Encrypt', `a/r/other-${i}`)
+  assert.ok(store('Encrypt', 'a/r/cks-1'), 'one that was forgotten comes back with all of it')
 })
 
 test('no account takes from another, and no Region from another', () => {
   const { take } = limitsOf({ lists: 1 })
   assert.ok(take('ListKeys') && !take('ListKeys'))
-  assert.ok(take('ListKeys', OTHER) && take('ListKeys', ACCOUNT, 'eu-west-1'))
-  assert.ok(!take('ListKeys', OTHER) && !take('ListKeys', ACCOUNT, 'eu-west-1'))
+  assert.ok(take('ListKeys', OTHER) && take('ListKeys', ACCOUNT, 'us-west-2'))
+  assert.ok(!take('ListKeys', OTHER) && !take('ListKeys', ACCOUNT, 'us-west-2'))
 })
 
 test('what is no operation is not limited', () => {
@@ -185,25 +209,6 @@ test('a request that is too fast is refused in AWS’s words, before it is looke
     await kms.ok('CreateKey')
     assert.equal((await kms.call('CreateKey')).body.__type, 'ThrottlingException')
     await kms.ok('GenerateRandom', { NumberOfBytes: 1 })
-  } finally {
-    await kms.stop()
-  }
-})
-
-test('a use that is too fast for its key is refused before its key is used, and has one record', async () => {
-  const limits = new RequestLimits({ ...DEFAULTS, ecc: 0.001 }, [REGION])
-  const kms = await startTestKms({}, { limits })
-  try {
-    const made = async (input: object) => (await kms.ok('CreateKey', input)).KeyMetadata.KeyId
-    const curve = await made({ KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' })
-    const symmetric = await made({})
-    const sign = { KeyId: curve, Message: 'AA==', SigningAlgorithm: 'ECDSA_SHA_256' }
-    await kms.ok('Sign', sign)
-    const before = await kms.records()
-    assert.equal((await kms.call('Sign', sign)).body.__type, 'ThrottlingException')
-    assert.equal((await kms.call('Verify', { ...sign, Signature: 'AA==' })).body.__type, 'ThrottlingException')
-    assert.equal(await kms.records(), before + 2)
-    await kms.ok('Encrypt', { KeyId: symmetric, Plaintext: 'AA==' })
   } finally {
     await kms.stop()
   }
