@@ -1,14 +1,16 @@
 /** What holds for every operation: its permission, its record, and what becomes of what is not built. Over a real boundary. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { BoundaryError } from '../../boundary/words.ts'
+import { BoundaryError, type Row } from '../../boundary/words.ts'
+import type { Reply } from '../../http/types.ts'
+import type { Replica } from '../../store/replica.ts'
 import { accessOf } from '../access/permissions.ts'
 import { ACCOUNT, type Answer, OTHER, REGION, REGIONS, startTestKms, type TestKms, user } from '../testing.ts'
 import { OPERATION_INPUTS } from '../wire/model/model.ts'
 import { grantable } from './grants/create.ts'
 import { Runner } from './run.ts'
 import { OPERATIONS } from './table.ts'
-import type { AnyOperation } from './types.ts'
+import type { AnyOperation, Services } from './types.ts'
 
 const GRANTEE = `arn:aws:iam::${ACCOUNT}:user/grantee`
 let kms: TestKms
@@ -275,37 +277,67 @@ test('a stale key is not the caller’s business: everything is decided again', 
   assert.match((await encrypt()).body.toString(), /ThrottlingException/)
 })
 
-test('a key that is changed again and again is the caller’s to wait for; one that stays stale as it is is a defect, and the operator is told', async () => {
-  const { boundary, ...rest } = kms.services
-  let looks = 0
-  let moves = true
-  const staleRow = async () => {
-    const row = await kms.control.getRow('key', `${REGION}/${KeyId}`)
-    assert.ok(row)
-    looks++
-    return new BoundaryError('StaleKey', '', { ...row, revision: row.revision + (moves ? looks : 0) })
-  }
-  const services = { ...rest, boundary: { ...boundary, encrypt: async () => Promise.reject(await staleRow()) } }
-  const told: unknown[] = []
-  const runner = new Runner(services, OPERATIONS, {
-    onDefect: error => told.push(error),
-    onAnswer: () => {},
+/** Encrypt with the key by a runner over other services; what the operator is told of is added to `told`. */
+function encryptOver(services: Services, told: unknown[]): Promise<Reply> {
+  const runner = new Runner(services, OPERATIONS, { onDefect: error => told.push(error), onAnswer: () => {} })
+  return runner.answer({
+    operation: 'Encrypt',
+    requestId: 'r',
+    accessKeyId: 'a',
+    body: Buffer.from(JSON.stringify({ KeyId, Plaintext: 'AA==' })),
+    facts: { caller: user('u'), region: REGION, sourceIp: '', secureTransport: true, userAgent: '', now: 0 },
   })
-  const encrypt = () =>
-    runner.answer({
-      operation: 'Encrypt',
-      requestId: 'r',
-      accessKeyId: 'a',
-      body: Buffer.from(JSON.stringify({ KeyId, Plaintext: 'AA==' })),
-      facts: { caller: user('u'), region: REGION, sourceIp: '', secureTransport: true, userAgent: '', now: 0 },
-    })
-  assert.match((await encrypt()).body.toString(), /ThrottlingException/)
+}
+
+test('a key that others change before every use is the caller’s to wait for', async () => {
+  const { boundary } = kms.services
+  let looks = 0
+  const changing: typeof boundary = {
+    ...boundary,
+    encrypt: async (...args) => {
+      await kms.ok(looks++ % 2 === 0 ? 'EnableKeyRotation' : 'DisableKeyRotation', { KeyId })
+      return boundary.encrypt(...args)
+    },
+  }
+  const told: unknown[] = []
+  const before = await kms.records()
+  const { status, body } = await encryptOver({ ...kms.services, boundary: changing }, told)
+  assert.equal(status, 400)
+  assert.match(body.toString(), /ThrottlingException/)
   assert.deepEqual(told, [])
-  moves = false
-  const { status, body } = await encrypt()
+  assert.equal(looks, 9)
+  assert.equal(await kms.records(), before + looks + 1)
+  await kms.ok('DisableKeyRotation', { KeyId })
+})
+
+test('a key that nobody changes and that stays stale is a defect of ours: the caller is answered 500, and the operator is told', async () => {
+  const { replica } = kms.services
+  const held = await replica.get('key', `${REGION}/${KeyId}`)
+  assert.ok(held?.body)
+  const { kind, id, scope, link, revision, body, tag } = held
+  const old: Row = { kind, id, scope, link, revision, body: Buffer.from(body), tag: Buffer.from(tag) }
+  await kms.ok('EnableKeyRotation', { KeyId })
+  await kms.ok('DisableKeyRotation', { KeyId })
+  // The defect: a replica that goes on giving what it had.
+  const defective = new Proxy(replica, {
+    get: (target, name) => {
+      const value = Reflect.get(target, name, target)
+      if (name === 'peek')
+        return (...args: Parameters<Replica['peek']>) =>
+          args[1] === id && args[0] === 'key' ? old : target.peek(...args)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const told: unknown[] = []
+  const before = await kms.records()
+  const { status, body: answer } = await encryptOver({ ...kms.services, replica: defective }, told)
   assert.equal(status, 500)
-  assert.match(body.toString(), /KMSInternalException/)
-  assert.match(String(told[0]), new RegExp(`the row of ${REGION}/${KeyId} stays stale`))
+  assert.match(answer.toString(), /KMSInternalException/)
+  assert.doesNotMatch(answer.toString(), /stale/)
+  assert.equal(told.length, 1)
+  assert.match(String(told[0]), new RegExp(`the key row ${id} stays stale: revision ${revision + 2} is the newest`))
+  assert.equal(await kms.records(), before + 1)
+  assert.equal((await encryptOver(kms.services, told)).status, 200, 'without the defect it is used')
 })
 
 test('keys of other accounts: named by ARN they are denied, by id they do not exist, by ciphertext nobody learns of them', async () => {

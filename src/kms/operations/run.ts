@@ -140,14 +140,13 @@ export class Runner {
 
   /**
    * A stale row says that what was authorized is not what is: everything is decided again. Slow work, such as making an RSA pair, may find its key
-   * changed more than once, so it is asked more than once; a key that never holds still is the caller's to slow down; one that
-   * holds still and is called stale all the same is a defect of ours. So it is when a policy asks
-   * for what was not in memory.
+   * changed more than once, so it is asked more than once. A key that never holds still is the caller's to slow down; one that holds still and is called
+   * stale all the same is a defect of ours. Everything is decided again, too, when a policy has asked for what was not in memory.
    */
   async #run(operation: Operation<unknown, unknown>, call: Call, input: unknown): Promise<unknown> {
     const { asserted } = call
-    let last: Row | undefined
-    for (let loads = 0, stale = 0, same = 0; ; ) {
+    let newest: Row | undefined
+    for (let loads = 0, stale = 0; ; ) {
       try {
         return await operation.run(call, input)
       } catch (error) {
@@ -157,9 +156,9 @@ export class Runner {
           await error.load(call)
         } else {
           if (!(error instanceof BoundaryError) || error.code !== 'StaleKey') throw error
-          if (error.row !== undefined && error.row.id === last?.id && error.row.revision === last.revision) same++
-          if (++stale > MAX_STALE) throw same === MAX_STALE ? staysStale(call) : tooFast()
-          last = error.row
+          const before = newest
+          newest = error.row
+          if (++stale > MAX_STALE) throw newest !== undefined && isSame(newest, before) ? staysStale(newest) : tooFast()
           this.#refresh(call, error)
         }
         // The next decision says anew which grant it rests on.
@@ -199,9 +198,14 @@ export class Runner {
   }
 }
 
-/** The boundary named the same row as the newest every time, and it was not what the replica gave. */
-const staysStale = ({ keyId }: Call): KmsError =>
-  new KmsError('KMSInternalException', undefined, { cause: new Error(`the row of ${keyId} stays stale`) })
+const isSame = (row: Row, other: Row | undefined): boolean =>
+  row.id === other?.id && row.revision === other.revision && row.tag.equals(other.tag)
+
+/** Between two looks nothing has changed, and what was used at the second was not what the boundary had named at the first. */
+const staysStale = ({ kind, id, revision }: Row): KmsError =>
+  new KmsError('KMSInternalException', undefined, {
+    cause: new Error(`the ${kind} row ${id} stays stale: revision ${revision} is the newest and is not what is used`),
+  })
 
 function inOurWords(cause: unknown, call: Call): KmsError {
   if (cause instanceof KmsError) return cause
