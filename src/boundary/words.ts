@@ -32,6 +32,12 @@ export const ROW_KINDS = {
 export type RowKind = keyof typeof ROW_KINDS
 
 /**
+ * Kinds whose tombstones need not be kept: an id is random and made once, and nothing but a row that the boundary knows as the newest is ever believed, so
+ * one that it has forgotten is refused as one that never was. Never a kind whose ids come again. See docs/decisions/0027.
+ */
+export const FORGOTTEN_KINDS: ReadonlySet<RowKind> = new Set(['grant'])
+
+/**
  * One row of the store, as the boundary made it. The store keeps it byte for byte and is not trusted with it.
  *
  * - `id`: UTF-8, at most 512 bytes, unique within its kind. Keys of the KMS: `<region>/<key-id>`; keys of the ekm: `<tenant>/<external-key-id>`;
@@ -42,7 +48,7 @@ export type RowKind = keyof typeof ROW_KINDS
  *   `<region>/<retiring principal>`, empty where nobody may retire it by name.
  * - `link`: a second thing to look rows up by: alias → key row id, key → custom key store row id, credential → principal ARN, keystore → its name,
  *   grant → `<key row id>#<grantee principal>`.
- * - `revision`: from 1, plus one at every change, kept through deletion.
+ * - `revision`: from 1, plus one at every change, kept through deletion; of a kind whose tombstones are forgotten, from 1 again should an id come again.
  * - `body`: null is a tombstone. For `sealed` and `secret` kinds it is ciphertext.
  * - `tag`: 32 bytes, HMAC-SHA-256 by the boundary over all the other fields.
  */

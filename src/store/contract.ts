@@ -123,6 +123,22 @@ export function storeContract(name: string, make: () => Promise<ContractSubject>
       assert.deepEqual(ids(await store.list('alias', 'graves', page)), ['dead'])
     })
 
+    it('keeps nothing of a deleted grant, whose id may come again', async () => {
+      const grant = (id: string, revision: number, more: Partial<Row> = {}) =>
+        testRow('grant', id, revision, { scope: 'graves', link: 'target', ...more })
+      await apply(grant('k#1', 1), grant('k#2', 1))
+      await refused(store.apply([{ number: last + 1, rows: [grant('k#1', 1, { body: null })] }]), 'Conflict')
+      await apply(grant('k#1', 2, { body: null }))
+      await apply(grant('k#3', 1), grant('k#3', 2, { body: null }))
+      await apply(grant('k#never', 2, { body: null }))
+      for (const id of ['k#1', 'k#3', 'k#never']) assert.equal(await store.get('grant', id), undefined, id)
+      assert.deepEqual(ids(await store.listPrefixed('grant', 'k#', { after: '', limit: 10 })), ['k#2'])
+      await apply(grant('k#1', 1, { body: Buffer.from('again') }))
+      await reopen()
+      assert.deepEqual(await store.get('grant', 'k#1'), grant('k#1', 1, { body: Buffer.from('again') }))
+      assert.deepEqual(ids(await store.listLinked('grant', 'target', { after: '', limit: 10 })), ['k#1', 'k#2'])
+    })
+
     it('lists in order of bytes, whatever the letters', async () => {
       const names = ['z', 'Z', 'a', 'é', 'ä', '~', '-', 'a-', 'a/b', 'aa', '\uffee', '😀', '\u{10ffff}', '0', '10', '9']
       await apply(...names.map(name => testRow('tenant', name, 1, { scope: 'sorted', link: 'sorted' })))

@@ -36,7 +36,7 @@ test('a list is loaded once and then follows the write sets, empty as it may be'
   assert.deepEqual(texts('none'), [])
   assert.deepEqual(texts(), ['b=2', 'd=1'])
   assert.equal(boundary.checks.length, asked)
-  assert.equal(store.rows.size, 5)
+  assert.equal(store.rows.size, 3)
 })
 
 test('promise 12: what was edited, moved or put back in the store is not in a list', async () => {

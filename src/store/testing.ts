@@ -2,7 +2,7 @@
  * For unit tests: a store in memory that can be edited behind everyone's back, and what a replica asks of a boundary.
  */
 import { createHmac } from 'node:crypto'
-import { BoundaryError, type Row, type RowKind, type WriteSet } from '../boundary/words.ts'
+import { BoundaryError, FORGOTTEN_KINDS, type Row, type RowKind, type WriteSet } from '../boundary/words.ts'
 import { StoreError } from './errors.ts'
 import { type CacheLimits, openReplica, type ReplicaBoundary } from './replica.ts'
 import { checkPage, checkRow, endOfPrefix } from './rows.ts'
@@ -27,20 +27,23 @@ export class MemoryStore implements Store {
     this.#open()
     if (this.broken) throw this.broken
     let applied = this.applied
-    const changed = new Map<string, Row>()
+    const changed = new Map<string, Row | undefined>()
     for (const { number, rows } of sets) {
       if (number <= applied) continue
       if (number !== applied + 1) throw new StoreError('Gap')
       for (const row of rows) {
         checkRow(row)
         const name = key(row.kind, row.id)
-        const stored = changed.get(name) ?? this.rows.get(name)
+        const stored = changed.has(name) ? changed.get(name) : this.rows.get(name)
         if (stored && stored.revision >= row.revision) throw new StoreError('Conflict')
-        changed.set(name, row)
+        changed.set(name, row.body === null && FORGOTTEN_KINDS.has(row.kind) ? undefined : row)
       }
       applied = number
     }
-    for (const [name, row] of changed) this.rows.set(name, row)
+    for (const [name, row] of changed) {
+      if (row === undefined) this.rows.delete(name)
+      else this.rows.set(name, row)
+    }
     this.applied = applied
   }
 

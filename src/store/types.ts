@@ -16,7 +16,7 @@ export interface Store {
   appliedUpTo(): Promise<number>
   /**
    * Applies write sets in one transaction with `appliedUpTo`. Sets already applied are passed over; a gap in the numbers is refused; a row whose
-   * revision is not above the stored one is refused (compare-and-set). Resolves when it is durable.
+   * revision is not above the stored one is refused (compare-and-set). A tombstone of `FORGOTTEN_KINDS` leaves nothing. Resolves when it is durable.
    */
   apply(sets: readonly WriteSet[]): Promise<void>
   /** The row, tombstones included, or undefined. */

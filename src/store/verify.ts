@@ -28,7 +28,7 @@ export class Verifier {
 
   /**
    * The current row of that kind and id, whatever the store said of it: `loaded` itself where it is current, the boundary's where not, and undefined
-   * where there never was one; a deleted one has no body. That a row is missing in the store proves nothing, so the boundary is asked then too.
+   * where there never was one or it is forgotten; a deleted one has no body. That a row is missing in the store proves nothing, so the boundary is asked then too.
    */
   current(kind: RowKind, id: string, loaded: Row | undefined): Promise<Row | undefined> {
     const row = loaded !== undefined && isWhole(loaded, kind, id) ? loaded : probe(kind, id)

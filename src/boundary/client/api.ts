@@ -166,7 +166,7 @@ export interface BoundaryUse {
   writeSets(after: number, max: number): Promise<readonly WriteSet[]>
   /**
    * Checks rows that were loaded from the store against the newest that the boundary knows. The answer holds for each either `'ok'`
-   * or the current row (with a null body where it is deleted), or undefined where there never was one.
+   * or the current row (with a null body where it is deleted), or undefined where none is known: it never was, or is deleted and forgotten.
    */
   checkRows(rows: readonly Row[]): Promise<ReadonlyArray<'ok' | Row | undefined>>
   /** Opens a row of protection `secret` that is current. */

@@ -143,7 +143,7 @@ export class Book {
     return ids
   }
 
-  /** The current row, tombstones included, once it is durable; undefined where there never was one. */
+  /** The current row, tombstones that are kept included, once it is durable; undefined where there is none. */
   async read(kind: RowKind, id: string): Promise<Row | undefined> {
     const ahead = this.#ahead.get(nameOf(kind, id))
     if (ahead !== undefined) {

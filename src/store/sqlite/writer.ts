@@ -5,7 +5,7 @@
 import { chmodSync, closeSync, fsyncSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
-import { ROW_KINDS, type WriteSet } from '../../boundary/words.ts'
+import { FORGOTTEN_KINDS, ROW_KINDS, type WriteSet } from '../../boundary/words.ts'
 import { StoreError } from '../errors.ts'
 import { migrate } from './schema.ts'
 import { BUSY, sqliteCode, translate } from './translate.ts'
@@ -17,11 +17,15 @@ const UPSERT = `INSERT INTO rows (kind, id, scope, link, revision, body, tag) VA
   ON CONFLICT (kind, id) DO UPDATE SET scope = excluded.scope, link = excluded.link, revision = excluded.revision,
     body = excluded.body, tag = excluded.tag WHERE excluded.revision > rows.revision`
 
+/** After the upsert of a tombstone, which has refused a revision that is not newer. */
+const FORGET = 'DELETE FROM rows WHERE kind = ? AND id = ? AND body IS NULL'
+
 export class SqliteWriter {
   readonly #file: string
   readonly #lock: DatabaseSync
   readonly #database: DatabaseSync
   readonly #upsert: StatementSync
+  readonly #forget: StatementSync
   readonly #setApplied: StatementSync
   #applied: number
   /** After a failed read or write nothing is known of what is on disk. */
@@ -39,6 +43,7 @@ export class SqliteWriter {
       throw translate(error)
     }
     this.#upsert = this.#database.prepare(UPSERT)
+    this.#forget = this.#database.prepare(FORGET)
     this.#setApplied = this.#database.prepare("UPDATE meta SET value = ? WHERE name = 'appliedUpTo'")
     this.#applied = Number(this.#database.prepare("SELECT value FROM meta WHERE name = 'appliedUpTo'").get()?.value)
   }
@@ -86,6 +91,7 @@ export class SqliteWriter {
     for (const { kind, id, scope, link, revision, body, tag } of rows) {
       const { changes } = this.#upsert.run(ROW_KINDS[kind].code, id, scope, link, revision, body, tag)
       if (changes === 0) throw new StoreError('Conflict', `write set ${number}, ${kind}, revision ${revision}`)
+      if (body === null && FORGOTTEN_KINDS.has(kind)) this.#forget.run(ROW_KINDS[kind].code, id)
     }
     this.#applied = number
   }

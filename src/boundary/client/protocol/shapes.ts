@@ -305,7 +305,7 @@ export const status: Codec<BoundaryStatus> = struct<BoundaryStatus>({
 
 /** What `checkRows` says of one row. */
 export const rowCheck: Codec<'ok' | Row | undefined> = {
-  name: 'u8 (0 never existed, 1 ok, 2 other) [row]',
+  name: 'u8 (0 not known, 1 ok, 2 other) [row]',
   write: (w, v) => {
     w.u8(v === undefined ? 0 : v === 'ok' ? 1 : 2)
     if (v !== undefined && v !== 'ok') row.write(w, v)

@@ -129,6 +129,17 @@ test('a grant that is made again under its id is alive, whatever was free', () =
   assert.equal(index.size, 2)
 })
 
+test('a grant whose id is that of a key gives no bytes of the key away', () => {
+  const index = new RowsIndex()
+  index.set('key', 'r/k', '', entryOf(1, false))
+  index.set('grant', 'r/k', '', entryOf(1, false))
+  index.set('grant', 'r/k', '', entryOf(2, true))
+  index.set('grant', 'r/x', '', entryOf(1, false))
+  assert.deepEqual(index.get('key', 'r/k'), entryOf(1, false))
+  assert.deepEqual(index.list('key', '', 10), ['r/k'])
+  assert.equal(index.get('grant', 'r/k'), undefined)
+})
+
 test('a revision that is not newer is refused', () => {
   const index = new RowsIndex()
   index.set('key', 'r/k', '', entryOf(2, false))

@@ -2,12 +2,12 @@
  * The newest revision, digest and journal location of every row that ever was, tombstones included, in memory: about 120 bytes a row, outside the
  * reach of the garbage collector. Open addressing over typed columns; ids lie in one arena, shared by the rows of one key.
  *
- * Tombstones of grants give their places to grants that are made later: whoever makes and retires grants without end would fill the memory with them. That
- * forgets nothing that protects: a grant's id is random and never comes again, and a row that is not here is refused as one that never was.
+ * Tombstones of `FORGOTTEN_KINDS` give their places, and their ids' bytes, to rows of these kinds that are made later: whoever makes and retires grants
+ * without end would fill the memory with them.
  */
 import { FormatError, type Reader, type Writer } from '../../bytes.ts'
 import type { Location } from '../../journal/types.ts'
-import { ROW_KINDS, type RowKind } from '../../words.ts'
+import { FORGOTTEN_KINDS, ROW_KINDS, type RowKind } from '../../words.ts'
 import { type Column, grown, readColumn, sameBytes, writeColumn } from './columns.ts'
 
 /** Where a row stands now. */
@@ -24,8 +24,6 @@ for (const kind of Object.keys(ROW_KINDS) as RowKind[]) kindNames[ROW_KINDS[kind
 const KEY = ROW_KINDS.key.code
 /** Kinds whose link is kept: what must be found by the key that it points to. */
 const LINKED = new Set<RowKind>(['alias'])
-/** Kinds whose tombstones are given away. Nothing else may be kept by their places. */
-const FORGOTTEN = new Set<RowKind>(['grant'])
 const DIGEST = 32
 const EMPTY = Buffer.alloc(0)
 const FORM = 1
@@ -88,7 +86,7 @@ export class RowsIndex {
     }
     if (!entry.deleted) this.#live[code] = (this.#live[code] ?? 0) + 1
     this.#deleted[at] = entry.deleted ? 1 : 0
-    if (entry.deleted && FORGOTTEN.has(kind)) this.#giveAway(at)
+    if (entry.deleted && FORGOTTEN_KINDS.has(kind)) this.#giveAway(at)
     this.#revision[at] = entry.revision
     this.#segment[at] = entry.location.segment
     this.#offset[at] = entry.location.offset
@@ -183,10 +181,12 @@ export class RowsIndex {
   }
 
   #insert(code: number, id: Buffer): number {
-    const free = this.#takeFree(code, id.length)
+    const forgotten = FORGOTTEN_KINDS.has(kindNames[code] as RowKind)
+    const free = forgotten ? this.#takeFree(id.length) : -1
     if (free >= 0) {
       id.copy(this.#arena, this.#idAt[free])
       this.#hash[free] = this.#hashOf(code, id, 0, id.length)
+      this.#kind[free] = code
       this.#link(free)
       return free
     }
@@ -194,8 +194,8 @@ export class RowsIndex {
     if ((this.#count + 1) * 2 > this.#table.length) this.#growTable()
     const at = this.#count++
     const hash = this.#hashOf(code, id, 0, id.length)
-    // The policy and the attributes of a key have its id: they share its bytes.
-    const key = code === KEY ? -1 : this.#find(KEY, id)
+    // The policy and the attributes of a key have its id: they share its bytes. What is to give its bytes away has its own.
+    const key = code === KEY || forgotten ? -1 : this.#find(KEY, id)
     this.#idAt[at] = key >= 0 ? (this.#idAt[key] ?? 0) : this.#keep(id)
     this.#idLength[at] = id.length
     this.#hash[at] = hash
@@ -212,8 +212,7 @@ export class RowsIndex {
   }
 
   /** A place for an id of this length, out of the table, its bytes in the arena too; below 0 where there is none. */
-  #takeFree(code: number, length: number): number {
-    if (!FORGOTTEN.has(kindNames[code] as RowKind)) return -1
+  #takeFree(length: number): number {
     const places = this.#free.get(length) ?? []
     for (let at = places.pop(); at !== undefined; at = places.pop()) {
       if (this.#deleted[at] === 0) continue
@@ -318,7 +317,7 @@ export class RowsIndex {
       if (kindNames[code] === undefined || ends > index.#used)
         throw new FormatError('an index that does not fit together')
       if (index.#deleted[at] === 0) index.#live[code] = (index.#live[code] ?? 0) + 1
-      else if (FORGOTTEN.has(kindNames[code])) index.#giveAway(at)
+      else if (FORGOTTEN_KINDS.has(kindNames[code])) index.#giveAway(at)
       index.#link(at)
     }
     return index
