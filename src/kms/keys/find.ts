@@ -15,6 +15,8 @@ import { makeProviderManaged } from './provider-managed.ts'
 const KEPT_KEYS = 1024
 /** Keys that were read lately; a power of two. */
 const LATELY = 4096
+/** Characters of a key's id, of one Region or of several, and the slash before it. */
+const KEY_ID = 37
 
 interface Kept {
   readonly row: Row
@@ -28,11 +30,15 @@ const kept = new Map<string, Kept>()
 /** The keys that were read lately, each at the place that its id names: a newer one takes it over. */
 const lately: string[] = new Array<string>(LATELY).fill('')
 
-/** From the end of the key's id, which is random, and the Region before it: the members of a multi-Region set have one id. */
-function placeFor(rowId: string): number {
-  const slash = rowId.length - 37
-  const region = rowId.charCodeAt(0) + 31 * rowId.charCodeAt(3) + 977 * rowId.charCodeAt(slash - 1) + 131 * slash
-  return (Number.parseInt(rowId.slice(-8), 16) + region) & (LATELY - 1)
+/**
+ * The place among `LATELY` that a row id names: by the end of the key's id, which is random, and all of its Region. The members of a multi-Region set have
+ * one id, and would drive each other out.
+ */
+export function placeFor(rowId: string): number {
+  let hash = 0
+  for (let at = rowId.length - 4; at < rowId.length; at++) hash = Math.imul(hash, 31) + rowId.charCodeAt(at)
+  for (let at = rowId.length - KEY_ID - 1; at >= 0; at--) hash = Math.imul(hash, 31) + rowId.charCodeAt(at)
+  return hash & (LATELY - 1)
 }
 
 /**
