@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, before, test } from 'node:test'
-import type { KeyMetadata, KMS } from '@aws-sdk/client-kms'
+import type { KMS } from '@aws-sdk/client-kms'
 import { createCredential, createPrincipal, putPolicy, setCredentialActive } from '../src/kms/admin/index.ts'
 import { ApiClient, type Kms, startKms } from './support/kms.ts'
-import { DAY_MS, imported, refused, sdk } from './support/sdk.ts'
+import { DAY_MS, imported, refused, sdk, settled } from './support/sdk.ts'
 
 const [EAST, WEST, SOUTH] = ['us-east-1', 'eu-west-1', 'ap-south-1'] as const
 const REGIONS = [EAST, WEST, SOUTH]
@@ -45,15 +45,6 @@ after(async () => {
 })
 
 const arn = (region: string, id: string): string => `arn:aws:kms:${region}:${ACCOUNT}:key/${id}`
-
-/** The key's metadata once its Regions have settled. */
-async function settled(kms: KMS, KeyId: string): Promise<KeyMetadata> {
-  for (;;) {
-    const { KeyMetadata } = await kms.describeKey({ KeyId })
-    assert.ok(KeyMetadata)
-    if (KeyMetadata.KeyState !== 'Creating' && KeyMetadata.KeyState !== 'Updating') return KeyMetadata
-  }
-}
 
 async function primary(input: Parameters<KMS['createKey']>[0] = {}): Promise<string> {
   return (await east.createKey({ MultiRegion: true, ...input })).KeyMetadata?.KeyId ?? ''

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process'
 import { constants, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { type ImportKeyMaterialCommandInput, KMS } from '@aws-sdk/client-kms'
+import { type ImportKeyMaterialCommandInput, type KeyMetadata, KMS } from '@aws-sdk/client-kms'
 import { type Credentials, REGION, ROOT } from './kms.ts'
 
 export const DAY_MS = 86_400_000
@@ -54,6 +54,15 @@ export async function refused(answer: Promise<unknown>, name: string, text?: str
 /** The text of one broken constraint (aws-kms.md §5.3) that holds these words. */
 export const constraint = (text: string): RegExp =>
   new RegExp(`^1 validation error detected: .*${text.replace(/[.()[\]$^\\]/g, '\\$&')}`)
+
+/** The key's metadata once its Regions have settled. */
+export async function settled(kms: KMS, KeyId: string): Promise<KeyMetadata> {
+  for (;;) {
+    const { KeyMetadata } = await kms.describeKey({ KeyId })
+    assert.ok(KeyMetadata)
+    if (KeyMetadata.KeyState !== 'Creating' && KeyMetadata.KeyState !== 'Updating') return KeyMetadata
+  }
+}
 
 export interface NewKey {
   readonly id: string
