@@ -38,6 +38,27 @@ export interface Request {
   /** By the condition key as policies write it. */
   values: Record<string, ConditionValue>
 }
+/** What a request and its key have to do with several Regions. */
+export interface PlainRegions {
+  /** The key that the request names; ONE: of one Region. */
+  key: 'ONE' | 'PRIMARY' | 'REPLICA' | undefined
+  /** The key that it asks for. */
+  made: 'ONE' | 'PRIMARY' | 'REPLICA' | undefined
+  /** Regions that it names: ReplicateKey's, UpdatePrimaryRegion's. */
+  replica: string | undefined
+  primary: string | undefined
+}
+
+/** The condition keys of keys of several Regions, as AWS describes each: of the key that is made, else of the one that is named. */
+export function naiveRegions({ key, made, replica, primary }: PlainRegions): Record<string, ConditionValue> {
+  const subject = made ?? key
+  return {
+    'kms:MultiRegion': subject && String(subject !== 'ONE'),
+    'kms:MultiRegionKeyType': subject === 'ONE' ? undefined : subject,
+    'kms:ReplicaRegion': replica,
+    'kms:PrimaryRegion': primary,
+  }
+}
 
 const list = (value: Strings | undefined): string[] => (value === undefined ? [] : [value].flat())
 
