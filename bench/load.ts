@@ -13,6 +13,8 @@ export interface LoadJob {
   readonly connections: number
   /** Where in `requests` to begin. */
   readonly from: number
+  /** No more than this; otherwise as many as there are answers. */
+  readonly perSecond?: number
 }
 
 export interface LoadResult {
@@ -27,7 +29,7 @@ export interface LoadResult {
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 
-function run({ port, requests, count, connections, from }: LoadJob): Promise<LoadResult> {
+function run({ port, requests, count, connections, from, perSecond = Infinity }: LoadJob): Promise<LoadResult> {
   const took = new Float64Array(count)
   let sent = 0
   let done = 0
@@ -52,6 +54,11 @@ function run({ port, requests, count, connections, from }: LoadJob): Promise<Loa
           return
         }
         at = sent++
+        const early = start + (at * 1000) / perSecond - performance.now()
+        if (early > 0) setTimeout(send, early)
+        else send()
+      }
+      const send = (): void => {
         began = performance.now()
         socket.write(requests[(from + at) % requests.length] as Uint8Array)
       }

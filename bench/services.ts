@@ -14,10 +14,14 @@ export interface ToSign {
   readonly path: string
   readonly target?: string
   readonly body: string
+  /** A form for STS, not JSON. */
+  readonly sts?: boolean
 }
 export interface Signer {
   readonly accessKeyId: string
   readonly secret: Secret
+  /** Of temporary credentials. */
+  readonly token?: string
 }
 
 export interface Measured {
@@ -28,6 +32,9 @@ export interface Measured {
   /** Milliseconds from the command to the line of JSON. */
   readonly startedIn: number
   sign(request: ToSign, by?: Signer): Buffer
+  /** The text of an answer, which must be 200. */
+  post(request: ToSign): Promise<string>
+  /** Empty for what has no answer. */
   call(target: string, input: object): Promise<Record<string, unknown>>
   stop(): Promise<void>
 }
@@ -47,14 +54,16 @@ export async function startMeasured(service: 'kms' | 'ekm', args: readonly strin
     accessKeyId: line.accessKeyId ?? '',
     secret: new Secret(Buffer.from(line.secretAccessKey ?? '')),
   }
-  const sign: Measured['sign'] = ({ path, target, body }, by = signer) => {
+  const sign: Measured['sign'] = ({ path, target, body, sts = false }, by = signer) => {
+    const json = service === 'kms' ? 'application/x-amz-json-1.1' : 'application/json'
     const headers = {
       host: `127.0.0.1:${port}`,
-      'content-type': service === 'kms' ? 'application/x-amz-json-1.1' : 'application/json',
+      'content-type': sts ? 'application/x-www-form-urlencoded' : json,
       ...(target === undefined ? {} : { 'x-amz-target': `TrentService.${target}` }),
+      ...(by.token === undefined ? {} : { 'x-amz-security-token': by.token }),
     }
     const signed = signHeaders({ method: 'POST', rawPath: path, headers, body: Buffer.from(body) }, by, {
-      service: service === 'kms' ? 'kms' : 'kms-xks-proxy',
+      service: service === 'ekm' ? 'kms-xks-proxy' : sts ? 'sts' : 'kms',
       region: REGION,
       now: Date.now(),
     })
@@ -63,6 +72,19 @@ export async function startMeasured(service: 'kms' | 'ekm', args: readonly strin
       `POST ${path} HTTP/1.1\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     )
   }
+  const post: Measured['post'] = async request => {
+    const text = sign(request).toString()
+    const end = text.indexOf('\r\n\r\n')
+    const headers = text
+      .slice(0, end)
+      .split('\r\n')
+      .slice(1)
+      .map(one => one.split(': ') as [string, string])
+    const response = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', headers, body: text.slice(end + 4) })
+    const answer = await response.text()
+    if (!response.ok) throw new Error(`${request.target ?? 'STS'}: ${answer}`)
+    return answer
+  }
   return {
     port,
     line,
@@ -70,19 +92,8 @@ export async function startMeasured(service: 'kms' | 'ekm', args: readonly strin
     boundary,
     startedIn,
     sign,
-    call: async (target, input) => {
-      const text = sign({ path: '/', target, body: JSON.stringify(input) }).toString()
-      const end = text.indexOf('\r\n\r\n')
-      const headers = text
-        .slice(0, end)
-        .split('\r\n')
-        .slice(1)
-        .map(one => one.split(': ') as [string, string])
-      const response = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', headers, body: text.slice(end + 4) })
-      const answer = (await response.json()) as Record<string, unknown>
-      if (!response.ok) throw new Error(`${target}: ${JSON.stringify(answer)}`)
-      return answer
-    },
+    post,
+    call: async (target, input) => JSON.parse((await post({ path: '/', target, body: JSON.stringify(input) })) || '{}'),
     stop: () =>
       new Promise(done => {
         child.once('exit', () => done())
