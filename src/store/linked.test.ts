@@ -11,7 +11,7 @@ const read = ({ id, revision, body }: Row) => ({ id, revision, bytes: ENTRY_BYTE
 
 async function start(maxBytes = 1 << 20) {
   const parts = await startReplica()
-  const lists = new LinkedLists(parts.replica, { kind: 'grant', read, maxBytes })
+  const lists = new LinkedLists(parts.replica, { kind: 'grant', read, idOf: ({ id }) => id, maxBytes })
   const grant = (id: string, body: string | null, link = 'l') => ({ kind: 'grant' as const, id, body, link })
   const texts = (link = 'l') =>
     lists

@@ -7,7 +7,7 @@ import type { Replica } from './replica.ts'
 
 /** What is kept of a row. */
 export interface Told {
-  /** The row's. */
+  /** What tells it from the others of its list: `idOf` its row. */
   readonly id: string
   readonly revision: number
   /** What it takes of memory, about. */
@@ -18,12 +18,13 @@ export interface LinkedOptions<T extends Told> {
   readonly kind: RowKind
   /** Called once a row revision. Rows of this kind keep their link for ever. */
   readonly read: (row: Row) => T
+  readonly idOf: (row: Row) => string
   /** How much is kept: entries, and `LIST_BYTES` for each list. */
   readonly maxBytes: number
 }
 
-/** What a list takes beside its entries, its link included. */
-export const LIST_BYTES = 256
+/** What a list takes beside its entries, its link included. Measured. */
+export const LIST_BYTES = 240
 const PAGE = 1000
 const NOTHING: readonly never[] = []
 
@@ -92,7 +93,8 @@ export class LinkedLists<T extends Told> {
     }
     const bytes = list.reduce((sum, told) => sum + told.bytes, 0)
     this.#entryBytes += bytes - (this.#kept.get(link)?.bytes ?? 0)
-    const kept: Kept<T> = { list: list.length === 0 ? NOTHING : list, bytes, asked: -1 }
+    // A copy: an array that was pushed to has room for 17, and most lists have one.
+    const kept: Kept<T> = { list: list.length === 0 ? NOTHING : list.slice(), bytes, asked: -1 }
     this.#kept.set(link, kept)
     for (const row of changes) this.#change(kept, row)
     this.#makeRoom(kept)
@@ -109,7 +111,8 @@ export class LinkedLists<T extends Told> {
   /** A new list each time: whoever walks the old one goes on with what was current when it was asked for. */
   #change(kept: Kept<T>, row: Row): void {
     const { list } = kept
-    const at = list.findIndex(({ id }) => id === row.id)
+    const wanted = this.#options.idOf(row)
+    const at = list.findIndex(({ id }) => id === wanted)
     const known = list[at]
     // The boundary's answer to a question can overtake its write sets.
     if (known !== undefined && known.revision >= row.revision) return

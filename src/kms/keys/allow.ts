@@ -1,7 +1,7 @@
 /** Whether the caller may: the operation's permissions (one table) asked on the key, the alias or `*`, with what is known of the request. */
 import { authorize, denialMessage, hiddenMessage } from '../access/authorize.ts'
 import { FactsContext } from '../access/context.ts'
-import { bitOfPermission, granteeLink, grantIdOf, grantThatPermits, namesOf } from '../access/grants.ts'
+import { bitOfPermission, granteeLink, grantThatPermits, namesOf } from '../access/grants.ts'
 import { type AccessTarget, accessOf } from '../access/permissions.ts'
 import type { AccessQuestion, GrantCheck, KeyFacts, RequestFacts, Verdict } from '../access/types.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
@@ -173,7 +173,7 @@ function byGrant(call: Call, key: FoundKey, permission: string, facts: RequestFa
     const grant = grantThatPermits(grants.peek(link) ?? [], { operation, context, sourceArn, newGrant })
     if (grant === undefined) continue
     if (on !== 'destination-key' || call.asserted.grantId === undefined)
-      call.asserted = { ...call.asserted, grantId: grantIdOf(grant.id) }
+      call.asserted = { ...call.asserted, grantId: grant.id }
     return true
   }
   return false

@@ -2,9 +2,9 @@
 import { keyOfGrant, type Row } from '../../boundary/words.ts'
 import { LinkedLists } from '../../store/linked.ts'
 import type { Replica } from '../../store/replica.ts'
-import { type Grant, readGrant } from '../access/grants.ts'
+import { type Grant, grantIdOf, readGrant } from '../access/grants.ts'
 
-/** For grants: some 80,000 keys and grantees with one unconstrained grant each. */
+/** For grants: some 120,000 keys and grantees with one unconstrained grant each. */
 const MAX_BYTES = 48 * 1024 * 1024
 /** Keys whose number of grants is known. */
 const MAX_COUNTS = 4096
@@ -20,7 +20,12 @@ export class Grants {
 
   constructor(replica: Replica) {
     this.#replica = replica
-    this.#lists = new LinkedLists(replica, { kind: 'grant', read: readGrant, maxBytes: MAX_BYTES })
+    this.#lists = new LinkedLists(replica, {
+      kind: 'grant',
+      read: readGrant,
+      idOf: ({ id }) => grantIdOf(id),
+      maxBytes: MAX_BYTES,
+    })
     replica.watch('grant', row => this.#learn(row))
   }
 

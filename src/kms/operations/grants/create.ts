@@ -120,7 +120,7 @@ async function sameGrant(call: Call, key: FoundKey, asked: Asked): Promise<Row |
   if (grants.peek(link) === undefined) await grants.load(link)
   for (const { id, name } of grants.peek(link) ?? []) {
     if (name !== asked.name) continue
-    const row = await replica.get('grant', id)
+    const row = await replica.get('grant', grantRowId(key.rowId, id))
     const body = row && readGrantBody(row)
     if (body?.issuer === call.caller.account && whole(body) === whole(asked)) return row
   }
