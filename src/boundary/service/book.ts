@@ -8,7 +8,7 @@ import { readKeyHeader } from '../crypto/sealed.ts'
 import type { Appended, Journal, Location, OpenedWriteSet, ReplayedFrame } from '../journal/types.ts'
 import { encodeRecord } from '../record.ts'
 import type { RecordFields } from '../record-fields.ts'
-import { BoundaryError, type Row, type RowKind } from '../words.ts'
+import { BoundaryError, keyOfGrant, type Row, type RowKind } from '../words.ts'
 import { CLOCK_ROW, decodeOffset } from './clock.ts'
 import { type LastUse, LastUses } from './index/last-uses.ts'
 import { RecordedUse } from './index/recorded-use.ts'
@@ -31,6 +31,8 @@ interface Ahead extends Current {
 /** Kinds whose bodies are small and needed at every use: kept in memory. */
 const PINNED = new Set<RowKind>(['switch', 'counter', 'clock'])
 const FORM = 2
+/** Of the state beside index and uses. */
+const SMALL_STATE_BYTES = 1 << 16
 
 const nameOf = (kind: RowKind, id: string): string => `${kind} ${id}`
 
@@ -125,11 +127,11 @@ export class Book {
     return [...ids]
   }
 
-  /** The same of rows whose ids begin with `prefix`, which has two bytes at least. */
-  startingWith(kind: RowKind, prefix: string): string[] {
-    const ids = new Set(this.#index.startingWith(kind, prefix))
+  /** The same of the grants of a key. */
+  grantsOf(keyId: string): string[] {
+    const ids = new Set(this.#index.grantsOf(keyId))
     for (const { row } of this.#ahead.values()) {
-      if (row.kind !== kind || !row.id.startsWith(prefix)) continue
+      if (row.kind !== 'grant' || keyOfGrant(row.id) !== keyId) continue
       if (row.body !== null) ids.add(row.id)
       else ids.delete(row.id)
     }
@@ -273,7 +275,8 @@ export class Book {
 
   /** The durable state, for the journal's snapshot. */
   state(): Buffer {
-    const writer = new Writer(1 << 16).u8(FORM)
+    // In one piece from the start: a buffer that grows to hundreds of megabytes leaves as many behind.
+    const writer = new Writer(SMALL_STATE_BYTES + this.#index.bytes + this.#uses.bytes).u8(FORM)
     this.#index.write(writer)
     writer.u32(this.#pinned.size)
     for (const [name, body] of this.#pinned) writer.string(name).short(body)

@@ -25,6 +25,12 @@ export function sameBytes(a: Uint8Array, fromA: number, b: Uint8Array, fromB: nu
   return true
 }
 
+/** The value of a hexadecimal digit in lower case; above 15 for any other byte. */
+export function digit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  return byte >= 0x61 && byte <= 0x66 ? byte - 0x57 : 16
+}
+
 /** Writes the first `elements` of a column. */
 export function writeColumn(writer: Writer, column: Column, elements: number): void {
   const bytes = Buffer.from(column.buffer, column.byteOffset, elements * column.BYTES_PER_ELEMENT)

@@ -3,7 +3,7 @@
  * It is made from the journal and from nothing else, so no use writes anything for it.
  */
 import { FormatError, type Reader, type Writer } from '../../bytes.ts'
-import { type Column, grown, readColumn, writeColumn } from './columns.ts'
+import { type Column, digit, grown, readColumn, writeColumn } from './columns.ts'
 import { type RecordedUse, USE_OPERATIONS, type UseOperation, type UseStep } from './recorded-use.ts'
 
 export interface LastUse {
@@ -23,12 +23,6 @@ const EXTERNAL = 1
 const ID_BYTES = 16
 
 const UUID_LENGTH = 36
-
-/** The value of a hexadecimal digit in lower case; above 15 for any other byte. */
-function digit(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
-  return byte >= 0x61 && byte <= 0x66 ? byte - 0x57 : 16
-}
 
 /** The bytes of a UUID in lower case that stands in `text`, into `into`; zeros for any other text. */
 function putUuid(text: Buffer, from: number, length: number, into: Uint8Array, at: number): void {
@@ -130,6 +124,13 @@ export class LastUses {
       { column: this.#seq, width: 1 },
       { column: this.#requestId, width: ID_BYTES },
     ]
+  }
+
+  /** Bytes that `write` writes. */
+  get bytes(): number {
+    return (
+      4 + this.#count * this.#columns().reduce((sum, { column, width }) => sum + column.BYTES_PER_ELEMENT * width, 0)
+    )
   }
 
   write(writer: Writer): void {

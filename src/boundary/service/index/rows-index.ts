@@ -1,6 +1,6 @@
 /**
- * The newest revision, digest and journal location of every row that ever was, tombstones included, in memory: about 120 bytes a row, outside the
- * reach of the garbage collector. Open addressing over typed columns; ids lie in one arena, shared by the rows of one key.
+ * The newest revision, digest and journal location of every row that ever was, tombstones included, in memory: about 110 bytes a row, outside the
+ * reach of the garbage collector. Open addressing over typed columns; ids lie in one arena, and what they share with that of their key lies there once.
  *
  * Tombstones of `FORGOTTEN_KINDS` give their places, and their ids' bytes, to rows of these kinds that are made later: whoever makes and retires grants
  * without end would fill the memory with them.
@@ -8,7 +8,9 @@
 import { FormatError, type Reader, type Writer } from '../../bytes.ts'
 import type { Location } from '../../journal/types.ts'
 import { FORGOTTEN_KINDS, ROW_KINDS, type RowKind } from '../../words.ts'
-import { type Column, grown, readColumn, sameBytes, writeColumn } from './columns.ts'
+import { Arena } from './arena.ts'
+import { type Column, digit, grown, readColumn, writeColumn } from './columns.ts'
+import { Table } from './table.ts'
 
 /** Where a row stands now. */
 export interface Entry {
@@ -22,18 +24,27 @@ export interface Entry {
 const kindNames: RowKind[] = []
 for (const kind of Object.keys(ROW_KINDS) as RowKind[]) kindNames[ROW_KINDS[kind].code] = kind
 const KEY = ROW_KINDS.key.code
+const GRANT = ROW_KINDS.grant.code
 /** Kinds whose link is kept: what must be found by the key that it points to. */
 const LINKED = new Set<RowKind>(['alias'])
 const DIGEST = 32
 const EMPTY = Buffer.alloc(0)
-const FORM = 1
+const FORM = 2
+
+/** Flags of a row. */
+const DELETED = 1
+/** Its id is its key's, `#` and 64 hex digits, as a grant's is: the arena has the 32 bytes of the digits, the column of links the place of the key. */
+const SHORT = 2
+const DIGITS = 64
+const SHORT_BYTES = DIGITS / 2
+const SEPARATOR = 0x23
 
 export class RowsIndex {
   #count = 0
-  #table = new Uint32Array(1024)
+  #table = new Table()
   #hash = new Uint32Array(512)
   #kind = new Uint8Array(512)
-  #deleted = new Uint8Array(512)
+  #flags = new Uint8Array(512)
   #idAt = new Uint32Array(512)
   #idLength = new Uint16Array(512)
   #linkAt = new Uint32Array(512)
@@ -42,10 +53,9 @@ export class RowsIndex {
   #segment = new Float64Array(512)
   #offset = new Uint32Array(512)
   #digest = new Uint8Array(512 * DIGEST)
-  #arena = Buffer.allocUnsafeSlow(1 << 16)
-  #used = 0
+  #arena = new Arena()
   #live = new Float64Array(256)
-  /** Places of tombstones to give away, by the length of their ids; one that is alive again by then is passed over. */
+  /** Places of tombstones to give away, by the bytes that they have in the arena; one that is alive again by then is passed over. */
   readonly #free = new Map<number, number[]>()
 
   /** Rows that are kept, tombstones included. */
@@ -82,10 +92,10 @@ export class RowsIndex {
     else {
       if (entry.revision <= (this.#revision[at] ?? 0))
         throw new RangeError(`revision ${entry.revision} of a ${kind} row is not newer`)
-      if (this.#deleted[at] === 0) this.#live[code] = (this.#live[code] ?? 0) - 1
+      if (!this.#isDeleted(at)) this.#live[code] = (this.#live[code] ?? 0) - 1
     }
     if (!entry.deleted) this.#live[code] = (this.#live[code] ?? 0) + 1
-    this.#deleted[at] = entry.deleted ? 1 : 0
+    this.#flags[at] = ((this.#flags[at] ?? 0) & SHORT) | (entry.deleted ? DELETED : 0)
     if (entry.deleted && FORGOTTEN_KINDS.has(kind)) this.#giveAway(at)
     this.#revision[at] = entry.revision
     this.#segment[at] = entry.location.segment
@@ -100,27 +110,23 @@ export class RowsIndex {
     const wanted = Buffer.from(link)
     const found: string[] = []
     for (let at = 0; at < this.#count; at++) {
-      if (this.#kind[at] !== code || this.#deleted[at] === 1 || this.#linkLength[at] !== wanted.length) continue
-      const from = this.#linkAt[at] ?? 0
-      if (this.#arena.compare(wanted, 0, wanted.length, from, from + wanted.length) === 0) found.push(this.#id(at))
+      if (this.#kind[at] !== code || this.#isDeleted(at) || this.#linkLength[at] !== wanted.length) continue
+      if (this.#arena.same(this.#linkAt[at] ?? 0, wanted, 0, wanted.length)) found.push(this.#id(at))
     }
     return found
   }
 
-  /** Ids of the rows of a kind that begin with `prefix`, tombstones left out. Walks all rows: for what happens seldom. */
-  startingWith(kind: RowKind, prefix: string): string[] {
-    const code = ROW_KINDS[kind].code
-    const wanted = Buffer.from(prefix)
-    const last = wanted[wanted.length - 1]
-    const before = wanted[wanted.length - 2]
+  /** Ids of the grants of a key, tombstones left out. Walks all rows: for what happens seldom. */
+  grantsOf(keyId: string): string[] {
+    const key = this.#find(KEY, Buffer.from(keyId))
+    const prefix = Buffer.from(`${keyId}#`)
     const found: string[] = []
     for (let at = 0; at < this.#count; at++) {
-      if (this.#kind[at] !== code || this.#deleted[at] === 1 || (this.#idLength[at] ?? 0) < wanted.length) continue
-      const from = this.#idAt[at] ?? 0
-      const end = from + wanted.length
-      // Most rows differ here already: among a million, comparing whole prefixes would be felt.
-      if (this.#arena[end - 1] !== last || this.#arena[end - 2] !== before) continue
-      if (this.#arena.compare(wanted, 0, wanted.length, from, end) === 0) found.push(this.#id(at))
+      if (this.#kind[at] !== GRANT || this.#isDeleted(at)) continue
+      const ofKey = this.#isShort(at)
+        ? this.#linkAt[at] === key
+        : (this.#idLength[at] ?? 0) >= prefix.length && this.#arena.same(this.#idAt[at] ?? 0, prefix, 0, prefix.length)
+      if (ofKey) found.push(this.#id(at))
     }
     return found
   }
@@ -131,7 +137,7 @@ export class RowsIndex {
     const from = Buffer.from(after)
     const found: Buffer[] = []
     for (let at = 0; at < this.#count; at++) {
-      if (this.#kind[at] !== code || this.#deleted[at] === 1) continue
+      if (this.#kind[at] !== code || this.#isDeleted(at)) continue
       const id = this.#idBytes(at)
       if (Buffer.compare(id, from) > 0) found.push(id)
     }
@@ -144,15 +150,38 @@ export class RowsIndex {
   #entry(at: number): Entry {
     return {
       revision: this.#revision[at] ?? 0,
-      deleted: this.#deleted[at] === 1,
+      deleted: this.#isDeleted(at),
       digest: Buffer.from(this.#digest.subarray(at * DIGEST, (at + 1) * DIGEST)),
       location: { segment: this.#segment[at] ?? 0, offset: this.#offset[at] ?? 0 },
     }
   }
 
+  #isDeleted(at: number): boolean {
+    return ((this.#flags[at] ?? 0) & DELETED) !== 0
+  }
+
+  #isShort(at: number): boolean {
+    return ((this.#flags[at] ?? 0) & SHORT) !== 0
+  }
+
   #idBytes(at: number): Buffer {
     const from = this.#idAt[at] ?? 0
-    return this.#arena.subarray(from, from + (this.#idLength[at] ?? 0))
+    if (!this.#isShort(at)) return this.#arena.view(from, this.#idLength[at] ?? 0)
+    const key = this.#idBytes(this.#linkAt[at] ?? 0)
+    return Buffer.concat([key, Buffer.from(`#${this.#arena.view(from, SHORT_BYTES).toString('hex')}`)])
+  }
+
+  /** Whether the id of a row is these bytes, which are as many as it has. */
+  #isId(at: number, bytes: Buffer, begin: number, length: number): boolean {
+    const from = this.#idAt[at] ?? 0
+    if (!this.#isShort(at)) return this.#arena.same(from, bytes, begin, length)
+    const cut = length - DIGITS - 1
+    const keyAt = this.#idAt[this.#linkAt[at] ?? 0] ?? 0
+    return (
+      bytes[begin + cut] === SEPARATOR &&
+      this.#arena.sameDigits(from, bytes, begin + cut + 1, DIGITS) &&
+      this.#arena.same(keyAt, bytes, begin, cut)
+    )
   }
 
   #id(at: number): string {
@@ -171,105 +200,86 @@ export class RowsIndex {
   /** The id is `length` bytes from `begin`. */
   #find(code: number, bytes: Buffer, begin = 0, length = bytes.length): number {
     const hash = this.#hashOf(code, bytes, begin, length)
-    const mask = this.#table.length - 1
-    for (let probe = hash & mask; ; probe = (probe + 1) & mask) {
-      const at = (this.#table[probe] ?? 0) - 1
+    for (let probe = hash; ; probe++) {
+      const at = this.#table.at(probe)
       if (at < 0) return -1
       if (this.#hash[at] !== hash || this.#kind[at] !== code || this.#idLength[at] !== length) continue
-      if (sameBytes(this.#arena, this.#idAt[at] ?? 0, bytes, begin, length)) return at
+      if (this.#isId(at, bytes, begin, length)) return at
     }
   }
 
   #insert(code: number, id: Buffer): number {
-    const forgotten = FORGOTTEN_KINDS.has(kindNames[code] as RowKind)
-    const free = forgotten ? this.#takeFree(id.length) : -1
-    if (free >= 0) {
-      id.copy(this.#arena, this.#idAt[free])
-      this.#hash[free] = this.#hashOf(code, id, 0, id.length)
-      this.#kind[free] = code
-      this.#link(free)
-      return free
-    }
-    if (this.#count === this.#kind.length) this.#growColumns(Math.ceil(this.#kind.length * 1.5))
-    if ((this.#count + 1) * 2 > this.#table.length) this.#growTable()
-    const at = this.#count++
-    const hash = this.#hashOf(code, id, 0, id.length)
-    // The policy and the attributes of a key have its id: they share its bytes. What is to give its bytes away has its own.
-    const key = code === KEY || forgotten ? -1 : this.#find(KEY, id)
-    this.#idAt[at] = key >= 0 ? (this.#idAt[key] ?? 0) : this.#keep(id)
+    const key = code === GRANT ? this.#keyOfShort(id) : -1
+    const free = this.#takeFree(code, key >= 0 ? SHORT_BYTES : id.length)
+    const at = free >= 0 ? free : this.#newPlace()
+    this.#setId(at, code, id, key, free >= 0 ? this.#idAt[free] : undefined)
     this.#idLength[at] = id.length
-    this.#hash[at] = hash
+    this.#hash[at] = this.#hashOf(code, id, 0, id.length)
     this.#kind[at] = code
-    this.#link(at)
+    this.#table.add(at, this.#hash[at] ?? 0)
     return at
   }
 
+  #newPlace(): number {
+    if (this.#count === this.#kind.length) this.#growColumns(Math.ceil(this.#kind.length * 1.5))
+    this.#table.grow(this.#count + 1, this.#hash, this.#count)
+    return this.#count++
+  }
+
+  /** `key`: the place of the key of a short id, else below 0. `room`: a place in the arena that can be taken. */
+  #setId(at: number, code: number, id: Buffer, key: number, room: number | undefined): void {
+    if (key >= 0) {
+      this.#idAt[at] = this.#arena.keepDigits(id, id.length - DIGITS, DIGITS, room)
+      this.#linkAt[at] = key
+      this.#flags[at] = SHORT
+      return
+    }
+    // The policy and the attributes of a key have its id: they share its bytes.
+    const same = code === KEY || code === GRANT ? -1 : this.#find(KEY, id)
+    this.#idAt[at] = same >= 0 ? (this.#idAt[same] ?? 0) : this.#arena.keep(id, room)
+    this.#linkAt[at] = 0
+    this.#flags[at] = 0
+  }
+
   #giveAway(at: number): void {
-    const length = this.#idLength[at] ?? 0
-    const places = this.#free.get(length)
-    if (places === undefined) this.#free.set(length, [at])
+    const bytes = this.#isShort(at) ? SHORT_BYTES : (this.#idLength[at] ?? 0)
+    const places = this.#free.get(bytes)
+    if (places === undefined) this.#free.set(bytes, [at])
     else places.push(at)
   }
 
-  /** A place for an id of this length, out of the table, its bytes in the arena too; below 0 where there is none. */
-  #takeFree(length: number): number {
-    const places = this.#free.get(length) ?? []
+  /** A place whose id has so many bytes in the arena, out of the table; below 0 where there is none. */
+  #takeFree(code: number, bytes: number): number {
+    if (!FORGOTTEN_KINDS.has(kindNames[code] as RowKind)) return -1
+    const places = this.#free.get(bytes) ?? []
     for (let at = places.pop(); at !== undefined; at = places.pop()) {
-      if (this.#deleted[at] === 0) continue
-      this.#unlink(at)
+      if (!this.#isDeleted(at)) continue
+      this.#table.remove(at, this.#hash)
       return at
     }
     return -1
   }
 
-  /** Takes a row out of the table; those behind it that were pushed aside move up (Knuth, TAOCP vol. 3, §6.4, algorithm R). */
-  #unlink(at: number): void {
-    const mask = this.#table.length - 1
-    let hole = (this.#hash[at] ?? 0) & mask
-    while (this.#table[hole] !== at + 1) hole = (hole + 1) & mask
-    for (let next = (hole + 1) & mask; this.#table[next] !== 0; next = (next + 1) & mask) {
-      const other = (this.#table[next] ?? 0) - 1
-      const home = (this.#hash[other] ?? 0) & mask
-      if (((next - home) & mask) < ((next - hole) & mask)) continue
-      this.#table[hole] = other + 1
-      hole = next
-    }
-    this.#table[hole] = 0
-  }
-
-  #link(at: number): void {
-    const mask = this.#table.length - 1
-    let probe = (this.#hash[at] ?? 0) & mask
-    while (this.#table[probe] !== 0) probe = (probe + 1) & mask
-    this.#table[probe] = at + 1
+  /** The place of the key of a grant whose id can be short, else below 0. */
+  #keyOfShort(id: Buffer): number {
+    const cut = id.length - DIGITS - 1
+    if (cut < 1 || id[cut] !== SEPARATOR) return -1
+    for (let i = cut + 1; i < id.length; i++) if (digit(id[i] ?? 0) > 15) return -1
+    return this.#find(KEY, id, 0, cut)
   }
 
   #setLink(at: number, link: Buffer): void {
     const from = this.#linkAt[at] ?? 0
     const length = this.#linkLength[at] ?? 0
-    if (length === link.length && this.#arena.compare(link, 0, link.length, from, from + length) === 0) return
-    if (link.length > 0) this.#linkAt[at] = this.#keep(link)
+    if (length === link.length && this.#arena.same(from, link, 0, length)) return
+    if (link.length > 0) this.#linkAt[at] = this.#arena.keep(link)
     this.#linkLength[at] = link.length
-  }
-
-  #keep(bytes: Buffer): number {
-    const needed = this.#used + bytes.length
-    if (needed > 0xffff_ffff) throw new RangeError('the index holds 4 GiB of ids')
-    if (needed > this.#arena.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.ceil(this.#arena.length * 1.5)))
-      this.#arena.copy(larger, 0, 0, this.#used)
-      this.#arena = larger
-    }
-    bytes.copy(this.#arena, this.#used)
-    const at = this.#used
-    this.#used = needed
-    return at
   }
 
   #growColumns(length: number): void {
     this.#hash = grown(this.#hash, length)
     this.#kind = grown(this.#kind, length)
-    this.#deleted = grown(this.#deleted, length)
+    this.#flags = grown(this.#flags, length)
     this.#idAt = grown(this.#idAt, length)
     this.#idLength = grown(this.#idLength, length)
     this.#linkAt = grown(this.#linkAt, length)
@@ -280,14 +290,16 @@ export class RowsIndex {
     this.#digest = grown(this.#digest, length * DIGEST)
   }
 
-  #growTable(): void {
-    this.#table = new Uint32Array(this.#table.length * 2)
-    for (let at = 0; at < this.#count; at++) this.#link(at)
+  /** Bytes that `write` writes. */
+  get bytes(): number {
+    const row = this.#columns().reduce((sum, { column, width }) => sum + column.BYTES_PER_ELEMENT * width, 0)
+    return 9 + this.#arena.used + this.#count * row
   }
 
   /** The index for a snapshot: its columns as they lie in memory. See docs/formats/sockets.md, "State of the index". */
   write(writer: Writer): void {
-    writer.u8(FORM).u32(this.#count).u32(this.#used).raw(this.#arena.subarray(0, this.#used))
+    writer.u8(FORM).u32(this.#count).u32(this.#arena.used)
+    this.#arena.write(writer)
     for (const { column, width } of this.#columns()) writeColumn(writer, column, this.#count * width)
   }
 
@@ -299,28 +311,39 @@ export class RowsIndex {
     if (reader.u8() !== FORM) return undefined
     const index = new RowsIndex()
     index.#count = reader.u32()
-    index.#used = reader.u32()
-    index.#arena = Buffer.allocUnsafeSlow(Math.max(1 << 16, index.#used))
-    reader.raw(index.#used).copy(index.#arena)
-    const room = Math.max(512, index.#count)
-    index.#growColumns(room)
+    index.#arena = Arena.read(reader, reader.u32())
+    index.#growColumns(Math.max(512, index.#count))
     for (const { column, width } of index.#columns()) readColumn(reader, column, index.#count * width)
-    let length = 1024
-    while (length < index.#count * 2) length *= 2
-    index.#table = new Uint32Array(length)
+    index.#table.grow(index.#count, index.#hash, 0)
     for (let at = 0; at < index.#count; at++) {
       const code = index.#kind[at] ?? 0
-      const ends = Math.max(
-        (index.#idAt[at] ?? 0) + (index.#idLength[at] ?? 0),
-        (index.#linkAt[at] ?? 0) + (index.#linkLength[at] ?? 0),
-      )
-      if (kindNames[code] === undefined || ends > index.#used)
+      if (kindNames[code] === undefined || !index.#fits(at))
         throw new FormatError('an index that does not fit together')
-      if (index.#deleted[at] === 0) index.#live[code] = (index.#live[code] ?? 0) + 1
+      if (!index.#isDeleted(at)) index.#live[code] = (index.#live[code] ?? 0) + 1
       else if (FORGOTTEN_KINDS.has(kindNames[code])) index.#giveAway(at)
-      index.#link(at)
+      index.#table.add(at, index.#hash[at] ?? 0)
     }
     return index
+  }
+
+  /** Whether what a row says of the arena and of its key is there. */
+  #fits(at: number): boolean {
+    const { used } = this.#arena
+    const [flags = 0, from = 0, length = 0, other = 0] = [
+      this.#flags[at],
+      this.#idAt[at],
+      this.#idLength[at],
+      this.#linkAt[at],
+    ]
+    if (flags > (DELETED | SHORT)) return false
+    if ((flags & SHORT) === 0) return from + length <= used && other + (this.#linkLength[at] ?? 0) <= used
+    const isKey = other < this.#count && this.#kind[other] === KEY
+    return (
+      isKey &&
+      this.#kind[at] === GRANT &&
+      from + SHORT_BYTES <= used &&
+      length === (this.#idLength[other] ?? 0) + 1 + DIGITS
+    )
   }
 
   /** Every column with the elements that one row takes, in the order of the snapshot. */
@@ -328,7 +351,7 @@ export class RowsIndex {
     return [
       { column: this.#hash, width: 1 },
       { column: this.#kind, width: 1 },
-      { column: this.#deleted, width: 1 },
+      { column: this.#flags, width: 1 },
       { column: this.#idAt, width: 1 },
       { column: this.#idLength, width: 1 },
       { column: this.#linkAt, width: 1 },

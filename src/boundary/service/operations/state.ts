@@ -132,7 +132,7 @@ const GRANTS_AT_ONCE = 200
  * key that is half through this is still due at the next start.
  */
 async function deleteGrants(core: Core, id: string): Promise<void> {
-  const grants = core.book.startingWith('grant', `${id}#`)
+  const grants = core.book.grantsOf(id)
   for (let at = 0; grants.length - at > GRANTS_AT_ONCE; at += GRANTS_AT_ONCE) {
     const fields: RecordFields = {
       ...baseFields(core, 'deleteKey', ownCall(), undefined),
@@ -165,7 +165,7 @@ export async function deleteKey(core: Core, id: string): Promise<void> {
       ...gone('attributes', id),
       ...core.book.linked('counter', id).flatMap(counter => gone('counter', counter)),
       ...core.book.linked('alias', id).flatMap(alias => gone('alias', alias)),
-      ...core.book.startingWith('grant', `${id}#`).flatMap(grant => gone('grant', grant)),
+      ...core.book.grantsOf(id).flatMap(grant => gone('grant', grant)),
     ]
     if (header.multiRegion === 'PRIMARY' && otherIds(header).length > 0)
       throw new BoundaryError('Internal', 'a primary with replicas is not deleted')
