@@ -50,8 +50,8 @@ function again(uses: LastUses, rows = ROWS): LastUses {
 test('the last use of each key, before and after a snapshot', () => {
   fc.assert(
     fc.property(
-      fc.array(use, { maxLength: 300 }),
-      fc.uniqueArray(fc.nat(ROWS - 1), { maxLength: 300 }),
+      fc.array(use, { maxLength: 300, size: 'max' }),
+      fc.uniqueArray(fc.nat(ROWS - 1), { maxLength: 300, size: 'max' }),
       (all, external) => {
         const uses = new LastUses()
         const model = new Map<number, LastUse>()
