@@ -93,6 +93,22 @@ const hmac = (bytes: number, min: number, max: number, algorithm: MacAlgorithm):
   importable: true,
 })
 
+/**
+ * How keys are wrapped under an owner's external key, by JOSE's names (RFC 7518 §4.1; A256KWP as draft and clouds have it). A256KW: RFC 3394, A256KWP:
+ * RFC 5649, both under AES-256. RSA-OAEP, RSA-OAEP-256: RSAES-OAEP (RFC 8017 §7.1) with SHA-1 or SHA-256 in both places and an empty label.
+ */
+export const EXTERNAL_WRAP_ALGORITHMS = { A256KW: 1, A256KWP: 2, 'RSA-OAEP': 3, 'RSA-OAEP-256': 4 } as const
+export type ExternalWrapAlgorithm = keyof typeof EXTERNAL_WRAP_ALGORITHMS
+
+/** What an owner's external key may be. EXTERNAL_AES_256: AES-GCM and AES key wrap. RSA: RSAES-OAEP. */
+export const EXTERNAL_SPECS = [
+  'EXTERNAL_AES_256',
+  'RSA_2048',
+  'RSA_3072',
+  'RSA_4096',
+] as const satisfies readonly KeySpec[]
+export type ExternalSpec = (typeof EXTERNAL_SPECS)[number]
+
 /** EXTERNAL_AES_256 is the ekm's own and has no algorithm of this API. */
 export const SPECS: Readonly<Record<KeySpec, SpecInfo>> = {
   SYMMETRIC_DEFAULT: {

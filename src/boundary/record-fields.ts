@@ -45,6 +45,8 @@ export const BOUNDARY_OPERATIONS = {
   updatePrimaryRegion: 37,
   sealSession: 38,
   openSession: 39,
+  externalWrap: 40,
+  externalUnwrap: 41,
   /** Done when their time came, asked by nobody. */
   rotateKeyAutomatically: 48,
   expireKeyMaterial: 49,
@@ -111,7 +113,8 @@ export const OWN_FIELDS = {
   /** Lifecycle time, where it is not real time. */
   lifecycleTime: { code: 82, type: 'u64' },
   changes: { code: 83, type: 'changes' },
-  /** Of a signature, MAC, asymmetric encryption or key pair: AWS's name of the algorithm, or of the pair's key spec; of a re-encryption `source>destination`. */
+  /** Of a signature, MAC, asymmetric encryption or key pair: AWS's name of the algorithm, or of the pair's key spec; of a re-encryption `source>destination`; of a
+   * wrapping under an external key JOSE's name. */
   algorithm: { code: 84, type: 'string', max: 64 },
   /** SHA-256 of the DER SPKI of the other party of a key agreement. */
   peerKeyDigest: { code: 85, type: 'bytes', min: 32, max: 32 },

@@ -76,10 +76,22 @@ function registerTenants(tenant: Command, { run, common, print }: Tools): void {
   )
 }
 
+interface NewKeyOptions {
+  readonly tenant?: string
+  readonly spec: admin.ExternalKeySpec
+  readonly usage: admin.KeyUse
+  readonly token?: string | true
+}
+
 function registerKeys(key: Command, { run, common, print }: Tools): void {
-  common(key, 'create', 'make a key of 256 bits for AES-GCM')
+  common(key, 'create', 'make a key')
     .argument('<name>', "the external key's id, which the provider is to be told (XksKeyId)")
     .option('--tenant <prefix>', 'its tenant (the only one, if there is one)')
+    .addOption(
+      new Option('--spec <spec>', 'AES_256 for AES-GCM and AES key wrap, RSA for RSAES-OAEP')
+        .choices(admin.KEY_SPEC_NAMES)
+        .default('AES_256'),
+    )
     .addOption(
       new Option('--usage <usage>', 'what it may do').choices(['both', 'encrypt', 'decrypt', 'none']).default('both'),
     )
@@ -91,13 +103,13 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
       'after',
       '\nExamples:\n  holdfast ekm key create payments\n  holdfast ekm key create payments --tenant customers/acme --token label:payments-2026',
     )
-    .action((keyId: string, options: Common & { tenant?: string; usage: admin.KeyUse; token?: string | true }) =>
+    .action((keyId: string, options: Common & NewKeyOptions) =>
       run(options, async control => {
         const tenant = await admin.tenantOrOnly(control, prefixOption(options.tenant))
-        const { usage, token } = options
+        const { spec, usage, token } = options
         const backing = token === undefined ? 'software' : 'token'
         const tokenObject = token === true ? undefined : token
-        const made = await admin.createKey(control, { tenant, keyId, usage, backing, tokenObject })
+        const made = await admin.createKey(control, { tenant, keyId, spec, usage, backing, tokenObject })
         print(options, made, `Key ${made.key} is made.`)
       }),
     )
@@ -107,8 +119,9 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
       run(options, async control => {
         const keys: admin.KeyInfo[] = []
         for await (const each of admin.listKeys(control, prefixOption(options.tenant))) keys.push(each)
-        const rows = keys.map(({ key: id, state, revokedBy, usage, version, backing, rotated }) => ({
+        const rows = keys.map(({ key: id, spec, state, revokedBy, usage, version, backing, rotated }) => ({
           key: id,
+          spec,
           state: revokedBy.length === 0 ? state : `${state} (${revokedBy.join(', ')})`,
           usage,
           version,
@@ -129,6 +142,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         const found = await admin.describeKey(control, id)
         const {
           key: shownAs,
+          spec,
           state,
           revokedBy,
           usage,
@@ -141,6 +155,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         } = found
         const shown = {
           key: shownAs,
+          spec,
           state: revokedBy.length === 0 ? state : `${state} (${revokedBy.join(', ')})`,
           usage,
           backing: tokenObject === '' ? backing : `${backing} (${tokenObject})`,

@@ -3,14 +3,15 @@
  * and usage are judged, then the owner's policy, then the boundary does it. Every call ends in exactly one record: the boundary writes it for a
  * use, and this file has it written for everything else, before the answer.
  */
+import type { ExternalSpec, ExternalWrapAlgorithm } from '../boundary/algorithms.ts'
 import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../boundary/client/api.ts'
 import { readKeyHeader } from '../boundary/crypto/sealed.ts'
 import { ALL_SWITCH, decodeSwitch, tenantSwitch } from '../boundary/service/keys/switches.ts'
 import { type Asserted, BoundaryError, type BoundaryErrorCode, type KeyHeader, type Row } from '../boundary/words.ts'
 import type { Replica } from '../store/replica.ts'
-import type { AuthenticatedCaller } from './access/authenticate.ts'
+import type { AuthenticatedCaller } from './access/caller.ts'
 import { asserted, type Claims } from './access/claims.ts'
-import type { Policy } from './access/policy.ts'
+import type { Action, Decision, Policy } from './access/policy.ts'
 import type { Health, HealthMonitor } from './health.ts'
 import { keyRowId } from './keys/names.ts'
 
@@ -19,6 +20,7 @@ export type CoreErrorCode =
   | 'KeyUnknown'
   | 'KeyRevoked'
   | 'UsageForbidden'
+  | 'BadRequest'
   | 'PolicyDenied'
   | 'BadCiphertext'
   | 'KeyExhausted'
@@ -36,12 +38,11 @@ export class CoreError extends Error {
   }
 }
 
-export type CoreOperation = 'encrypt' | 'decrypt' | 'metadata' | 'health'
-
 export interface Call {
   readonly caller: AuthenticatedCaller
   readonly claims: Claims
-  readonly operation: CoreOperation
+  /** The protocol's own word: `encrypt`, `wrapkey`. In records and policies the protocol stands before it: `xks:encrypt`. */
+  readonly operation: string
   /** The external key's id within the caller's tenant; empty where the operation has none. */
   readonly keyId: string
   /** Ours, for finding the record. */
@@ -52,12 +53,20 @@ export interface Call {
 
 export interface KeyDescription {
   readonly enabled: boolean
+  readonly spec: ExternalSpec
   readonly mayEncrypt: boolean
   readonly mayDecrypt: boolean
+  /** The version that wraps now, from 1. */
+  readonly version: number
+  /** DER SPKI of an RSA key's current version; else empty. */
+  readonly publicKey: Buffer
 }
 
 export interface CoreOptions {
-  readonly boundary: Pick<BoundaryUse, 'externalEncrypt' | 'externalDecrypt' | 'record'>
+  readonly boundary: Pick<
+    BoundaryUse,
+    'externalEncrypt' | 'externalDecrypt' | 'externalWrap' | 'externalUnwrap' | 'record'
+  >
   readonly replica: Pick<Replica, 'get' | 'peek' | 'refresh'>
   readonly policy: Policy
   readonly health: HealthMonitor
@@ -70,6 +79,7 @@ const MESSAGES: Readonly<Record<CoreErrorCode, string>> = {
   KeyRevoked: 'The owner has revoked the external key, or every key at this path.',
   UsageForbidden: 'The external key is not meant for this operation.',
   PolicyDenied: 'The policy of the owner does not allow this operation.',
+  BadRequest: 'The algorithm does not take a value of this length.',
   BadCiphertext:
     'The ciphertext, its metadata, initialization vector or authentication tag, or the additional authenticated data is not what this key has made.',
   KeyExhausted: 'The external key has been used for as many encryptions as are safe; its owner must rotate it.',
@@ -86,6 +96,8 @@ const OF_BOUNDARY: Partial<Record<BoundaryErrorCode, CoreErrorCode>> = {
   InvalidState: 'KeyRevoked',
   InvalidKeyUsage: 'UsageForbidden',
   InvalidCiphertext: 'BadCiphertext',
+  InvalidRequest: 'BadRequest',
+  Busy: 'Busy',
   LimitExceeded: 'KeyExhausted',
   Locked: 'Unavailable',
   Unavailable: 'Unavailable',
@@ -112,6 +124,20 @@ function headerOf(row: KeyRow): KeyHeader {
   return header
 }
 
+function describe(header: KeyHeader, enabled: boolean): KeyDescription {
+  const { spec, mayEncrypt, mayDecrypt, materials, publicKey } = header
+  const current = materials.find(({ state }) => state === 'CURRENT')
+  return {
+    enabled,
+    // The boundary makes no other for an owner.
+    spec: spec as ExternalSpec,
+    mayEncrypt,
+    mayDecrypt,
+    version: Number.parseInt(current?.id ?? '0', 16),
+    publicKey,
+  }
+}
+
 export class Core {
   readonly #options: CoreOptions
 
@@ -122,12 +148,32 @@ export class Core {
   encrypt(call: Call, plaintext: Buffer, aad: Buffer, integrity: boolean): Promise<ExternalCiphertext> {
     const { boundary } = this.#options
     const needed = NEEDED[integrity ? 'encryptWithIntegrity' : 'encrypt']
-    return this.#use(call, needed, (key, facts) => boundary.externalEncrypt(key, plaintext, aad, integrity, facts))
+    return this.#use(call, 'wrap', needed, (key, facts) =>
+      boundary.externalEncrypt(key, plaintext, aad, integrity, facts),
+    )
   }
 
   decrypt(call: Call, ciphertext: ExternalCiphertext, aad: Buffer): Promise<Buffer> {
     const { boundary } = this.#options
-    return this.#use(call, NEEDED.decrypt, (key, facts) => boundary.externalDecrypt(key, ciphertext, aad, facts))
+    return this.#use(call, 'unwrap', NEEDED.decrypt, (key, facts) =>
+      boundary.externalDecrypt(key, ciphertext, aad, facts),
+    )
+  }
+
+  /** Under the current version, whose number is answered too. BadRequest: a length that the algorithm does not take. */
+  wrap(call: Call, algorithm: ExternalWrapAlgorithm, plaintext: Buffer): Promise<{ wrapped: Buffer; version: number }> {
+    const { boundary } = this.#options
+    return this.#use(call, 'wrap', NEEDED.encrypt, (key, facts) =>
+      boundary.externalWrap(key, algorithm, plaintext, facts),
+    )
+  }
+
+  /** `version` 0: whichever version fits. */
+  unwrap(call: Call, algorithm: ExternalWrapAlgorithm, wrapped: Buffer, version: number): Promise<Buffer> {
+    const { boundary } = this.#options
+    return this.#use(call, 'unwrap', NEEDED.decrypt, (key, facts) =>
+      boundary.externalUnwrap(key, algorithm, wrapped, version, facts),
+    )
   }
 
   /** What a provider may know of a key. A revoked one is described, as not enabled. */
@@ -135,10 +181,10 @@ export class Core {
     const key = await this.#find(call)
     if (key === undefined) return this.#refuse(call, 'KeyUnknown')
     const header = headerOf(key)
-    await this.#authorize(call, header)
+    await this.#authorize(call, 'describe', header)
     const enabled = header.state === 'Enabled' && !(await this.#switchedOff(call))
     await this.#record(call, 'allowed', '')
-    return { enabled, mayEncrypt: header.mayEncrypt, mayDecrypt: header.mayDecrypt }
+    return describe(header, enabled)
   }
 
   /** Of the key manager, on its own test key; never on the keys of a customer, and never a question of policy. */
@@ -161,13 +207,18 @@ export class Core {
     return this.#refuse(call, 'Busy')
   }
 
-  async #use<T>(call: Call, needed: Usages, run: (key: KeyRow, facts: Asserted) => Promise<T>): Promise<T> {
+  async #use<T>(
+    call: Call,
+    action: Action,
+    needed: Usages,
+    run: (key: KeyRow, facts: Asserted) => Promise<T>,
+  ): Promise<T> {
     const facts = factsOf(call)
     for (let attempt = 1; ; attempt++) {
       const key = await this.#find(call)
       if (key === undefined) return this.#refuse(call, 'KeyUnknown')
       const header = headerOf(key)
-      await this.#judge(call, needed, header)
+      await this.#judge(call, action, needed, header)
       try {
         return await run(key, facts)
       } catch (error) {
@@ -193,14 +244,22 @@ export class Core {
   }
 
   /** State and usage, as far as they are known here; the boundary judges both again, and its judgement is the one that counts. */
-  async #judge(call: Call, needed: Usages, header: KeyHeader): Promise<void> {
+  async #judge(call: Call, action: Action, needed: Usages, header: KeyHeader): Promise<void> {
     if (header.state !== 'Enabled') await this.#refuse(call, 'KeyRevoked')
     for (const usage of needed) if (!header[usage]) await this.#refuse(call, 'UsageForbidden')
-    await this.#authorize(call, header)
+    await this.#authorize(call, action, header)
   }
 
-  async #authorize(call: Call, header: KeyHeader): Promise<void> {
-    if (!this.#options.policy(call, header)) await this.#refuse(call, 'PolicyDenied')
+  async #authorize(call: Call, action: Action, header: KeyHeader): Promise<void> {
+    let decision: Decision | Promise<Decision> = this.#options.policy.decide(call, action, header)
+    if (decision instanceof Promise) {
+      try {
+        decision = await decision
+      } catch (error) {
+        throw this.#translated(error)
+      }
+    }
+    if (!decision.allowed) await this.#refuse(call, 'PolicyDenied')
   }
 
   async #switchedOff(call: Call): Promise<boolean> {
@@ -239,6 +298,12 @@ export class Core {
   }
 }
 
+/** The code, and after it the provider's own words. */
+function reasonOf({ reason, justification }: Claims): string | undefined {
+  if (justification === undefined || justification === '') return reason
+  return `${reason ?? 'REASON_UNSPECIFIED'}: ${justification}`
+}
+
 function factsOf({ caller, claims, operation, requestId }: Call): Asserted {
   return asserted({
     operation: `${caller.protocol}:${operation}`,
@@ -246,11 +311,15 @@ function factsOf({ caller, claims, operation, requestId }: Call): Asserted {
     account: caller.tenant,
     accessKeyId: caller.credentialId,
     sourceIp: caller.sourceIp,
-    region: caller.region,
+    region: caller.region || claims.region,
     userAgent: caller.userAgent,
     peer: caller.peerName,
     viaService: claims.viaService,
-    claimedPrincipal: claims.principal,
+    // Of those who are not an access key id there is a name as well.
+    principal: caller.principal === caller.credentialId ? undefined : caller.principal,
+    reason: reasonOf(claims),
+    subject: claims.resource,
+    claimedPrincipal: claims.principal ?? claims.email ?? claims.pool,
     claimedKeyArn: claims.keyArn,
     claimedOperation: claims.operation,
     claimedRequestId: claims.requestId,

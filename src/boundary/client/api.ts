@@ -5,7 +5,14 @@
  * Every answer comes after the record of what was done is durable. Every method rejects with a `BoundaryError`, and at once with
  * `Unavailable` while there is no connection. Byte strings are `Buffer`s; sizes are bytes; times are milliseconds since 1970.
  */
-import type { EncryptionAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm } from '../algorithms.ts'
+import type {
+  EncryptionAlgorithm,
+  ExternalSpec,
+  ExternalWrapAlgorithm,
+  MacAlgorithm,
+  MessageType,
+  SigningAlgorithm,
+} from '../algorithms.ts'
 import type {
   Asserted,
   Backing,
@@ -316,6 +323,27 @@ export interface BoundaryUse {
     asserted: Asserted,
   ): Promise<ExternalCiphertext>
   externalDecrypt(key: KeyRow, ciphertext: ExternalCiphertext, aad: Buffer, asserted: Asserted): Promise<Buffer>
+  /**
+   * Wraps under the current version of an owner's external key. InvalidKeyUsage where the key is not for this algorithm, InvalidRequest for a length
+   * that the algorithm does not take (A256KW: a multiple of 8, at least 16; A256KWP: at least 1; OAEP: at most modulus − 2·hash − 2).
+   */
+  externalWrap(
+    key: KeyRow,
+    algorithm: ExternalWrapAlgorithm,
+    plaintext: Buffer,
+    asserted: Asserted,
+  ): Promise<{ wrapped: Buffer; version: number }>
+  /**
+   * `version`: the version of the key that wrapped it, or 0 to try all, newest first: what these algorithms make does not name one. InvalidCiphertext,
+   * always the same, whatever is wrong.
+   */
+  externalUnwrap(
+    key: KeyRow,
+    algorithm: ExternalWrapAlgorithm,
+    wrapped: Buffer,
+    version: number,
+    asserted: Asserted,
+  ): Promise<Buffer>
   /** Real cryptography on a test key of the boundary's own (in the token for the pkcs11 kind). */
   selfTest(): Promise<{ ok: boolean; detail: string }>
 }
@@ -346,6 +374,7 @@ export interface BoundaryControl {
       id: string
       scope: string
       tenant: string
+      spec: ExternalSpec
       backing: Backing
       tokenObject: string
       mayEncrypt: boolean

@@ -18,6 +18,8 @@ type More =
   | 'deriveSharedSecret'
   | 'encapsulate'
   | 'decapsulate'
+  | 'externalWrap'
+  | 'externalUnwrap'
 
 export function moreUses(use: Use): Pick<BoundaryUse, More> {
   /** `parts`: the request without its key and asserted fields. */
@@ -47,5 +49,9 @@ export function moreUses(use: Use): Pick<BoundaryUse, More> {
       ofKey('deriveSharedSecret', key, asserted, { publicKey, recipient }),
     encapsulate: (key, asserted) => ofKey('encapsulate', key, asserted, {}),
     decapsulate: (key, ciphertext, asserted) => ofKey('decapsulate', key, asserted, { ciphertext }),
+    externalWrap: (key, algorithm, plaintext, asserted) =>
+      ofKey('externalWrap', key, asserted, { algorithm, plaintext }),
+    externalUnwrap: (key, algorithm, wrapped, version, asserted) =>
+      ofKey('externalUnwrap', key, asserted, { algorithm, wrapped, version }),
   }
 }

@@ -8,6 +8,7 @@ import { asymmetricDecrypt, asymmetricEncrypt } from './operations/asymmetric.ts
 import { clusterRandom, connectCluster, disconnectCluster } from './operations/cluster.ts'
 import { createKey } from './operations/create.ts'
 import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
+import { externalUnwrap, externalWrap } from './operations/external-wrap.ts'
 import { importKeyMaterial, importParameters } from './operations/import.ts'
 import { decapsulate, encapsulate } from './operations/kem.ts'
 import { keyLastUsage } from './operations/last-usage.ts'
@@ -48,6 +49,8 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   generateRandom,
   externalEncrypt,
   externalDecrypt,
+  externalWrap,
+  externalUnwrap,
   selfTest: (core, _input, call) => selfTest(core, call),
   createKey,
   enableKey,

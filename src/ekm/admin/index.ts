@@ -11,7 +11,17 @@ export {
   type NewCredential,
   newAccessKeyId,
 } from './credentials.ts'
-export { createKey, describeKey, isKeyUse, type KeyInfo, type KeyUse, listKeys, rotateKey } from './keys.ts'
+export {
+  createKey,
+  describeKey,
+  type ExternalKeySpec,
+  isKeyUse,
+  KEY_SPEC_NAMES,
+  type KeyInfo,
+  type KeyUse,
+  listKeys,
+  rotateKey,
+} from './keys.ts'
 export { restore, revoke, type SwitchResult, stillRevoked } from './switches.ts'
 export { createTenant, listTenants, setClients, type TenantInfo, tenantOrOnly } from './tenants.ts'
 export { wrapForImport } from './wrap.ts'

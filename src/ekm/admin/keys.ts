@@ -1,4 +1,5 @@
 /** External keys: made, listed and rotated in the owner's boundary, over its control socket. */
+import type { ExternalSpec } from '../../boundary/algorithms.ts'
 import type { BoundaryControl } from '../../boundary/client/api.ts'
 import { readKeyHeader } from '../../boundary/crypto/sealed.ts'
 import { ALL_SWITCH, decodeSwitch, tenantSwitch } from '../../boundary/service/keys/switches.ts'
@@ -12,6 +13,7 @@ export interface KeyInfo {
   readonly key: string
   readonly tenant: string
   readonly keyId: string
+  readonly spec: ExternalKeySpec
   readonly state: 'Enabled' | 'Revoked'
   /** Why it is revoked: by itself, with its tenant, or with everything. */
   readonly revokedBy: readonly ('key' | 'tenant' | 'all')[]
@@ -35,6 +37,16 @@ const USES: Readonly<Record<KeyUse, { mayEncrypt: boolean; mayDecrypt: boolean }
   none: { mayEncrypt: false, mayDecrypt: false },
 }
 
+/** AES_256: AES-GCM and AES key wrap. RSA: RSAES-OAEP. */
+const SPECS = {
+  AES_256: 'EXTERNAL_AES_256',
+  RSA_2048: 'RSA_2048',
+  RSA_3072: 'RSA_3072',
+  RSA_4096: 'RSA_4096',
+} as const satisfies Record<string, ExternalSpec>
+export type ExternalKeySpec = keyof typeof SPECS
+export const KEY_SPEC_NAMES = Object.keys(SPECS) as readonly ExternalKeySpec[]
+
 export function isKeyUse(text: string): text is KeyUse {
   return Object.hasOwn(USES, text)
 }
@@ -42,6 +54,8 @@ export function isKeyUse(text: string): text is KeyUse {
 export interface NewKey {
   readonly tenant: string
   readonly keyId: string
+  /** Default: AES_256. RSA is for RSAES-OAEP, and sealed. */
+  readonly spec?: ExternalKeySpec | undefined
   readonly usage: KeyUse
   /** Where its material is: sealed in the software boundary, or an object in the token. */
   readonly backing: 'software' | 'token'
@@ -54,7 +68,7 @@ const TOKEN_OBJECT = /^(?:id:(?:[0-9a-f]{2}){1,32}|label:.{1,64})$/
 /** Throws `AdminError` where the id is malformed or taken, or the tenant is missing. */
 export async function createKey(
   control: ReadControl & Pick<BoundaryControl, 'createExternalKey' | 'status'>,
-  { tenant, keyId, usage, backing, tokenObject = '' }: NewKey,
+  { tenant, keyId, spec = 'AES_256', usage, backing, tokenObject = '' }: NewKey,
 ): Promise<KeyInfo> {
   checkKeyId(keyId)
   if (tokenObject !== '' && !TOKEN_OBJECT.test(tokenObject))
@@ -69,7 +83,7 @@ export async function createKey(
   const id = keyRowId(tenant, keyId)
   try {
     const where = backing === 'token' ? 'TOKEN' : 'SEALED'
-    const input = { id, scope: tenant, tenant, backing: where, tokenObject, ...USES[usage] } as const
+    const input = { id, scope: tenant, tenant, spec: SPECS[spec], backing: where, tokenObject, ...USES[usage] } as const
     return await infoOf(switchesOf(control), await control.createExternalKey(input, operator('CreateKey', id)))
   } catch (error) {
     throw explained(error, { AlreadyExists: `A key ${id} exists, or did once: the id of an external key is for ever.` })
@@ -152,6 +166,7 @@ async function infoOf(isOff: (id: string) => Promise<boolean>, row: Row): Promis
   return {
     key: row.id,
     ...names,
+    spec: KEY_SPEC_NAMES.find(name => SPECS[name] === header.spec) ?? 'AES_256',
     state: revokedBy.length === 0 ? 'Enabled' : 'Revoked',
     revokedBy,
     usage: usage ?? 'none',

@@ -139,6 +139,19 @@ export const OPERATIONS = {
     struct({ plaintext: message }),
   ),
 
+  externalWrap: op(
+    50,
+    use,
+    struct({ key: keyRef, algorithm: s.externalWrapAlgorithm, plaintext, asserted }),
+    struct({ wrapped: message, version: u32 }),
+  ),
+  externalUnwrap: op(
+    51,
+    use,
+    struct({ key: keyRef, algorithm: s.externalWrapAlgorithm, wrapped: message, version: u32, asserted }),
+    plaintext,
+  ),
+
   createKey: op(32, use, struct({ input: s.createKey, asserted }), keyRow),
   enableKey: op(33, use, ofKey, keyRow),
   disableKey: op(34, use, ofKey, keyRow),

@@ -4,6 +4,8 @@
 import {
   ENCRYPTION_ALGORITHMS,
   type EncryptionAlgorithm,
+  EXTERNAL_WRAP_ALGORITHMS,
+  type ExternalSpec,
   MAC_ALGORITHMS,
   MESSAGE_TYPES,
   SIGNING_ALGORITHMS,
@@ -251,10 +253,18 @@ export const externalCiphertext: Codec<ExternalCiphertext> = named(
   }),
 )
 
+const { EXTERNAL_AES_256, RSA_2048, RSA_3072, RSA_4096 } = KEY_SPECS
+const EXTERNAL_SPEC_CODES = { EXTERNAL_AES_256, RSA_2048, RSA_3072, RSA_4096 } as const satisfies Record<
+  ExternalSpec,
+  number
+>
+export const externalWrapAlgorithm = word(EXTERNAL_WRAP_ALGORITHMS)
+
 export const externalKeyInput = struct<{
   id: string
   scope: string
   tenant: string
+  spec: ExternalSpec
   backing: keyof typeof BACKINGS
   tokenObject: string
   mayEncrypt: boolean
@@ -263,6 +273,7 @@ export const externalKeyInput = struct<{
   id: rowId,
   scope: text(1024),
   tenant: text(128),
+  spec: word(EXTERNAL_SPEC_CODES),
   backing: word(BACKINGS),
   tokenObject: text(512),
   mayEncrypt: bool,

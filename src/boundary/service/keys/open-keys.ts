@@ -20,7 +20,7 @@ export const DEFAULT_OPEN_KEYS = 100_000
 export const bareKeyId = (id: string): string => id.slice(id.indexOf('/') + 1)
 
 /** One material of an open key: `key` where it is sealed, `object` where it is in the token. */
-interface OpenMaterial {
+export interface OpenMaterial {
   readonly id: string
   readonly key: KeyObject | undefined
   readonly object: string
@@ -98,20 +98,24 @@ export class OpenKey {
     return material.message
   }
 
-  /** The private key, prepared for use. Throws KeyPendingImport where the key does not have it in the clear. */
-  pair(): Pair {
-    const material = this.#inTheClear()
-    material.pair ??= new Pair(material.key)
-    return material.pair
+  /** Newest first. */
+  materials(): readonly OpenMaterial[] {
+    return this.#materials.toReversed()
+  }
+
+  /** A private key, prepared for use: the current one, or that of `material`. Throws KeyPendingImport where the key does not have it in the clear. */
+  pair(material: OpenMaterial | undefined = this.current): Pair {
+    const clear = this.#inTheClear(material)
+    clear.pair ??= new Pair(clear.key)
+    return clear.pair
   }
 
   /** The secret of a key for MACs. Throws KeyPendingImport where the key does not have it in the clear. */
   secret(): KeyObject {
-    return this.#inTheClear().key
+    return this.#inTheClear(this.current).key
   }
 
-  #inTheClear(): OpenMaterial & { readonly key: KeyObject } {
-    const material = this.current
+  #inTheClear(material: OpenMaterial | undefined): OpenMaterial & { readonly key: KeyObject } {
     if (material?.key === undefined) throw new BoundaryError('KeyPendingImport')
     return material as OpenMaterial & { readonly key: KeyObject }
   }

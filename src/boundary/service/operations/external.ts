@@ -2,16 +2,19 @@
  * An owner's external keys: made, rotated, and used in the boundary or in the token (XKS proxy API §2.5). Encryptions are counted per version.
  */
 import { createHash, type KeyObject } from 'node:crypto'
+import { type ExternalSpec, SPECS } from '../../algorithms.ts'
 import type { ExternalCiphertext, KeyRow } from '../../client/api.ts'
 import type { InputOf } from '../../client/protocol/operations.ts'
 import { decryptExternal, encryptExternal, readExternalMetadata } from '../../crypto/external.ts'
+import { makePair } from '../../crypto/pairs.ts'
 import { secretBytes } from '../../crypto/random.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
 import type { RecordFields } from '../../record-fields.ts'
-import { BoundaryError } from '../../words.ts'
+import { type Backing, BoundaryError, type KeySpec } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 import { BLOCK, counterId, encodeCounter } from '../keys/counters.ts'
 import { type OpenKey, Stale } from '../keys/open-keys.ts'
+import { making } from '../slow.ts'
 import { follow, type KeyChange, nextRow, type RowDraft, sealed, transition } from '../transition.ts'
 import { headerOf, newMaterial } from './create.ts'
 import { makeTokenKey, tokenDecrypt, tokenEncrypt } from './token.ts'
@@ -33,6 +36,7 @@ export interface NewExternalKey {
   readonly id: string
   readonly scope: string
   readonly tenant: string
+  readonly spec: ExternalSpec
   readonly backing: 'SEALED' | 'TOKEN'
   readonly tokenObject: string
   readonly mayEncrypt: boolean
@@ -47,16 +51,43 @@ function checkNew(core: Core, input: NewExternalKey): void {
   if (core.book.current('key', input.id) !== undefined) throw new BoundaryError('AlreadyExists')
 }
 
-/** Header and rows of a new external key. `bytes` is its material where that is sealed. */
-export function draftExternalKey(core: Core, input: NewExternalKey, object: string, bytes: Buffer | undefined) {
+/** Material of one version: sealed bytes, or an object in the token; and the DER SPKI of a pair. */
+export interface ExternalMaterial {
+  readonly bytes: Buffer | undefined
+  readonly object: string
+  readonly publicKey: Buffer
+}
+
+const NO_PUBLIC_KEY = Buffer.alloc(0)
+export const sealedSecret = (bytes: Buffer): ExternalMaterial => ({ bytes, object: '', publicKey: NO_PUBLIC_KEY })
+
+/** Fresh material for one version of a key. Key pairs are made on the thread pool. */
+async function makeExternal(
+  core: Core,
+  key: { readonly id: string; readonly mayEncrypt: boolean; readonly mayDecrypt: boolean },
+  { spec, backing, version, named }: { spec: KeySpec; backing: Backing; version: number; named: string },
+): Promise<ExternalMaterial> {
+  const { material } = SPECS[spec]
+  if (backing === 'TOKEN') {
+    if (material.kind !== 'secret') throw new BoundaryError('InvalidRequest', 'key pairs are not kept in the token')
+    return { bytes: undefined, object: await makeTokenKey(core, key, version, named), publicKey: NO_PUBLIC_KEY }
+  }
+  if (material.kind === 'secret') return sealedSecret(secretBytes(material.bytes))
+  const { privateKey, publicKey } = await making.run(() => makePair(material))
+  return { bytes: privateKey, object: '', publicKey }
+}
+
+/** Header and rows of a new external key with this material. */
+export function draftExternalKey(core: Core, input: NewExternalKey, { bytes, object, publicKey }: ExternalMaterial) {
   checkNew(core, input)
   const now = core.clocks.lifecycle()
   const id = versionId(1)
   const header = headerOf(core, {
     id: input.id,
     account: input.tenant,
-    spec: 'EXTERNAL_AES_256',
+    spec: input.spec,
     origin: 'OWNER',
+    publicKey,
     backing: input.backing,
     tokenObject: object,
     mayEncrypt: input.mayEncrypt,
@@ -81,8 +112,12 @@ export function createExternalKey(
     let durable: Promise<{ writeSet: number }>
     try {
       checkNew(core, input)
-      const object = input.backing === 'TOKEN' ? await makeTokenKey(core, input, 1, input.tokenObject) : ''
-      const drafted = draftExternalKey(core, input, object, input.backing === 'TOKEN' ? undefined : secretBytes(32))
+      const { spec, backing, tokenObject: named } = input
+      const drafted = draftExternalKey(
+        core,
+        input,
+        await makeExternal(core, input, { spec, backing, version: 1, named }),
+      )
       row = drafted.row
       const done: RecordFields = { ...fields, outcome: 'allowed', transition: '>Enabled', materialId: versionId(1) }
       durable = core.book.commit({ ...done, keyRevision: 1 }, drafted.rows)
@@ -106,21 +141,18 @@ export async function rotateExternalKey(
     const version = header.materials.reduce((last, each) => Math.max(last, Number.parseInt(each.id, 16)), 0) + 1
     if (version > MAX_VERSION) throw new BoundaryError('LimitExceeded', 'versions')
     const now = core.clocks.lifecycle()
-    const object =
-      header.backing === 'TOKEN'
-        ? await makeTokenKey(core, { id, mayEncrypt: header.mayEncrypt, mayDecrypt: header.mayDecrypt }, version, '')
-        : ''
+    const { spec, backing, mayEncrypt, mayDecrypt } = header
+    const made = await makeExternal(core, { id, mayEncrypt, mayDecrypt }, { spec, backing, version, named: '' })
+    const { bytes, object, publicKey } = made
     const next = newMaterial(versionId(version), now)
     const materials = [
       ...header.materials.map(each => ({ ...each, state: 'NON_CURRENT' as const })),
       { ...next, description: object, rotationType: 'ON_DEMAND' as const, rotatedAt: now },
     ]
     return {
-      header: { materials, tokenObject: object },
+      header: { materials, tokenObject: object, publicKey },
       materials:
-        header.backing === 'TOKEN'
-          ? key.materials
-          : new Map<string, KeyObject | Buffer>([...key.materials, [next.id, secretBytes(32)]]),
+        bytes === undefined ? key.materials : new Map<string, KeyObject | Buffer>([...key.materials, [next.id, bytes]]),
       rows: [counterRow(id, row.scope, version)],
       fields: { materialId: next.id },
     }

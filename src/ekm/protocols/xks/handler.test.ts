@@ -156,7 +156,7 @@ test('encrypt and decrypt, with one record each that holds the claims', async ()
 })
 
 test('the order of checks: each request is wrong in all later ways too', async () => {
-  const { send, owner, strangers } = setup(() => false)
+  const { send, owner, strangers } = setup({ decide: () => ({ allowed: false, policies: [] }) })
   const bad = { body: Buffer.from('{'), secret: 'wrong', path: '/keys/none/encrypt' }
   is(await send({ ...bad, tenant: 'unknown', method: 'GET' }), 404, 'InvalidUriPathException')
   is(await send({ ...bad, path: '/keys/foo/sign', method: 'GET' }), 404, 'InvalidUriPathException')

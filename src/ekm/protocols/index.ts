@@ -1,0 +1,5 @@
+/** The protocols that this key manager speaks, in the order in which they are started. */
+import type { Protocol } from './types.ts'
+import { xks } from './xks/start.ts'
+
+export const PROTOCOLS: readonly Protocol[] = [xks]
