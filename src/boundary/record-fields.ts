@@ -47,6 +47,8 @@ export const BOUNDARY_OPERATIONS = {
   openSession: 39,
   externalWrap: 40,
   externalUnwrap: 41,
+  trip: 44,
+  decideAsk: 45,
   /** Done when their time came, asked by nobody. */
   rotateKeyAutomatically: 48,
   expireKeyMaterial: 49,
@@ -120,6 +122,9 @@ export const OWN_FIELDS = {
   peerKeyDigest: { code: 85, type: 'bytes', min: 32, max: 32 },
   /** SHA-256 of the DER SPKI of the recipient for whom the answer was encrypted. */
   recipientDigest: { code: 86, type: 'bytes', min: 32, max: 32 },
+  /** The owner's rule that revoked by itself, and what it saw. */
+  rule: { code: 96, type: 'string', max: 64 },
+  evidence: { code: 97, type: 'string', max: 1024 },
 } as const satisfies Record<string, OwnSpec>
 export type OwnField = keyof typeof OWN_FIELDS
 
@@ -152,6 +157,8 @@ export interface RecordFields {
   readonly algorithm?: string
   readonly peerKeyDigest?: Buffer
   readonly recipientDigest?: Buffer
+  readonly rule?: string
+  readonly evidence?: string
 }
 
 /** What `decodeRecord` gives: `asserted` always as fields. */

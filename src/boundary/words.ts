@@ -27,6 +27,7 @@ export const ROW_KINDS = {
   switch: { code: 33, protection: 'tagged', socket: 'transition' },
   counter: { code: 34, protection: 'tagged', socket: 'transition' },
   clock: { code: 35, protection: 'tagged', socket: 'transition' },
+  hold: { code: 37, protection: 'tagged', socket: 'control' },
 } as const satisfies Record<string, { code: number; protection: Protection; socket: 'transition' | 'use' | 'control' }>
 
 export type RowKind = keyof typeof ROW_KINDS
@@ -36,7 +37,7 @@ export type RowKind = keyof typeof ROW_KINDS
  *
  * - `id`: UTF-8, at most 512 bytes, unique within its kind. Keys of the KMS: `<region>/<key-id>`; keys of the ekm: `<tenant>/<external-key-id>`;
  *   policy and attributes: the id of their key; alias: `<account>/<region>/alias/<name>`; keystore: `<account>/<region>/<cks-id>`;
- *   grant: `<key row id>#<grant id>`; principal: its ARN; group: its ARN; credential: its access key id; tenant: its path prefix; switch: `all` or `tenant/<tenant>`; counter: `<key row id>#<version>`;
+ *   grant: `<key row id>#<grant id>`; principal: its ARN; group: its ARN; credential: its access key id; tenant: its path prefix; switch: `all`, `tenant/<tenant>`, `protocol/<name>` or `principal/<name>`; counter: `<key row id>#<version>`; hold: the id of its key;
  *   clock: `offset`, by which lifecycle time is ahead of real time in a service started with `--dev`.
  * - `scope`: what lists walk: `<account>/<region>` for the KMS, the tenant for the ekm, the account for principals and credentials; of a grant
  *   `<region>/<retiring principal>`, empty where nobody may retire it by name.
@@ -284,6 +285,8 @@ export const BOUNDARY_ERRORS = {
   ExpiredSession: { code: 31 },
   /** Too much slow work waits already; nothing is wrong with the request. */
   Busy: { code: 32 },
+  /** The key is on hold and nobody has decided for this use. `detail`: `wait` or `deny`, and the id of the ask. */
+  Held: { code: 33 },
 } as const satisfies Record<string, { code: number }>
 export type BoundaryErrorCode = keyof typeof BOUNDARY_ERRORS
 

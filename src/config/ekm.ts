@@ -2,6 +2,7 @@
  * The configuration of the owner's service, `holdfast ekm`.
  */
 import { z } from 'zod'
+import { rules } from './ekm-rules.ts'
 import type { ConfigDefinition } from './load.ts'
 import * as shared from './shared.ts'
 
@@ -43,6 +44,7 @@ export const ekmSchema = z.strictObject({
     })
     .prefault({})
     .describe('requests that come twice'),
+  rules: rules,
   health: z
     .strictObject({
       everyMs: z

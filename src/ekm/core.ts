@@ -6,12 +6,19 @@
 import type { ExternalSpec, ExternalWrapAlgorithm } from '../boundary/algorithms.ts'
 import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../boundary/client/api.ts'
 import { readKeyHeader } from '../boundary/crypto/sealed.ts'
-import { ALL_SWITCH, decodeSwitch, tenantSwitch } from '../boundary/service/keys/switches.ts'
+import {
+  ALL_SWITCH,
+  decodeSwitch,
+  principalSwitch,
+  protocolSwitch,
+  tenantSwitch,
+} from '../boundary/service/keys/switches.ts'
 import { type Asserted, BoundaryError, type BoundaryErrorCode, type KeyHeader, type Row } from '../boundary/words.ts'
 import type { Replica } from '../store/replica.ts'
 import type { AuthenticatedCaller } from './access/caller.ts'
 import { asserted, type Claims } from './access/claims.ts'
 import type { Action, Decision, Policy } from './access/policy.ts'
+import type { Rules, Trip } from './access/rules.ts'
 import type { Health, HealthMonitor } from './health.ts'
 import { keyRowId } from './keys/names.ts'
 
@@ -22,6 +29,7 @@ export type CoreErrorCode =
   | 'UsageForbidden'
   | 'BadRequest'
   | 'PolicyDenied'
+  | 'Held'
   | 'BadCiphertext'
   | 'KeyExhausted'
   | 'Busy'
@@ -47,6 +55,8 @@ export interface Call {
   readonly keyId: string
   /** Ours, for finding the record. */
   readonly requestId: string
+  /** How long the protocol's caller can wait for a person, in milliseconds; none: not at all. */
+  readonly waitMs?: number
   /** The protocol's name for each failure, for the record. */
   readonly errorNames: Readonly<Record<CoreErrorCode, string>>
 }
@@ -65,10 +75,11 @@ export interface KeyDescription {
 export interface CoreOptions {
   readonly boundary: Pick<
     BoundaryUse,
-    'externalEncrypt' | 'externalDecrypt' | 'externalWrap' | 'externalUnwrap' | 'record'
+    'externalEncrypt' | 'externalDecrypt' | 'externalWrap' | 'externalUnwrap' | 'record' | 'trip' | 'awaitDecision'
   >
   readonly replica: Pick<Replica, 'get' | 'peek' | 'refresh'>
   readonly policy: Policy
+  readonly rules: Rules
   readonly health: HealthMonitor
   /** For the operator's log: what should not happen. */
   readonly onDefect: (error: unknown) => void
@@ -76,9 +87,10 @@ export interface CoreOptions {
 
 const MESSAGES: Readonly<Record<CoreErrorCode, string>> = {
   KeyUnknown: 'There is no external key of this id at this path.',
-  KeyRevoked: 'The owner has revoked the external key, or every key at this path.',
+  KeyRevoked: 'The owner has revoked the external key, or every use by this caller or at this path.',
   UsageForbidden: 'The external key is not meant for this operation.',
   PolicyDenied: 'The policy of the owner does not allow this operation.',
+  Held: 'The owner has put the external key on hold, and nobody has allowed this use yet.',
   BadRequest: 'The algorithm does not take a value of this length.',
   BadCiphertext:
     'The ciphertext, its metadata, initialization vector or authentication tag, or the additional authenticated data is not what this key has made.',
@@ -97,6 +109,7 @@ const OF_BOUNDARY: Partial<Record<BoundaryErrorCode, CoreErrorCode>> = {
   InvalidKeyUsage: 'UsageForbidden',
   InvalidCiphertext: 'BadCiphertext',
   InvalidRequest: 'BadRequest',
+  Held: 'Held',
   Busy: 'Busy',
   LimitExceeded: 'KeyExhausted',
   Locked: 'Unavailable',
@@ -104,6 +117,9 @@ const OF_BOUNDARY: Partial<Record<BoundaryErrorCode, CoreErrorCode>> = {
   TokenUnavailable: 'Unavailable',
   DiskFull: 'Unavailable',
 }
+
+/** Of a principal that can have a kill switch: what a row's id takes. */
+export const MAX_NAME = 480
 
 type Usages = ReadonlyArray<'mayEncrypt' | 'mayDecrypt'>
 
@@ -214,20 +230,50 @@ export class Core {
     run: (key: KeyRow, facts: Asserted) => Promise<T>,
   ): Promise<T> {
     const facts = factsOf(call)
+    let waited = false
     for (let attempt = 1; ; attempt++) {
       const key = await this.#find(call)
       if (key === undefined) return this.#refuse(call, 'KeyUnknown')
-      const header = headerOf(key)
-      await this.#judge(call, action, needed, header)
+      await this.#judge(call, action, needed, headerOf(key))
+      if (attempt === 1) await this.#observe(call, action)
       try {
         return await run(key, facts)
       } catch (error) {
         if (!(error instanceof BoundaryError)) throw error
         // The row was changed meanwhile, by the owner or by whoever can write the database: the boundary's word counts.
         if (error.code === 'StaleKey' && attempt === 1) this.#options.replica.refresh(key, error.row)
+        else if (error.code === 'Held' && !waited && (await this.#decided(call, error))) waited = true
         else throw this.#translated(error)
       }
     }
+  }
+
+  /** The owner's rules, which may revoke by themselves. The use that trips one is refused. */
+  async #observe(call: Call, action: Action): Promise<void> {
+    const tripped = this.#options.rules.observe(call, action)
+    if (tripped !== undefined) await this.#trip(call, tripped, 'KeyRevoked')
+  }
+
+  async #trip(call: Call, { rule, target, evidence }: Trip, code: CoreErrorCode): Promise<never> {
+    try {
+      await this.#options.boundary.trip(target, rule, evidence, factsOf(call))
+    } catch (error) {
+      throw this.#translated(error)
+    }
+    return this.#refuse(call, code)
+  }
+
+  /** Whether a use of a key on hold was worth waiting for: its protocol lets it, and somebody may have decided. */
+  async #decided(call: Call, { detail }: BoundaryError): Promise<boolean> {
+    const [mode, ask = ''] = detail.split(' ')
+    const milliseconds = call.waitMs ?? 0
+    if (mode !== 'wait' || milliseconds === 0) return false
+    try {
+      await this.#options.boundary.awaitDecision(ask, milliseconds)
+    } catch (error) {
+      throw this.#translated(error)
+    }
+    return true
   }
 
   async #find(call: Call): Promise<KeyRow | undefined> {
@@ -264,7 +310,11 @@ export class Core {
 
   async #switchedOff(call: Call): Promise<boolean> {
     const { replica } = this.#options
-    for (const id of [ALL_SWITCH, tenantSwitch(call.caller.tenant)]) {
+    const { caller, claims } = call
+    const named = [caller.principal, claims.principal, claims.email, claims.pool]
+    const ids = [ALL_SWITCH, tenantSwitch(caller.tenant), protocolSwitch(caller.protocol)]
+    for (const name of named) if (name !== undefined && name.length <= MAX_NAME) ids.push(principalSwitch(name))
+    for (const id of ids) {
       let row: Row | null | undefined = replica.peek('switch', id)
       try {
         if (row === undefined) row = await replica.get('switch', id)

@@ -17,6 +17,7 @@ import { type Link, openLink } from '../store/link.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { ownTenantOnly } from './access/policy.ts'
+import { Rules } from './access/rules.ts'
 import { Core } from './core.ts'
 import { HealthMonitor, readiness } from './health.ts'
 import { pingListener } from './ping.ts'
@@ -77,7 +78,7 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
       ...(requestId === '' ? {} : { requestId }),
       ...causeOf(error),
     })
-  const core = new Core({ boundary, replica, policy: ownTenantOnly, health, onDefect })
+  const core = new Core({ boundary, replica, policy: ownTenantOnly, rules: new Rules(config.rules), health, onDefect })
   const nextRequestId = requestIds()
   const protocols: RunningProtocol[] = []
   const own: Listener[] = []

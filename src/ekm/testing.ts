@@ -3,7 +3,7 @@
  * that a test can count them. It has no sockets, no disk and no isolation.
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
-import type { BoundaryUse, ExternalCiphertext, KeyRow, RecordEntry } from '../boundary/client/api.ts'
+import type { BoundaryUse, ExternalCiphertext, KeyRow, RecordEntry, RevokeTarget } from '../boundary/client/api.ts'
 import { decryptExternal, encryptExternal, readExternalMetadata } from '../boundary/crypto/external.ts'
 import { EXTERNAL_WRAPPINGS } from '../boundary/crypto/external-wrap.ts'
 import { openKey, sealKey } from '../boundary/crypto/sealed.ts'
@@ -33,6 +33,7 @@ export class FakeOwner {
   readonly rows = new Map<string, Row>()
   readonly secrets = new Map<string, Secret>()
   readonly records: KeptRecord[] = []
+  readonly trips: { target: RevokeTarget; rule: string; evidence: string; asserted: Asserted }[] = []
   /** Thrown by everything that asks the boundary. */
   broken: BoundaryError | undefined
   healthy = true
@@ -97,7 +98,15 @@ export class FakeOwner {
 
   readonly boundary: Pick<
     BoundaryUse,
-    'externalEncrypt' | 'externalDecrypt' | 'externalWrap' | 'externalUnwrap' | 'record' | 'selfTest' | 'status'
+    | 'externalEncrypt'
+    | 'externalDecrypt'
+    | 'externalWrap'
+    | 'externalUnwrap'
+    | 'record'
+    | 'trip'
+    | 'awaitDecision'
+    | 'selfTest'
+    | 'status'
   > = {
     externalEncrypt: async (key, plaintext, aad, integrity, asserted) =>
       this.#use(key, asserted, 'mayEncrypt', material =>
@@ -119,6 +128,10 @@ export class FakeOwner {
         if (version > 1) throw new BoundaryError('InvalidCiphertext')
         return EXTERNAL_WRAPPINGS[algorithm].unwrap(material('00000001'), wrapped)
       }),
+    trip: async (target, rule, evidence, asserted) => {
+      this.trips.push({ target, rule, evidence, asserted })
+    },
+    awaitDecision: async () => {},
     record: async entry => {
       if (this.broken) throw this.broken
       this.records.push({ ...entry, use: false })

@@ -344,6 +344,12 @@ export interface BoundaryUse {
     version: number,
     asserted: Asserted,
   ): Promise<Buffer>
+  /**
+   * Revokes by itself, for a rule of the owner's (1 to 64 bytes) and what it saw (at most 1024 bytes); never restores. In force when this has resolved.
+   */
+  trip(target: RevokeTarget, rule: string, evidence: string, asserted: Asserted): Promise<void>
+  /** Resolves when the ask of a held use (BoundaryError Held) is decided or gone, or after `milliseconds`, at most a minute. */
+  awaitDecision(ask: string, milliseconds: number): Promise<void>
   /** Real cryptography on a test key of the boundary's own (in the token for the pkcs11 kind). */
   selfTest(): Promise<{ ok: boolean; detail: string }>
 }
@@ -402,13 +408,48 @@ export interface BoundaryControl {
     asserted: Asserted,
   ): Promise<{ wrapped: Buffer; fingerprint: Buffer }>
 
+  /** Uses of keys on hold that were asked for since the boundary started, oldest first. */
+  listAsks(): Promise<readonly Ask[]>
+  /**
+   * Lets an ask pass, or refuses it, for `seconds` (0: what the hold says). NotPermitted where `by` is not one of the hold's approvers, KeyGone where there
+   * is no such ask.
+   */
+  decideAsk(ask: string, approve: boolean, by: string, seconds: number, asserted: Asserted): Promise<void>
+
   /** Moves lifecycle time forward; only in a service started with `--dev`. Resolves when what fell due has been done. */
   advanceClock(milliseconds: number): Promise<{ lifecycleNow: number }>
   /** Finishes what is in flight, makes all durable and exits. */
   stop(): Promise<void>
 }
 
-export type RevokeTarget = { readonly key: string } | { readonly tenant: string } | { readonly all: true }
+/** A use of a key on hold that waits for a named person. Times are real milliseconds since 1970. */
+export interface Ask {
+  /** 12 hex digits; the same whenever the same caller asks for the same. */
+  readonly id: string
+  readonly keyId: string
+  /** What the latest request said of itself. */
+  readonly asserted: Asserted
+  readonly firstAt: number
+  readonly lastAt: number
+  readonly count: number
+  /** Requests that wait now. */
+  readonly waiting: number
+  readonly decision: 'none' | 'approved' | 'denied'
+  /** Who decided, and until when it holds. */
+  readonly by: string
+  readonly until: number
+}
+
+/**
+ * What a kill switch covers. `protocol` is the word before the operation in records (`xks`); `principal` is an authenticated peer's name, or the one that a
+ * provider names as asking, exactly.
+ */
+export type RevokeTarget =
+  | { readonly key: string }
+  | { readonly tenant: string }
+  | { readonly protocol: string }
+  | { readonly principal: string }
+  | { readonly all: true }
 
 /**
  * What the front end must do with write sets: those of its own transitions and those that others caused (control socket, due dates, another connection).

@@ -31,6 +31,9 @@ export function connectControl(options: { readonly socket: string }): ControlCon
     restore: async (target, asserted) => ask('restore', { target, asserted: asAsserted(asserted) }),
     wrapForImport: async (input, asserted) =>
       ask('wrapForImport', { ...input, from: input.from, asserted: asAsserted(asserted) }),
+    listAsks: () => ask('listAsks', undefined),
+    decideAsk: async (id, approve, by, seconds, asserted) =>
+      ask('decideAsk', { ask: id, approve, by, seconds, asserted: asAsserted(asserted) }),
     advanceClock: async milliseconds => ({ lifecycleNow: await ask('advanceClock', milliseconds) }),
     stop: () => ask('stop', undefined),
   }

@@ -17,6 +17,7 @@ import { DueScanner } from './due.ts'
 import type { FolderFiles } from './folder.ts'
 import { HANDLERS, LEAVES_DUE, WORKS_WHEN_LOW } from './handlers.ts'
 import { Counters, decodeCounter, encodeCounter } from './keys/counters.ts'
+import { Holds } from './keys/holds.ts'
 import { Locks } from './keys/locks.ts'
 import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
 import { Switches } from './keys/switches.ts'
@@ -116,6 +117,8 @@ export class Boundary {
     const clocks: Clocks = { real: now, lifecycle: () => now() + book.clockOffset }
     const switches = new Switches()
     for (const id of book.pinnedIds('switch')) switches.take({ id, body: book.pinned('switch', id) ?? null })
+    const holds = new Holds(now)
+    for (const id of book.pinnedIds('hold')) holds.take({ id, body: book.pinned('hold', id) ?? null })
     const core: Core = {
       service: config.service,
       root,
@@ -125,6 +128,7 @@ export class Boundary {
       open: new OpenKeys(book, keyring, config.limits?.openKeys ?? DEFAULT_OPEN_KEYS),
       locks: new Locks(),
       switches,
+      holds,
       counters: new Counters(
         id => {
           const body = book.pinned('counter', id)
@@ -143,6 +147,7 @@ export class Boundary {
     book.onRow = row => {
       if (row.kind === 'key') core.open.forget(row.id)
       else if (row.kind === 'switch') switches.take(row)
+      else if (row.kind === 'hold') holds.take(row)
     }
     book.onWriteSet = (number, rows) => this.delivery.push(number, rows)
     await book.record({

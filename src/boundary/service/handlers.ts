@@ -9,6 +9,7 @@ import { clusterRandom, connectCluster, disconnectCluster } from './operations/c
 import { createKey } from './operations/create.ts'
 import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
 import { externalUnwrap, externalWrap } from './operations/external-wrap.ts'
+import { awaitDecision, decideAsk, listAsks } from './operations/holds.ts'
 import { importKeyMaterial, importParameters } from './operations/import.ts'
 import { decapsulate, encapsulate } from './operations/kem.ts'
 import { keyLastUsage } from './operations/last-usage.ts'
@@ -17,7 +18,7 @@ import { generateDataKeyPair } from './operations/pairs.ts'
 import { reEncrypt } from './operations/re-encrypt.ts'
 import { replicateKey, updatePrimaryRegion } from './operations/regions.ts'
 import { deleteImportedKeyMaterial } from './operations/remove-material.ts'
-import { restore, revoke } from './operations/revoke.ts'
+import { restore, revoke, trip } from './operations/revoke.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
 import { selfTest } from './operations/service.ts'
@@ -69,6 +70,10 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   rotateExternalKey,
   revoke,
   restore,
+  trip,
+  awaitDecision,
+  listAsks,
+  decideAsk,
   wrapForImport,
   connectCluster,
   disconnectCluster,
@@ -101,6 +106,7 @@ export const WORKS_WHEN_LOW: ReadonlySet<OperationName> = new Set<OperationName>
   'scheduleKeyDeletion',
   'deleteImportedKeyMaterial',
   'revoke',
+  'trip',
   'unlock',
   'stop',
 ])

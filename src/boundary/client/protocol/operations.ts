@@ -152,6 +152,9 @@ export const OPERATIONS = {
     plaintext,
   ),
 
+  awaitDecision: op(55, use, struct({ ask: text(64), milliseconds: u32 }), nothing),
+  trip: op(54, use, struct({ target: s.revokeTarget, rule: text(64), evidence: text(1024), asserted }), nothing),
+
   createKey: op(32, use, struct({ input: s.createKey, asserted }), keyRow),
   enableKey: op(33, use, ofKey, keyRow),
   disableKey: op(34, use, ofKey, keyRow),
@@ -202,6 +205,8 @@ export const OPERATIONS = {
     }),
     struct({ wrapped: bytes(1024), fingerprint: fixed(32) }),
   ),
+  listAsks: op(72, control, nothing, list(s.ask, 1 << 12)),
+  decideAsk: op(73, control, struct({ ask: text(64), approve: bool, by: text(256), seconds: u32, asserted }), nothing),
   advanceClock: op(70, control, u64, u64),
   stop: op(71, control, nothing, nothing),
 } as const

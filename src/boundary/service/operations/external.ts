@@ -9,7 +9,7 @@ import { decryptExternal, encryptExternal, readExternalMetadata } from '../../cr
 import { makePair } from '../../crypto/pairs.ts'
 import { secretBytes } from '../../crypto/random.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
-import type { RecordFields } from '../../record-fields.ts'
+import type { EncodedAsserted, RecordFields } from '../../record-fields.ts'
 import { type Backing, BoundaryError, type KeySpec } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 import { BLOCK, counterId, encodeCounter } from '../keys/counters.ts'
@@ -18,6 +18,7 @@ import { making } from '../slow.ts'
 import { follow, type KeyChange, nextRow, type RowDraft, sealed, transition } from '../transition.ts'
 import { headerOf, newMaterial } from './create.ts'
 import { makeTokenKey, tokenDecrypt, tokenEncrypt } from './token.ts'
+import { mayAsk } from './use.ts'
 import { mayUse } from './uses.ts'
 
 /** Version n of a key, as its material's id: 8 hex digits. */
@@ -160,15 +161,17 @@ export async function rotateExternalKey(
   return (await transition(core, { operation: 'rotateExternalKey', id, call, asserted, decide })).row
 }
 
-function forOwner(core: Core, key: OpenKey): void {
+function forOwner(core: Core, key: OpenKey, asserted: EncodedAsserted): void {
   mayUse(core, key)
+  mayAsk(core, key, asserted)
   if (key.spec !== 'EXTERNAL_AES_256') throw new BoundaryError('InvalidKeyUsage')
 }
 
 /** After waiting for a token or a block: what was revoked meanwhile is not handed out, although the use began before. */
-function stillAllowed(core: Core, key: OpenKey): void {
+function stillAllowed(core: Core, key: OpenKey, asserted: EncodedAsserted): void {
   if (core.book.current('key', key.id)?.revision !== key.revision) throw new Stale(key.id)
   mayUse(core, key)
+  mayAsk(core, key, asserted)
 }
 
 const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
@@ -188,7 +191,7 @@ export async function externalEncrypt(
   let result: ExternalCiphertext
   try {
     const key = core.open.open(input.key)
-    forOwner(core, key)
+    forOwner(core, key, input.asserted)
     if (!key.mayEncrypt) throw new BoundaryError('InvalidKeyUsage')
     const version = key.current
     if (version === undefined) throw new BoundaryError('Internal')
@@ -201,7 +204,7 @@ export async function externalEncrypt(
       material === undefined
         ? await tokenEncrypt(core, version.object, number, input)
         : encryptExternal(material, number, input.plaintext, input.aad, input.integrity)
-    if (counted !== true || material === undefined) stillAllowed(core, key)
+    if (counted !== true || material === undefined) stillAllowed(core, key, input.asserted)
   } catch (error) {
     return refuse(core, fields, error)
   }
@@ -227,7 +230,7 @@ export async function externalDecrypt(core: Core, input: InputOf<'externalDecryp
   let plaintext: Buffer
   try {
     const key = core.open.open(input.key)
-    forOwner(core, key)
+    forOwner(core, key, input.asserted)
     if (!key.mayDecrypt) throw new BoundaryError('InvalidKeyUsage')
     fields = { ...fields, keyRevision: key.revision }
     const version = versionOf(key, input.ciphertext.metadata)
@@ -237,7 +240,7 @@ export async function externalDecrypt(core: Core, input: InputOf<'externalDecryp
       material === undefined
         ? await tokenDecrypt(core, version.object, input)
         : decryptExternal(material, input.ciphertext, input.aad)
-    if (material === undefined) stillAllowed(core, key)
+    if (material === undefined) stillAllowed(core, key, input.asserted)
   } catch (error) {
     return refuse(core, fields, error)
   }

@@ -25,6 +25,7 @@ export const ERROR_NAMES: Readonly<Record<CoreErrorCode, XksErrorName>> = {
   UsageForbidden: 'InvalidKeyUsageException',
   BadRequest: 'ValidationException',
   PolicyDenied: 'AccessDeniedException',
+  Held: 'AccessDeniedException',
   BadCiphertext: 'InvalidCiphertextException',
   KeyExhausted: 'InvalidStateException',
   Busy: 'ThrottlingException',
