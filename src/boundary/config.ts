@@ -64,10 +64,13 @@ export interface BoundaryConfig {
   readonly limits?: BoundaryLimits
   /** Of the KMS. */
   readonly clusters?: readonly ClusterConfig[]
-  /** Where front end and boundary run as two users. */
+  /** Of an owner with an admin API: the folder of its socket, `admin.sock`. */
+  readonly admin?: { readonly folder: string }
+  /** Where front end and boundary run as two users, and the admin API as a third. */
   readonly users?: {
     readonly frontEnd: { readonly uid: number; readonly gid: number }
     readonly boundary: { readonly uid: number; readonly gid: number }
+    readonly admin?: { readonly uid: number; readonly gid: number }
   }
 }
 

@@ -65,7 +65,7 @@ export const BOUNDARY_OPERATIONS = {
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 
-export const RECORD_SOURCES = { use: 1, control: 2, boundary: 3 } as const
+export const RECORD_SOURCES = { use: 1, control: 2, boundary: 3, admin: 4 } as const
 export type RecordSource = keyof typeof RECORD_SOURCES
 
 /** A row that was written: enough to find it, nothing of what stands in it. */

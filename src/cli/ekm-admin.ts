@@ -5,6 +5,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import * as admin from '../ekm/admin/index.ts'
 import { type Common, EXIT_HELP } from './admin-tools.ts'
+import { registerHolds } from './ekm-hold.ts'
 import { registerSwitches } from './ekm-revoke.ts'
 import { type EkmWorld, makeEkmTools, newFile, prefixOption, type Tools, tenantName, time } from './ekm-tools.ts'
 import { registerWrap } from './ekm-wrap.ts'
@@ -17,6 +18,7 @@ export function registerEkmAdmin(ekm: Command, world?: EkmWorld): void {
   registerKeys(group(ekm, 'key', 'the external keys'), tools)
   registerCredentials(group(ekm, 'credential', 'what providers sign their requests with'), tools)
   registerSwitches(ekm, tools)
+  registerHolds(ekm, tools)
   registerWrap(ekm, tools)
 }
 

@@ -2,6 +2,7 @@
  * The configuration of the owner's service, `holdfast ekm`.
  */
 import { z } from 'zod'
+import { admin } from './ekm-admin.ts'
 import { rules } from './ekm-rules.ts'
 import type { ConfigDefinition } from './load.ts'
 import * as shared from './shared.ts'
@@ -44,7 +45,8 @@ export const ekmSchema = z.strictObject({
     })
     .prefault({})
     .describe('requests that come twice'),
-  rules: rules,
+  rules,
+  admin: admin.optional(),
   health: z
     .strictObject({
       everyMs: z
@@ -76,5 +78,11 @@ export const ekmConfig: ConfigDefinition<typeof ekmSchema> = {
     HOLDFAST_EKM_OPERATIONS_PORT: 'operations.port',
     HOLDFAST_EKM_LOGGING_LEVEL: 'logging.level',
   },
-  check: config => [...shared.checkListen('listen', config.listen), ...shared.checkRoot(config.boundary.root)],
+  check: config => [
+    ...shared.checkListen('listen', config.listen),
+    ...shared.checkRoot(config.boundary.root),
+    ...(config.admin !== undefined && config.boundary.users !== undefined && config.boundary.users.admin === undefined
+      ? [{ path: 'boundary.users.admin', message: 'the admin API needs a user of its own' }]
+      : []),
+  ],
 }

@@ -151,9 +151,10 @@ export const boundary = z
       .strictObject({
         frontEnd: z.string().min(1).max(64).describe('user that the front end runs as'),
         boundary: z.string().min(1).max(64).describe('user that the boundary runs as'),
+        admin: z.string().min(1).max(64).optional().describe('user that the admin API of an owner runs as'),
       })
       .optional()
-      .describe('run front end and boundary as two users; needs a start as root'),
+      .describe('run front end and boundary, and the admin API, as users of their own; needs a start as root'),
     openKeys: z.int().min(16).optional().describe('sealed keys that the boundary holds open; default: 100000'),
     floorBytes: bytes()
       .optional()

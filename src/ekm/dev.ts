@@ -75,6 +75,9 @@ export function startEkmService(config: EkmConfig, dev: boolean, stderr?: number
       config,
       folders: [serviceFolders(config.data).frontEnd],
     },
+    ...(config.admin === undefined
+      ? {}
+      : { admin: { entry: join(import.meta.dirname, 'admin-api', `main${extname(import.meta.filename)}`), config } }),
   })
 }
 

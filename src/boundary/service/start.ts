@@ -7,7 +7,7 @@ import { ClockBehind, JournalDamage } from '../journal/types.ts'
 import { unavailable } from '../pkcs11/libcrypto.ts'
 import { Boundary } from './boundary.ts'
 import { ownCall } from './core.ts'
-import { prepareFolder } from './folder.ts'
+import { prepareAdmin, prepareFolder } from './folder.ts'
 import { lockFolder, StartRefused } from './lock.ts'
 import type { Log } from './log.ts'
 import { openByConfig, readRoot } from './roots.ts'
@@ -46,6 +46,7 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
     ...(config.service === 'kms' && unavailable !== undefined ? [unavailable] : []),
   ]
   const files = prepareFolder(config)
+  const adminSocket = prepareAdmin(config)
   const unlock = lockFolder(config.folder, EXIT_CODES)
   try {
     const rootState = await readRoot(config, files)
@@ -64,8 +65,10 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
       log,
     }
     // With two users the folder's group, which the socket inherits, is the front end's.
-    const use = await listen(files.useSocket, config.users === undefined ? 0o600 : 0o660, 'use', socketParts)
+    const socketMode = config.users === undefined ? 0o600 : 0o660
+    const use = await listen(files.useSocket, socketMode, 'use', socketParts)
     const control = await listen(files.controlSocket, 0o600, 'control', socketParts)
+    const admin = adminSocket === undefined ? undefined : await listen(adminSocket, socketMode, 'admin', socketParts)
     cut.all = () => use.cutAll()
     return {
       boundary,
@@ -74,7 +77,7 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
       warnings,
       stop: async () => {
         await boundary.stop()
-        await Promise.all([use.close(), control.close()])
+        await Promise.all([use.close(), control.close(), admin?.close()])
         unlock()
       },
     }

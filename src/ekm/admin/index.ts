@@ -11,6 +11,7 @@ export {
   type NewCredential,
   newAccessKeyId,
 } from './credentials.ts'
+export { type AskInfo, decide, type HoldInfo, listAsks, listHolds, removeHold, setHold } from './holds.ts'
 export {
   createKey,
   describeKey,
@@ -22,6 +23,6 @@ export {
   listKeys,
   rotateKey,
 } from './keys.ts'
-export { restore, revoke, type SwitchResult, stillRevoked } from './switches.ts'
+export { type By, listSwitches, restore, revoke, type SwitchInfo, type SwitchResult, stillRevoked } from './switches.ts'
 export { createTenant, listTenants, setClients, type TenantInfo, tenantOrOnly } from './tenants.ts'
 export { wrapForImport } from './wrap.ts'
