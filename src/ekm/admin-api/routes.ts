@@ -1,6 +1,6 @@
 /**
  * The admin API: taking keys away and giving them back, and deciding about holds, from afar. Whoever comes has shown a client certificate that the
- * listener admits; its name is the named person of every decision and stands in every record. See docs/admin-api.md.
+ * listener admits; its name is the named person of every decision and stands in every record. See docs/owner.md.
  */
 import { z } from 'zod'
 import type { RevokeTarget } from '../../boundary/client/api.ts'
@@ -106,7 +106,7 @@ function body<T>({ headers, body: bytes }: HttpRequest, schema: z.ZodType<T>): T
   }
   const read = schema.safeParse(value)
   if (read.success) return read.data
-  throw new Refusal(400, 'InvalidRequest', 'The body has not the form that docs/admin-api.md shows.')
+  throw new Refusal(400, 'InvalidRequest', 'The body has not the form that docs/owner.md shows.')
 }
 
 const NAMED = /^(\/v1\/asks\/)([0-9a-f]{1,64})$/
@@ -157,4 +157,4 @@ const refusal = (status: number, code: string, message: string): Reply => json(s
 
 /** What the listener refuses by itself, in this API's form. */
 export const adminListenerError = (kind: HttpErrorKind): Reply =>
-  refusal(ERROR_STATUS[kind], kind, 'The request could not be taken; see docs/admin-api.md.')
+  refusal(ERROR_STATUS[kind], kind, 'The request could not be taken; see docs/owner.md.')
