@@ -1,10 +1,9 @@
 /** A page of the documentation with every setting of a service, as the program has them. */
-import type { z } from 'zod'
-import type { ConfigDefinition } from '../config/load.ts'
+import type { ekmConfig } from '../config/ekm.ts'
 import { settings } from '../config/tree.ts'
 import { formOf, neededOf } from './check-config.ts'
 
-export function settingsPage({ service, schema, environment }: ConfigDefinition<z.ZodType>): string {
+export function settingsPage({ service, schema, environment }: typeof ekmConfig): string {
   const rows = settings(schema).map(setting => {
     const { path, type, description } = setting
     if (type === 'section') return `| \`${path}\` | | | ${description} |`
