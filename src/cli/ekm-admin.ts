@@ -4,7 +4,8 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import * as admin from '../ekm/admin/index.ts'
-import { type Common, EXIT_HELP } from './admin-tools.ts'
+import { type Common, EXIT_HELP, world } from './admin-tools.ts'
+import { registerDoctor } from './ekm-doctor.ts'
 import { registerHolds } from './ekm-hold.ts'
 import { registerSwitches } from './ekm-revoke.ts'
 import { type EkmWorld, makeEkmTools, newFile, prefixOption, type Tools, tenantName, time } from './ekm-tools.ts'
@@ -12,14 +13,15 @@ import { registerWrap } from './ekm-wrap.ts'
 import { columns } from './table.ts'
 
 /** Adds the commands to `holdfast ekm`. */
-export function registerEkmAdmin(ekm: Command, world?: EkmWorld): void {
-  const tools = makeEkmTools(world)
+export function registerEkmAdmin(ekm: Command, use: EkmWorld = world): void {
+  const tools = makeEkmTools(use)
   registerTenants(group(ekm, 'tenant', 'path prefixes, each with its own keys and credentials'), tools)
   registerKeys(group(ekm, 'key', 'the external keys'), tools)
   registerCredentials(group(ekm, 'credential', 'what providers sign their requests with'), tools)
   registerSwitches(ekm, tools)
   registerHolds(ekm, tools)
   registerWrap(ekm, tools)
+  registerDoctor(ekm, use)
 }
 
 function group(ekm: Command, name: string, description: string): Command {
