@@ -14,6 +14,7 @@ import * as admin from '../ekm/admin/index.ts'
 import { type DevKey, startEkmDev, startEkmService } from '../ekm/dev.ts'
 import { isKeyId, isTenantName } from '../ekm/keys/names.ts'
 import { registerEkmAdmin } from './ekm-admin.ts'
+import { registerKubernetesPlugin } from './ekm-kubernetes.ts'
 import { tenantName } from './ekm-tools.ts'
 import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
@@ -79,6 +80,7 @@ export function registerEkm(program: Command): void {
       }),
     )
   registerEkmAdmin(ekm)
+  registerKubernetesPlugin(ekm)
 }
 
 /** There are no default tenants or credentials, so whoever starts a service for the first time must be told how to make them. */

@@ -3,6 +3,7 @@
  */
 import { z } from 'zod'
 import { admin } from './ekm-admin.ts'
+import { checkKubernetes, kubernetes } from './ekm-kubernetes.ts'
 import { rules } from './ekm-rules.ts'
 import type { ConfigDefinition } from './load.ts'
 import * as shared from './shared.ts'
@@ -24,6 +25,7 @@ export const ekmSchema = z.strictObject({
     })
     .prefault({})
     .describe('the XKS proxy API; path prefixes are tenants'),
+  kubernetes: kubernetes,
   boundary: shared.boundary,
   log: shared.log,
   replay: z
@@ -84,5 +86,6 @@ export const ekmConfig: ConfigDefinition<typeof ekmSchema> = {
     ...(config.admin !== undefined && config.boundary.users !== undefined && config.boundary.users.admin === undefined
       ? [{ path: 'boundary.users.admin', message: 'the admin API needs a user of its own' }]
       : []),
+    ...checkKubernetes(config.kubernetes),
   ],
 }

@@ -99,6 +99,7 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
     return {
       config,
       core,
+      health,
       replica,
       log,
       nextRequestId,

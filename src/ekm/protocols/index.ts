@@ -1,5 +1,6 @@
 /** The protocols that this key manager speaks, in the order in which they are started. */
+import { kubernetes } from './kubernetes/start.ts'
 import type { Protocol } from './types.ts'
 import { xks } from './xks/start.ts'
 
-export const PROTOCOLS: readonly Protocol[] = [xks]
+export const PROTOCOLS: readonly Protocol[] = [xks, kubernetes]

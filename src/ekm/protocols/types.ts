@@ -7,10 +7,13 @@ import type { Log } from '../../http/logging.ts'
 import type { Listener, ListenerOptions } from '../../http/types.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Core } from '../core.ts'
+import type { HealthMonitor } from '../health.ts'
 
 export interface ProtocolContext {
   readonly config: EkmConfig
   readonly core: Core
+  /** For an answer about a key that also says how the key manager is; the call of the core has the record. */
+  readonly health: Pick<HealthMonitor, 'current'>
   readonly replica: Pick<Replica, 'get' | 'peek' | 'secret' | 'peekSecret'>
   readonly log: Log
   /** Unique for each request of this process. */
