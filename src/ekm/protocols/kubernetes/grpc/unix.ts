@@ -54,7 +54,7 @@ export async function listenUnix(
 
 function makeFolder(path: string): string {
   try {
-    return mkdtempSync(join(dirname(path), '.'))
+    return mkdtempSync(`${dirname(path)}/.`)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const why = code === 'ENOENT' ? 'does not exist' : `may not be written by this user (${code})`
