@@ -96,7 +96,6 @@ export class GrpcServer<Peer> {
     })
   }
 
-  /** Ends the connections whose peers are not known any more. */
   #receive(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer, address: string): void {
     const { limits, has, onRefused } = this.#options
     const path = headers[':path'] ?? ''

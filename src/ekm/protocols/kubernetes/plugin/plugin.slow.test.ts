@@ -50,7 +50,8 @@ async function owner(handle: Handle, port = 0) {
     onRefused: reason => void refused.push(reason),
     onDefect: error => assert.fail(String(error)),
   })
-  const clients = { caFile: file('ca.pem'), subjects: [] }
+  writeFileSync(file('clients-ca.pem'), authority.certificate)
+  const clients = { caFile: file('clients-ca.pem'), subjects: [] }
   const door: TlsDoor = await listenTls({
     host: '127.0.0.1',
     port,
@@ -220,6 +221,23 @@ test('a certificate that is replaced is used from the next connection on, and ca
   await status()
   assert.deepEqual(names, ['node.example', 'second.example'])
   await newNode('node.example')
+})
+
+test('roots for clients that are replaced are in force at once, for connections that are open too', async t => {
+  const there = await owner(async () => ({
+    status: 'OK',
+    message: encode(STATUS_RESPONSE, { version: 'v2', healthz: 'ok', key_id: 'a/b:v1' }),
+  }))
+  t.after(there.stop)
+  const { status } = await plugin(t, there.port, { deadlineMs: 300 })
+  assert.equal((await status()).healthz, 'ok')
+  const stranger = await makeAuthority('stranger', 1)
+  writeFileSync(file('clients-ca.pem'), stranger.certificate)
+  process.emit('SIGHUP')
+  assert.notEqual((await status()).healthz, 'ok')
+  writeFileSync(file('clients-ca.pem'), authority.certificate)
+  process.emit('SIGHUP')
+  assert.equal((await status()).healthz, 'ok')
 })
 
 test('nobody without a certificate of the root, and no other server than the one that is named', async t => {
