@@ -7,6 +7,8 @@ import { after, test } from 'node:test'
 import { ekmConfig } from '../src/config/ekm.ts'
 import { pluginConfig } from '../src/config/kubernetes-plugin.ts'
 import { loadConfig } from '../src/config/load.ts'
+import { ERROR_NAMES } from '../src/ekm/protocols/kubernetes/errors.ts'
+import { MAX_PLAINTEXT } from '../src/ekm/protocols/kubernetes/messages.ts'
 import { ROOT } from './support/ekm.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-docs-'))
@@ -56,4 +58,9 @@ test('two sockets of one path are refused, and a listener without client certifi
     () => loadConfig(file(`${SERVICE}kubernetes: { listen: { ${tls} } }`), ekmConfig, { env: {}, files: false }),
     /kubernetes\.listen\.tls\.clients: missing/,
   )
+})
+
+test('every code that a failure has is explained, and the bound of the plaintext is right', () => {
+  for (const code of Object.values(ERROR_NAMES)) assert.ok(text.includes(`| ${code} |`), code)
+  assert.ok(text.includes(`1 to ${MAX_PLAINTEXT} bytes`))
 })
