@@ -4,10 +4,11 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import * as admin from '../ekm/admin/index.ts'
-import { type Common, EXIT_HELP, world } from './admin-tools.ts'
+import { type Common, EXIT_HELP, readInput, world } from './admin-tools.ts'
 import { registerDoctor } from './ekm-doctor.ts'
 import { registerHolds } from './ekm-hold.ts'
 import { registerInit } from './ekm-init.ts'
+import { registerPolicies } from './ekm-policy.ts'
 import { registerSwitches } from './ekm-revoke.ts'
 import { type EkmWorld, makeEkmTools, newFile, prefixOption, type Tools, tenantName, time } from './ekm-tools.ts'
 import { registerWrap } from './ekm-wrap.ts'
@@ -19,6 +20,7 @@ export function registerEkmAdmin(ekm: Command, use: EkmWorld = world): void {
   registerTenants(group(ekm, 'tenant', 'path prefixes, each with its own keys and credentials'), tools)
   registerKeys(group(ekm, 'key', 'the external keys'), tools)
   registerCredentials(group(ekm, 'credential', 'what providers sign their requests with'), tools)
+  registerPolicies(group(ekm, 'policy', 'who may do what with which key: policies in Cedar'), tools)
   registerSwitches(ekm, tools)
   registerHolds(ekm, tools)
   registerWrap(ekm, tools)
@@ -30,7 +32,7 @@ function group(ekm: Command, name: string, description: string): Command {
   return ekm.command(name).description(description).addHelpText('after', EXIT_HELP)
 }
 
-function registerTenants(tenant: Command, { run, common, print }: Tools): void {
+function registerTenants(tenant: Command, { run, common, print, note }: Tools): void {
   common(tenant, 'create', 'make a tenant')
     .argument('<prefix>', 'path prefix, for example customers/acme; / for none')
     .addOption(
@@ -38,13 +40,19 @@ function registerTenants(tenant: Command, { run, common, print }: Tools): void {
         .argParser(collect)
         .default([], 'any that the service admits'),
     )
+    .option('--policy <file>', 'its policy in Cedar, instead of one that lets its callers use its keys')
     .addHelpText(
       'after',
       '\nExample:\n  holdfast ekm tenant create customers/acme --client cks.kms.eu-central-1.amazonaws.com',
     )
-    .action((prefix: string, options: Common & { client: string[] }) =>
+    .action((prefix: string, options: Common & { client: string[]; policy?: string }) =>
       run(options, async control => {
-        const made = await admin.createTenant(control, tenantName(prefix), options.client)
+        const { client, policy } = options
+        const text = policy === undefined ? undefined : readInput(policy)
+        if (policy !== undefined && text !== undefined)
+          for (const warning of await admin.acceptedPolicy(policy, text, 'tenant'))
+            note(admin.problemLine(policy, warning))
+        const made = await admin.createTenant(control, tenantName(prefix), client, text)
         const where = `--tenant ${made.tenant} --data ${options.data}`
         const next = `Give it a key and a credential:\n  holdfast ekm key create NAME ${where}\n  holdfast ekm credential create --import-file xks-proxy.json ${where}`
         print(options, made, `Tenant ${made.tenant} is made; its XksProxyUriPath is ${made.uriPath}\n${next}`)

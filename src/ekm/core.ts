@@ -18,6 +18,7 @@ import type { Replica } from '../store/replica.ts'
 import type { AuthenticatedCaller } from './access/caller.ts'
 import { asserted, type Claims } from './access/claims.ts'
 import type { Action, Decision, Policy } from './access/policy.ts'
+import { reasonCode } from './access/reasons.ts'
 import type { Rules, Trip } from './access/rules.ts'
 import type { Health, HealthMonitor } from './health.ts'
 import { keyRowId } from './keys/names.ts'
@@ -197,9 +198,9 @@ export class Core {
     const key = await this.#find(call)
     if (key === undefined) return this.#refuse(call, 'KeyUnknown')
     const header = headerOf(key)
-    await this.#authorize(call, 'describe', header)
+    const decision = await this.#authorize(call, 'describe', header)
     const enabled = header.state === 'Enabled' && !(await this.#switchedOff(call))
-    await this.#record(call, 'allowed', '')
+    await this.#record(call, 'allowed', '', decision)
     return describe(header, enabled)
   }
 
@@ -229,15 +230,14 @@ export class Core {
     needed: Usages,
     run: (key: KeyRow, facts: Asserted) => Promise<T>,
   ): Promise<T> {
-    const facts = factsOf(call)
     let waited = false
     for (let attempt = 1; ; attempt++) {
       const key = await this.#find(call)
       if (key === undefined) return this.#refuse(call, 'KeyUnknown')
-      await this.#judge(call, action, needed, headerOf(key))
+      const decision = await this.#judge(call, action, needed, headerOf(key))
       if (attempt === 1) await this.#observe(call, action)
       try {
-        return await run(key, facts)
+        return await run(key, factsOf(call, decision))
       } catch (error) {
         if (!(error instanceof BoundaryError)) throw error
         // The row was changed meanwhile, by the owner or by whoever can write the database: the boundary's word counts.
@@ -290,22 +290,23 @@ export class Core {
   }
 
   /** State and usage, as far as they are known here; the boundary judges both again, and its judgement is the one that counts. */
-  async #judge(call: Call, action: Action, needed: Usages, header: KeyHeader): Promise<void> {
+  async #judge(call: Call, action: Action, needed: Usages, header: KeyHeader): Promise<Decision> {
     if (header.state !== 'Enabled') await this.#refuse(call, 'KeyRevoked')
     for (const usage of needed) if (!header[usage]) await this.#refuse(call, 'UsageForbidden')
-    await this.#authorize(call, action, header)
+    return this.#authorize(call, action, header)
   }
 
-  async #authorize(call: Call, action: Action, header: KeyHeader): Promise<void> {
-    let decision: Decision | Promise<Decision> = this.#options.policy.decide(call, action, header)
-    if (decision instanceof Promise) {
-      try {
-        decision = await decision
-      } catch (error) {
-        throw this.#translated(error)
-      }
+  /** What allowed it; refuses otherwise. */
+  async #authorize(call: Call, action: Action, header: KeyHeader): Promise<Decision> {
+    let decision: Decision
+    try {
+      const answer = this.#options.policy.decide(call, action, header)
+      decision = answer instanceof Promise ? await answer : answer
+    } catch (error) {
+      return this.#refuse(call, this.#translated(error).code)
     }
-    if (!decision.allowed) await this.#refuse(call, 'PolicyDenied')
+    if (!decision.allowed) await this.#refuse(call, 'PolicyDenied', decision)
+    return decision
   }
 
   async #switchedOff(call: Call): Promise<boolean> {
@@ -326,16 +327,21 @@ export class Core {
     return false
   }
 
-  async #refuse(call: Call, code: CoreErrorCode): Promise<never> {
-    await this.#record(call, code === 'PolicyDenied' ? 'denied' : 'failed', call.errorNames[code])
+  async #refuse(call: Call, code: CoreErrorCode, decision?: Decision): Promise<never> {
+    await this.#record(call, code === 'PolicyDenied' ? 'denied' : 'failed', call.errorNames[code], decision)
     throw new CoreError(code, MESSAGES[code])
   }
 
   /** Nothing is answered without its record: where it cannot be written, the answer is that there is none. */
-  async #record(call: Call, outcome: 'allowed' | 'denied' | 'failed', error: string): Promise<void> {
+  async #record(
+    call: Call,
+    outcome: 'allowed' | 'denied' | 'failed',
+    error: string,
+    decision?: Decision,
+  ): Promise<void> {
     const keyId = call.keyId === '' ? '' : keyRowId(call.caller.tenant, call.keyId)
     try {
-      await this.#options.boundary.record({ outcome, error, keyId, asserted: factsOf(call), count: 0 })
+      await this.#options.boundary.record({ outcome, error, keyId, asserted: factsOf(call, decision), count: 0 })
     } catch (cause) {
       throw this.#translated(cause)
     }
@@ -348,20 +354,24 @@ export class Core {
   }
 }
 
-/** The code, and after it the provider's own words. */
+/** A code of the vocabulary, and after it the provider's own words. */
 function reasonOf({ reason, justification }: Claims): string | undefined {
-  if (justification === undefined || justification === '') return reason
-  return `${reason ?? 'REASON_UNSPECIFIED'}: ${justification}`
+  if (reason === undefined && justification === undefined) return undefined
+  const code = reasonCode(reason)
+  const words = [code === 'REASON_UNKNOWN' ? reason : '', justification].filter(text => text)
+  if (words.length === 0) return code === 'REASON_UNSPECIFIED' ? undefined : code
+  return `${code}: ${words.join(' ')}`
 }
 
-function factsOf({ caller, claims, operation, requestId }: Call): Asserted {
+/** What the record says of a call, claims as such; a policy can be tried on it later (`access/cedar/record.ts`). */
+export function factsOf({ caller, claims, operation, requestId }: Call, decision?: Decision): Asserted {
   return asserted({
     operation: `${caller.protocol}:${operation}`,
     requestId,
     account: caller.tenant,
     accessKeyId: caller.credentialId,
     sourceIp: caller.sourceIp,
-    region: caller.region || claims.region,
+    region: caller.region,
     userAgent: caller.userAgent,
     peer: caller.peerName,
     viaService: claims.viaService,
@@ -369,11 +379,17 @@ function factsOf({ caller, claims, operation, requestId }: Call): Asserted {
     principal: caller.principal === caller.credentialId ? undefined : caller.principal,
     reason: reasonOf(claims),
     subject: claims.resource,
-    claimedPrincipal: claims.principal ?? claims.email ?? claims.pool,
+    claimedPrincipal: claims.principal || claims.email || claims.pool,
+    claimedAccount: claims.account,
+    claimedRegion: claims.region,
     claimedKeyArn: claims.keyArn,
     claimedOperation: claims.operation,
     claimedRequestId: claims.requestId,
     claimedSourceVpc: claims.sourceVpc,
     claimedSourceVpce: claims.sourceVpce,
+    claimedPool: claims.pool,
+    claimedEmail: claims.email,
+    claimedPerimeter: claims.perimeter,
+    policy: decision?.policies.join(','),
   })
 }

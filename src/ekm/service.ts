@@ -16,7 +16,7 @@ import type { Listener, Reply } from '../http/types.ts'
 import { type Link, openLink } from '../store/link.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
-import { ownTenantOnly } from './access/policy.ts'
+import { CedarPolicy } from './access/cedar/policy.ts'
 import { Rules } from './access/rules.ts'
 import { Core } from './core.ts'
 import { HealthMonitor, readiness } from './health.ts'
@@ -78,7 +78,8 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
       ...(requestId === '' ? {} : { requestId }),
       ...causeOf(error),
     })
-  const core = new Core({ boundary, replica, policy: ownTenantOnly, rules: new Rules(config.rules), health, onDefect })
+  const policy = new CedarPolicy({ replica, now: Date.now, onDefect })
+  const core = new Core({ boundary, replica, policy, rules: new Rules(config.rules), health, onDefect })
   const nextRequestId = requestIds()
   const protocols: RunningProtocol[] = []
   const own: Listener[] = []
@@ -120,6 +121,7 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
   }
   metrics.gauge('cached_rows', 'Verified rows in memory', () => replica.cached.rows)
   metrics.gauge('cached_bytes', 'Memory of verified rows', () => replica.cached.bytes)
+  metrics.gauge('cached_decisions', 'Decisions of policies in memory', () => policy.cached)
   metrics.gauge('write_set', 'Number of the last write set in the store', () => replica.appliedUpTo)
   metrics.gauge('healthy', 'Whether the last check with the test key went well', () => (health.last?.ok ? 1 : 0))
   try {

@@ -23,6 +23,15 @@ export {
   listKeys,
   rotateKey,
 } from './keys.ts'
+export {
+  acceptedPolicy,
+  type PolicyInfo,
+  PolicyRefused,
+  policyProblems,
+  problemLine,
+  setPolicy,
+  showPolicy,
+} from './policies.ts'
 export { type By, listSwitches, restore, revoke, type SwitchInfo, type SwitchResult, stillRevoked } from './switches.ts'
 export { createTenant, listTenants, setClients, type TenantInfo, tenantOrOnly } from './tenants.ts'
 export { wrapForImport } from './wrap.ts'

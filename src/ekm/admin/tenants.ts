@@ -2,6 +2,7 @@
 import type { PutRow } from '../../boundary/client/api.ts'
 import type { Row } from '../../boundary/words.ts'
 import { type AdminControl, AdminError, allRows, change, currentRow, type ReadControl } from '../../store/admin.ts'
+import { starterPolicy } from '../access/cedar/names.ts'
 import { isTenantName, MAX_PREFIX, uriPath } from '../keys/names.ts'
 import { readTenant, type Tenant, type TenantBody, writeTenant } from '../keys/tenants.ts'
 
@@ -17,11 +18,15 @@ export interface TenantInfo {
 const MAX_NAME = 256
 const MAX_CLIENTS = 32
 
-/** Throws `AdminError` where the name is malformed or taken. */
+/**
+ * With a policy, since without one nothing is allowed: the given text, which must have been accepted, or one that lets the tenant's callers use its keys.
+ * Throws `AdminError` where the name is malformed or taken.
+ */
 export function createTenant(
   control: AdminControl,
   name: string,
   clients: readonly string[] = [],
+  policy: Buffer = Buffer.from(starterPolicy(name)),
 ): Promise<TenantInfo> {
   if (!isTenantName(name))
     throw new AdminError(
@@ -32,7 +37,7 @@ export function createTenant(
     if ((await currentRow(control, 'tenant', name)) !== undefined)
       throw new AdminError(`The tenant ${name} exists already. See: holdfast ekm tenant list`)
     const body: TenantBody = { v: 1, created: Date.now(), clients, credentials: {} }
-    return { rows: [tenantRow(name, 0, body)], result: infoOf({ ...body, name }) }
+    return { rows: [tenantRow(name, 0, body), policyRow(name, 0, policy)], result: infoOf({ ...body, name }) }
   })
 }
 
@@ -76,6 +81,11 @@ export async function findTenant(control: ReadControl, name: string): Promise<{ 
 
 export function tenantRow(name: string, expected: number, body: TenantBody): PutRow {
   return { kind: 'tenant', id: name, scope: name, link: '', expected, body: writeTenant(body) }
+}
+
+/** `policy`: a tenant, or `*` for the whole service. */
+export function policyRow(policy: string, expected: number, body: Buffer): PutRow {
+  return { kind: 'owner-policy', id: policy, scope: policy, link: '', expected, body }
 }
 
 function infoOf({ name, created, clients, credentials }: Tenant): TenantInfo {

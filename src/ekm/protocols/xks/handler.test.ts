@@ -149,6 +149,7 @@ test('encrypt and decrypt, with one record each that holds the claims', async ()
     region: 'us-east-1',
     viaService: 'ebs',
     claimedPrincipal: METADATA.awsPrincipalArn,
+    claimedAccount: '123456789012',
     claimedKeyArn: METADATA.kmsKeyArn,
     claimedOperation: 'Encrypt',
     claimedRequestId: 'request-1',
