@@ -79,6 +79,7 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
       ...causeOf(error),
     })
   const policy = new CedarPolicy({ replica, now: Date.now, onDefect })
+  policy.warmUp()
   const core = new Core({ boundary, replica, policy, rules: new Rules(config.rules), health, onDefect })
   const nextRequestId = requestIds()
   const protocols: RunningProtocol[] = []

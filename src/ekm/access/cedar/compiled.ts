@@ -39,12 +39,14 @@ export class CompiledPolicies {
   readonly #revokes = new Map<string, RevokeScope>()
   readonly #decisions: DecisionCache<Decision>
 
-  /** Throws where a text does not parse, or gives one id twice. */
+  /** Throws where a text does not parse, gives one id twice, or permits for the whole service. */
   constructor({ tenant, service }: PolicyTexts, space: CacheSpace) {
     this.policies = [...named(tenant ?? ''), ...named(service ?? '', SERVICE_PREFIX)]
     const texts: Record<string, string> = Object.create(null)
     for (const { id, policy } of this.policies) {
       if (id in texts) throw new Error(`two policies have the id ${id}`)
+      // Checked when it was set, too. A permit there would allow what no tenant has permitted.
+      if (id.startsWith(SERVICE_PREFIX) && policy.effect !== 'forbid') throw new Error(`${id} does not forbid`)
       texts[id] = policy.text
       const scope = policy.annotations.find(({ name }) => name === 'revoke')?.value as RevokeScope | undefined
       if (policy.effect === 'forbid' && scope !== undefined) this.#revokes.set(id, scope)
@@ -78,8 +80,8 @@ export class CompiledPolicies {
    * fixed), peer, key, and those fields of the context that the policies read.
    */
   #inputOf(asked: Asked, key: KeyFacts, now: number): string {
-    const { protocol, principal, credentialId, peerName } = asked.caller
-    let input = `${protocol}:${asked.operation} ${factsOf(key)}`
+    const { protocol, tenant, principal, credentialId, peerName } = asked.caller
+    let input = `${protocol}:${asked.operation} ${tenant} ${factsOf(key)}`
     input += sized(principal) + sized(credentialId) + sized(peerName)
     for (const name of this.#reads) input += sized(CONTEXT[name].raw(asked, now) ?? '')
     return input

@@ -9,12 +9,24 @@ import { actionOf } from '../operations.ts'
 import { type Action, type Decision, isOwnKey, type Policy } from '../policy.ts'
 import { CacheSpace } from './cache.ts'
 import { CompiledPolicies } from './compiled.ts'
-import { SERVICE_POLICY } from './names.ts'
+import type { KeyFacts } from './input.ts'
+import { SERVICE_POLICY, starterPolicy } from './names.ts'
 
 /** Tenants whose policies are held ready. */
 const MAX_COMPILED = 1024
 /** Characters of all cached decisions. */
 const SPACE = 1 << 24
+
+const WARM_CALLS = 20
+const WARM = { protocol: 'xks', tenant: '/', credentialId: '', region: '', sourceIp: '', peerName: '' }
+const WARM_KEY: KeyFacts = {
+  id: '//',
+  account: '/',
+  spec: 'EXTERNAL_AES_256',
+  backing: 'SEALED',
+  mayEncrypt: true,
+  mayDecrypt: true,
+}
 
 const DENIED: Decision = { allowed: false, policies: [] }
 
@@ -42,6 +54,21 @@ export class CedarPolicy implements Policy {
 
   constructor(options: CedarPolicyOptions) {
     this.#options = options
+  }
+
+  /**
+   * Decides made-up calls, so that the library's code is compiled before the first real one: that one has a deadline. Call it before requests are answered.
+   */
+  warmUp(): void {
+    const compiled = new CompiledPolicies({ tenant: starterPolicy(WARM.tenant), service: '' }, this.#space)
+    for (let call = 0; call < WARM_CALLS; call++)
+      compiled.decide(
+        { operation: 'encrypt', caller: { ...WARM, principal: String(call) }, claims: {} },
+        'wrap',
+        WARM_KEY,
+        0,
+      )
+    compiled.release()
   }
 
   /** Decisions in memory. */
