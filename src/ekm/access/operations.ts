@@ -2,13 +2,13 @@
  * What every operation of every protocol is to the owner. One that is not in this table is never allowed (promise 5), and policies can name no other. What a
  * protocol answers without a key (health, its own certificates) is no question of policy, and not here.
  */
+import type { ProtocolName } from '../keys/protocols.ts'
 import type { Action } from './policy.ts'
 
 export const OPERATIONS = {
   xks: { metadata: 'describe', encrypt: 'wrap', decrypt: 'unwrap' },
   azure: { metadata: 'describe', wrapkey: 'wrap', unwrapkey: 'unwrap' },
-  kubernetes: { status: 'describe', encrypt: 'wrap', decrypt: 'unwrap' },
-  dke: { publickey: 'describe', decrypt: 'unwrap' },
+  google: { wrap: 'wrap', unwrap: 'unwrap' },
   kacls: {
     wrap: 'wrap',
     unwrap: 'unwrap',
@@ -21,10 +21,9 @@ export const OPERATIONS = {
     privatekeydecrypt: 'unwrap',
     privilegedprivatekeydecrypt: 'unwrap',
   },
-  google: { wrap: 'wrap', unwrap: 'unwrap' },
-} as const satisfies Readonly<Record<string, Readonly<Record<string, Action>>>>
-
-export const PROTOCOL_NAMES: readonly string[] = Object.keys(OPERATIONS)
+  dke: { decrypt: 'unwrap' },
+  kubernetes: { status: 'describe', encrypt: 'wrap', decrypt: 'unwrap' },
+} as const satisfies Readonly<Record<ProtocolName, Readonly<Record<string, Action>>>>
 
 const ACTION_OF: ReadonlyMap<string, ReadonlyMap<string, Action>> = new Map(
   Object.entries(OPERATIONS).map(([protocol, operations]) => [protocol, new Map(Object.entries(operations))]),

@@ -1,5 +1,6 @@
 /** The schema that every policy of the owner is checked against, written from the tables: what there is to name, and what is known of it. */
-import { allOperations, PROTOCOL_NAMES } from '../operations.ts'
+import { PROTOCOL_NAMES } from '../../keys/protocols.ts'
+import { allOperations } from '../operations.ts'
 import { ACTIONS } from '../policy.ts'
 import { CONTEXT, CONTEXT_FIELDS, KEY, PEER } from './input.ts'
 
