@@ -48,8 +48,8 @@ export class CompiledPolicies {
       // Checked when it was set, too. A permit there would allow what no tenant has permitted.
       if (id.startsWith(SERVICE_PREFIX) && policy.effect !== 'forbid') throw new Error(`${id} does not forbid`)
       texts[id] = policy.text
-      const scope = policy.annotations.find(({ name }) => name === 'revoke')?.value as RevokeScope | undefined
-      if (policy.effect === 'forbid' && scope !== undefined) this.#revokes.set(id, scope)
+      const scope = scopeOf(policy, id.startsWith(SERVICE_PREFIX))
+      if (scope !== undefined) this.#revokes.set(id, scope)
     }
     this.#reads = readsOf(this.policies.map(({ policy }) => policy))
     this.#set = new PolicySet(texts)
@@ -101,6 +101,13 @@ export class CompiledPolicies {
     }
     return { allowed: false, policies: decided, ...(revoke === undefined ? {} : { revoke }) }
   }
+}
+
+/** What a forbid orders to revoke. A protocol is no one tenant's to revoke. */
+function scopeOf({ effect, annotations }: ScannedPolicy, service: boolean): RevokeScope | undefined {
+  const value = annotations.find(({ name }) => name === 'revoke')?.value
+  const scope = REVOKE_SCOPES.find(each => each === value)
+  return effect !== 'forbid' || (scope === 'protocol' && !service) ? undefined : scope
 }
 
 function sized(value: string | number): string {
