@@ -54,7 +54,7 @@ before(async () => {
   )
   ekm = await startEkm<Line>(['--config', file])
   await ekm.cli('tenant', 'create', 'acme')
-  for (const key of ['calm', 'burst', 'account', 'held', 'api']) await ekm.cli('key', 'create', key)
+  for (const key of ['calm', 'burst', 'account', 'policy', 'held', 'api']) await ekm.cli('key', 'create', key)
   const made = await ekm.cli<{ accessKeyId: string; secretAccessKey: string }>('credential', 'create')
   accessKeyId = made.accessKeyId
   client = new SignerClient({ ...made, endpoint: ekm.line.endpoint, pathPrefix: 'acme', caFile: null })
@@ -140,6 +140,36 @@ test('the first use for an account that nobody has named revokes by itself', asy
   refused(await encrypt('account', named), 'InvalidStateException')
   await ekm.cli('restore', 'acme/account')
   answered(await encrypt('account', named))
+})
+
+test('a policy that marks a use as forbidden revokes by itself what it says, for its tenant only', async () => {
+  const eve = 'arn:aws:iam::111122223333:user/Eve'
+  const file = join(folder, 'policy.cedar')
+  const permit = 'permit (principal in Tenant::"acme", action, resource in Tenant::"acme");\n'
+  const forbid = (scope: string) =>
+    `@id("no-eve") @revoke("${scope}")\nforbid (principal, action, resource) when { context.claimedPrincipal == "${eve}" };\n`
+  writeFileSync(file, permit + forbid('key'))
+  await ekm.cli('policy', 'set', file, '--tenant', 'acme')
+  answered(await encrypt('policy'))
+  refused(await encrypt('policy', { awsPrincipalArn: eve }), 'AccessDeniedException')
+  refused(await encrypt('policy'), 'InvalidStateException')
+  answered(await encrypt('calm'))
+  await ekm.cli('restore', 'acme/policy')
+  writeFileSync(file, permit + forbid('principal'))
+  await ekm.cli('policy', 'set', file, '--tenant', 'acme')
+  refused(await encrypt('policy', { awsPrincipalArn: eve }), 'AccessDeniedException')
+  for (const key of ['policy', 'calm']) refused(await encrypt(key), 'InvalidStateException')
+  const [off] = await ekm.cli<{ switch: string; cause: string }[]>('switches')
+  assert.equal(off?.switch, `principal/acme:${accessKeyId}`)
+  assert.equal(off?.cause, `policy no-eve: xks:encrypt by ${accessKeyId}, for no reason`)
+  await ekm.cli('restore', '--principal', `acme:${accessKeyId}`)
+  await ekm.cli('policy', 'set', '--starter', '--tenant', 'acme')
+  answered(await encrypt('policy', { awsPrincipalArn: eve }))
+  const tripped = (await records()).filter(({ rule }) => rule === 'policy no-eve')
+  assert.deepEqual(
+    tripped.map(({ asserted }) => (asserted as Record<string, string>).policy),
+    ['no-eve', 'no-eve'],
+  )
 })
 
 test('a key on hold is denied until a named person has decided, from the command line or by certificate', async () => {
@@ -259,5 +289,5 @@ test('over the admin socket no key is made, used, read or exported: who asks for
     afar.close()
   }
   answered(await encrypt('api'))
-  assert.equal((await ekm.cli<object[]>('key', 'list')).length, 5)
+  assert.equal((await ekm.cli<object[]>('key', 'list')).length, 6)
 })

@@ -332,7 +332,7 @@ test('the command line refuses what it cannot do, with a reason and an exit code
     [['ekm', 'key', 'create', 'foo', '--tenant', ekm.line.pathPrefix, '--data', ekm.data], 1, /for ever/],
     [['ekm', 'key', 'rotate', 'none', '--data', ekm.data], 1, /There is no key none/],
     [['ekm', 'credential', 'create', '--tenant', 'none', '--data', ekm.data], 1, /There is no tenant none/],
-    [['ekm', 'revoke', '--data', ekm.data], 1, /one KEY, or --tenant PREFIX, or --all/],
+    [['ekm', 'revoke', '--data', ekm.data], 1, /one KEY, or --tenant, --protocol or --principal/],
     [['ekm', 'revoke', 'none', '--data', ekm.data], 1, /There is no key none/],
     [['ekm', '--dev', '--data', ekm.data], 75, /another|open/i],
   ]

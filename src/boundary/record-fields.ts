@@ -123,7 +123,7 @@ export const OWN_FIELDS = {
   /** SHA-256 of the DER SPKI of the recipient for whom the answer was encrypted. */
   recipientDigest: { code: 86, type: 'bytes', min: 32, max: 32 },
   /** The owner's rule that revoked by itself, and what it saw. */
-  rule: { code: 96, type: 'string', max: 64 },
+  rule: { code: 96, type: 'string', max: 256 },
   evidence: { code: 97, type: 'string', max: 1024 },
 } as const satisfies Record<string, OwnSpec>
 export type OwnField = keyof typeof OWN_FIELDS

@@ -9,6 +9,7 @@ import { readKeyHeader } from '../boundary/crypto/sealed.ts'
 import {
   ALL_SWITCH,
   decodeSwitch,
+  ofTenant,
   principalSwitch,
   protocolSwitch,
   tenantSwitch,
@@ -19,7 +20,7 @@ import type { AuthenticatedCaller } from './access/caller.ts'
 import { asserted, type Claims } from './access/claims.ts'
 import type { Action, Decision, Policy } from './access/policy.ts'
 import { reasonCode } from './access/reasons.ts'
-import type { Rules, Trip } from './access/rules.ts'
+import { type Rules, type Trip, targetOf } from './access/rules.ts'
 import type { Health, HealthMonitor } from './health.ts'
 import { keyRowId } from './keys/names.ts'
 
@@ -121,6 +122,10 @@ const OF_BOUNDARY: Partial<Record<BoundaryErrorCode, CoreErrorCode>> = {
 
 /** Of a principal that can have a kill switch: what a row's id takes. */
 export const MAX_NAME = 480
+
+/** Characters of a rule's name and of what it saw, within the record's bytes. */
+const MAX_RULE = 85
+const MAX_EVIDENCE = 340
 
 type Usages = ReadonlyArray<'mayEncrypt' | 'mayDecrypt'>
 
@@ -254,13 +259,13 @@ export class Core {
     if (tripped !== undefined) await this.#trip(call, tripped, 'KeyRevoked')
   }
 
-  async #trip(call: Call, { rule, target, evidence }: Trip, code: CoreErrorCode): Promise<never> {
+  async #trip(call: Call, { rule, target, evidence }: Trip, code: CoreErrorCode, decision?: Decision): Promise<never> {
     try {
-      await this.#options.boundary.trip(target, rule, evidence, factsOf(call))
+      await this.#options.boundary.trip(target, rule, evidence.slice(0, MAX_EVIDENCE), factsOf(call, decision))
     } catch (error) {
       throw this.#translated(error)
     }
-    return this.#refuse(call, code)
+    return this.#refuse(call, code, decision)
   }
 
   /** Whether a use of a key on hold was worth waiting for: its protocol lets it, and somebody may have decided. */
@@ -305,16 +310,28 @@ export class Core {
     } catch (error) {
       return this.#refuse(call, this.#translated(error).code)
     }
-    if (!decision.allowed) await this.#refuse(call, 'PolicyDenied', decision)
+    if (!decision.allowed) return this.#denied(call, decision)
     return decision
+  }
+
+  /** A policy that forbids may order the kill switch too: it is turned before the caller is told. */
+  async #denied(call: Call, decision: Decision): Promise<never> {
+    const { revoke } = decision
+    if (revoke === undefined) return this.#refuse(call, 'PolicyDenied', decision)
+    const target = targetOf(revoke.scope, call)
+    const evidence = `${call.caller.protocol}:${call.operation} by ${call.caller.principal}, for ${call.claims.reason ?? 'no reason'}`
+    const rule = `policy ${revoke.policy}`.slice(0, MAX_RULE)
+    return this.#trip(call, { rule, target, evidence }, 'PolicyDenied', decision)
   }
 
   async #switchedOff(call: Call): Promise<boolean> {
     const { replica } = this.#options
     const { caller, claims } = call
-    const named = [caller.principal, claims.principal, claims.email, claims.pool]
+    const named = [caller.principal, claims.principal, claims.email, claims.pool].flatMap(name =>
+      name === undefined ? [] : [name, ofTenant(caller.tenant, name)],
+    )
     const ids = [ALL_SWITCH, tenantSwitch(caller.tenant), protocolSwitch(caller.protocol)]
-    for (const name of named) if (name !== undefined && name.length <= MAX_NAME) ids.push(principalSwitch(name))
+    for (const name of named) if (name.length <= MAX_NAME) ids.push(principalSwitch(name))
     for (const id of ids) {
       let row: Row | null | undefined = replica.peek('switch', id)
       try {

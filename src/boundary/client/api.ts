@@ -345,7 +345,7 @@ export interface BoundaryUse {
     asserted: Asserted,
   ): Promise<Buffer>
   /**
-   * Revokes by itself, for a rule of the owner's (1 to 64 bytes) and what it saw (at most 1024 bytes); never restores. In force when this has resolved.
+   * Revokes by itself, for a rule of the owner's (1 to 256 bytes) and what it saw (at most 1024 bytes); never restores. In force when this has resolved.
    */
   trip(target: RevokeTarget, rule: string, evidence: string, asserted: Asserted): Promise<void>
   /** Resolves when the ask of a held use (BoundaryError Held) is decided or gone, or after `milliseconds`, at most a minute. */

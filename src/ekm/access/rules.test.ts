@@ -66,7 +66,7 @@ test('a rate per principal counts over keys; only unwraps count', () => {
   const { all, unwraps } = timed([rate({ per: 'principal', revoke: 'principal' })])
   for (let i = 0; i < 20; i++) assert.equal(all.observe(call('a'), 'wrap'), undefined)
   assert.equal(unwraps('a', 3), undefined)
-  assert.deepEqual(unwraps('b', 3)?.target, { principal: 'AKID' })
+  assert.deepEqual(unwraps('b', 3)?.target, { principal: 'acme:AKID' })
   assert.equal(unwraps('a', 3, 'OTHER'), undefined)
 })
 

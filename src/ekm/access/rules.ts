@@ -3,6 +3,7 @@
  * policy has allowed, before it is done; the use that trips one is refused. What they revoke only the owner restores.
  */
 import type { RevokeTarget } from '../../boundary/client/api.ts'
+import { ofTenant } from '../../boundary/service/keys/switches.ts'
 import type { Call } from '../core.ts'
 import { keyRowId } from '../keys/names.ts'
 import type { Action } from './policy.ts'
@@ -125,7 +126,8 @@ export function targetOf(scope: RuleScope | 'protocol', { caller, keyId }: Call)
     case 'key':
       return { key: keyRowId(caller.tenant, keyId) }
     case 'principal':
-      return { principal: caller.principal }
+      // One tenant's rule never stops a principal that another tenant shares.
+      return { principal: ofTenant(caller.tenant, caller.principal) }
     case 'tenant':
       return { tenant: caller.tenant }
     case 'protocol':

@@ -156,7 +156,7 @@ export const OPERATIONS = {
   ),
 
   awaitDecision: op(55, use, struct({ ask: text(64), milliseconds: u32 }), nothing),
-  trip: op(54, use, struct({ target: s.revokeTarget, rule: text(64), evidence: text(1024), asserted }), nothing),
+  trip: op(54, use, struct({ target: s.revokeTarget, rule: text(256), evidence: text(1024), asserted }), nothing),
 
   createKey: op(32, use, struct({ input: s.createKey, asserted }), keyRow),
   enableKey: op(33, use, ofKey, keyRow),

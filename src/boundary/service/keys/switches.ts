@@ -11,7 +11,9 @@ import type { Row } from '../../words.ts'
 export const ALL_SWITCH = 'all'
 export const tenantSwitch = (tenant: string): string => `tenant/${tenant}`
 export const protocolSwitch = (protocol: string): string => `protocol/${protocol}`
-/** Of whoever authenticates by this name, or is named by a provider as the one who asks. */
+/** A principal as far as one tenant is concerned. */
+export const ofTenant = (tenant: string, principal: string): string => `${tenant}:${principal}`
+/** Of whoever authenticates by this name, or is named by a provider as the one who asks; `ofTenant`: there only. */
 export const principalSwitch = (principal: string): string => `principal/${principal}`
 const OF_CALLERS = /^(?:protocol|principal)\//
 
@@ -66,10 +68,13 @@ export class Switches {
   /** Whether whoever asks may not use any key. */
   stopsCaller(asserted: EncodedAsserted): boolean {
     if (this.#ofCallers === 0) return false
-    const { operation = '', accessKeyId, principal, claimedPrincipal } = decodeAsserted(asserted)
+    const { operation = '', account = '', ...names } = decodeAsserted(asserted)
     if (this.#revoked.has(protocolSwitch(operation.slice(0, Math.max(0, operation.indexOf(':')))))) return true
-    return [accessKeyId, principal, claimedPrincipal].some(
-      name => name !== undefined && this.#revoked.has(principalSwitch(name)),
+    const { accessKeyId, principal, claimedPrincipal, claimedEmail, claimedPool } = names
+    return [accessKeyId, principal, claimedPrincipal, claimedEmail, claimedPool].some(
+      name =>
+        name !== undefined &&
+        (this.#revoked.has(principalSwitch(name)) || this.#revoked.has(principalSwitch(ofTenant(account, name)))),
     )
   }
 }
