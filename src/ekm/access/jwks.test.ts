@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { Issuer } from './issuer.ts'
 import { type FoundKey, KeySet, type KeySource, readKeys } from './jwks.ts'
+import { Issuer } from './testing.ts'
 
 const OPTIONS = { refreshMs: 1000, staleMs: 10_000, attemptMs: 100, deadlineMs: 2000 }
 

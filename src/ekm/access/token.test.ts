@@ -3,8 +3,8 @@ import { createHmac, generateKeyPairSync } from 'node:crypto'
 import test, { after, before } from 'node:test'
 import fc from 'fast-check'
 import { type JWTPayload, SignJWT, UnsecuredJWT } from 'jose'
-import { Issuer } from './issuer.ts'
 import { KeySet } from './jwks.ts'
+import { Issuer } from './testing.ts'
 import { bearerToken, MAX_TOKEN, TOKEN_SKEW, type TokenFailure, TokenVerifier } from './token.ts'
 
 const NOW = Date.UTC(2026, 5, 1)
