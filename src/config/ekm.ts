@@ -4,6 +4,7 @@
 import { z } from 'zod'
 import { admin } from './ekm-admin.ts'
 import { checkKubernetes, kubernetes } from './ekm-kubernetes.ts'
+import { checkDke, dke } from './ekm-dke.ts'
 import { rules } from './ekm-rules.ts'
 import type { ConfigDefinition } from './load.ts'
 import * as shared from './shared.ts'
@@ -26,6 +27,7 @@ export const ekmSchema = z.strictObject({
     .prefault({})
     .describe('the XKS proxy API; path prefixes are tenants'),
   kubernetes: kubernetes,
+  dke,
   boundary: shared.boundary,
   log: shared.log,
   replay: z
@@ -87,5 +89,6 @@ export const ekmConfig: ConfigDefinition<typeof ekmSchema> = {
       ? [{ path: 'boundary.users.admin', message: 'the admin API needs a user of its own' }]
       : []),
     ...checkKubernetes(config.kubernetes),
+    ...checkDke(config.dke),
   ],
 }

@@ -57,6 +57,8 @@ export interface Call {
   readonly keyId: string
   /** Ours, for finding the record. */
   readonly requestId: string
+  /** What the list in the protocol's configuration says, where it has one: false denies, true leaves it to the policy. */
+  readonly listed?: boolean
   /** How long the protocol's caller can wait for a person, in milliseconds; none: not at all. */
   readonly waitMs?: number
   /** The protocol's name for each failure, for the record. */
@@ -209,6 +211,24 @@ export class Core {
     return describe(header, enabled)
   }
 
+  /**
+   * What anyone may know of a key whose protocol publishes it: there is no caller, so neither a record nor a question of policy. Undefined where there is no
+   * such key.
+   */
+  async published(protocol: string, tenant: string, keyId: string): Promise<KeyDescription | undefined> {
+    const { replica } = this.#options
+    const id = keyRowId(tenant, keyId)
+    try {
+      const row = (replica.peek('key', id) ?? (await replica.get('key', id))) as KeyRow | undefined
+      if (!row?.body) return undefined
+      const header = headerOf(row)
+      const off = await this.#isOff([ALL_SWITCH, tenantSwitch(tenant), protocolSwitch(protocol)])
+      return describe(header, header.state === 'Enabled' && !off)
+    } catch (error) {
+      throw this.#translated(error)
+    }
+  }
+
   /** Of the key manager, on its own test key; never on the keys of a customer, and never a question of policy. */
   async health(call: Call): Promise<Health> {
     if (await this.#switchedOff(call)) return this.#refuse(call, 'KeyRevoked')
@@ -303,6 +323,7 @@ export class Core {
 
   /** What allowed it; refuses otherwise. */
   async #authorize(call: Call, action: Action, header: KeyHeader): Promise<Decision> {
+    if (call.listed === false) return this.#refuse(call, 'PolicyDenied')
     let decision: Decision
     try {
       const answer = this.#options.policy.decide(call, action, header)
@@ -324,21 +345,24 @@ export class Core {
     return this.#trip(call, { rule, target, evidence }, 'PolicyDenied', decision)
   }
 
-  async #switchedOff(call: Call): Promise<boolean> {
-    const { replica } = this.#options
-    const { caller, claims } = call
+  async #switchedOff({ caller, claims }: Call): Promise<boolean> {
     const named = [caller.principal, claims.principal, claims.email, claims.pool].flatMap(name =>
       name === undefined ? [] : [name, ofTenant(caller.tenant, name)],
     )
     const ids = [ALL_SWITCH, tenantSwitch(caller.tenant), protocolSwitch(caller.protocol)]
     for (const name of named) if (name.length <= MAX_NAME) ids.push(principalSwitch(name))
-    for (const id of ids) {
-      let row: Row | null | undefined = replica.peek('switch', id)
-      try {
-        if (row === undefined) row = await replica.get('switch', id)
-      } catch (error) {
-        throw this.#translated(error)
-      }
+    try {
+      return await this.#isOff(ids)
+    } catch (error) {
+      throw this.#translated(error)
+    }
+  }
+
+  async #isOff(switches: readonly string[]): Promise<boolean> {
+    const { replica } = this.#options
+    for (const id of switches) {
+      const known = replica.peek('switch', id)
+      const row: Row | null | undefined = known === undefined ? await replica.get('switch', id) : known
       if (row?.body && decodeSwitch(row.body).revoked) return true
     }
     return false
