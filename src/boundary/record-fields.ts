@@ -47,6 +47,8 @@ export const BOUNDARY_OPERATIONS = {
   openSession: 39,
   externalWrap: 40,
   externalUnwrap: 41,
+  externalDigest: 42,
+  externalPrivateKey: 43,
   trip: 44,
   decideAsk: 45,
   /** Done when their time came, asked by nobody. */

@@ -107,7 +107,9 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         .default('AES_256'),
     )
     .addOption(
-      new Option('--usage <usage>', 'what it may do').choices(['both', 'encrypt', 'decrypt', 'none']).default('both'),
+      new Option('--usage <usage>', 'what it may do')
+        .choices(['both', 'encrypt', 'decrypt', 'sign', 'none'])
+        .default('both'),
     )
     .option(
       '--token [object]',

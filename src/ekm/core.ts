@@ -4,7 +4,7 @@
  * use, and this file has it written for everything else, before the answer.
  */
 import type { ExternalSpec, ExternalWrapAlgorithm } from '../boundary/algorithms.ts'
-import type { BoundaryUse, ExternalCiphertext, KeyRow } from '../boundary/client/api.ts'
+import type { BoundaryUse, ExternalCiphertext, KeyRow, PrivateKeyWork } from '../boundary/client/api.ts'
 import { readKeyHeader } from '../boundary/crypto/sealed.ts'
 import {
   ALL_SWITCH,
@@ -79,7 +79,16 @@ export interface KeyDescription {
 export interface CoreOptions {
   readonly boundary: Pick<
     BoundaryUse,
-    'externalEncrypt' | 'externalDecrypt' | 'externalWrap' | 'externalUnwrap' | 'record' | 'trip' | 'awaitDecision'
+    | 'externalEncrypt'
+    | 'externalDecrypt'
+    | 'externalWrap'
+    | 'externalUnwrap'
+    | 'externalDigest'
+    | 'externalPrivateKey'
+    | 'sign'
+    | 'record'
+    | 'trip'
+    | 'awaitDecision'
   >
   readonly replica: Pick<Replica, 'get' | 'peek' | 'refresh'>
   readonly policy: Policy
@@ -136,6 +145,8 @@ const NEEDED = {
   encrypt: ['mayEncrypt'],
   encryptWithIntegrity: ['mayEncrypt', 'mayDecrypt'],
   decrypt: ['mayDecrypt'],
+  /** A pair that signs does nothing else, which the boundary sees to. */
+  sign: [],
 } as const satisfies Record<string, Usages>
 
 const headers = new WeakMap<KeyRow, KeyHeader>()
@@ -200,6 +211,31 @@ export class Core {
     )
   }
 
+  /** HMAC-SHA-256 of `message`, keyed with what `decrypt` would answer, which stays in the boundary. */
+  digest(call: Call, ciphertext: ExternalCiphertext, aad: Buffer, message: Buffer): Promise<Buffer> {
+    const { boundary } = this.#options
+    return this.#use(call, 'digest', NEEDED.decrypt, (key, facts) =>
+      boundary.externalDigest(key, ciphertext, aad, message, facts),
+    )
+  }
+
+  /** One signature or decryption by the private key that `decrypt` would answer, which stays in the boundary. */
+  usePrivateKey(call: Call, ciphertext: ExternalCiphertext, aad: Buffer, work: PrivateKeyWork): Promise<Buffer> {
+    const { boundary } = this.#options
+    const action = work.algorithm.startsWith('RSASSA') ? 'sign' : 'unwrap'
+    return this.#use(call, action, NEEDED.decrypt, (key, facts) =>
+      boundary.externalPrivateKey(key, ciphertext, aad, work, facts),
+    )
+  }
+
+  /** RSASSA-PKCS1-v1_5 with SHA-256 of at most 4096 bytes, by a pair of the tenant that is for signing. */
+  async sign(call: Call, message: Buffer): Promise<Buffer> {
+    const { boundary } = this.#options
+    const input = { algorithm: 'RSASSA_PKCS1_V1_5_SHA_256', messageType: 'RAW', message } as const
+    const { signature } = await this.#use(call, 'sign', NEEDED.sign, (key, facts) => boundary.sign(key, input, facts))
+    return signature
+  }
+
   /** What a provider may know of a key. A revoked one is described, as not enabled. */
   async describe(call: Call): Promise<KeyDescription> {
     const key = await this.#find(call)
@@ -240,8 +276,8 @@ export class Core {
   }
 
   /** The record of an authenticated call that its protocol refuses by itself, under that protocol's name. */
-  async refused(call: Call, errorName: string): Promise<void> {
-    await this.#record(call, 'failed', errorName)
+  async refused(call: Call, errorName: string, outcome: 'denied' | 'failed' = 'failed'): Promise<void> {
+    await this.#record(call, outcome, errorName)
   }
 
   /** Refuses because there is too much to do. */

@@ -2,10 +2,11 @@
  * For unit tests: an owner's boundary and store in memory. Keys are sealed and used by the boundary's own formats; records are kept in a list, so
  * that a test can count them. It has no sockets, no disk and no isolation.
  */
-import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import type { BoundaryUse, ExternalCiphertext, KeyRow, RecordEntry, RevokeTarget } from '../boundary/client/api.ts'
 import { decryptExternal, encryptExternal, readExternalMetadata } from '../boundary/crypto/external.ts'
 import { EXTERNAL_WRAPPINGS } from '../boundary/crypto/external-wrap.ts'
+import { usePrivateKey } from '../boundary/crypto/private-key.ts'
 import { openKey, sealKey } from '../boundary/crypto/sealed.ts'
 import { Keyring } from '../boundary/root/keyring.ts'
 import { Secret as RootSecret } from '../boundary/root/types.ts'
@@ -71,7 +72,9 @@ export class FakeOwner {
     const header = headerOf(id, tenant, state, mayEncrypt, mayDecrypt)
     const made = spec === 'EXTERNAL_AES_256' ? { privateKey: randomBytes(32), publicKey: Buffer.alloc(0) } : rsaPair()
     const { privateKey, publicKey } = made
-    const body = sealKey(this.keyring, { ...header, spec, publicKey }, new Map([['00000001', privateKey]]))
+    const signs = spec !== 'EXTERNAL_AES_256' && !mayEncrypt && !mayDecrypt
+    const usage = signs ? 'SIGN_VERIFY' : 'ENCRYPT_DECRYPT'
+    const body = sealKey(this.keyring, { ...header, spec, usage, publicKey }, new Map([['00000001', privateKey]]))
     this.put('key', id, tenant, body)
   }
 
@@ -102,6 +105,9 @@ export class FakeOwner {
     | 'externalDecrypt'
     | 'externalWrap'
     | 'externalUnwrap'
+    | 'externalDigest'
+    | 'externalPrivateKey'
+    | 'sign'
     | 'record'
     | 'trip'
     | 'awaitDecision'
@@ -128,6 +134,18 @@ export class FakeOwner {
         if (version > 1) throw new BoundaryError('InvalidCiphertext')
         return EXTERNAL_WRAPPINGS[algorithm].unwrap(material('00000001'), wrapped)
       }),
+    externalDigest: async (key, ciphertext, aad, message, asserted) =>
+      this.#use(key, asserted, 'mayDecrypt', material =>
+        createHmac('sha256', decryptExternal(material('00000001'), ciphertext, aad))
+          .update(message)
+          .digest(),
+      ),
+    externalPrivateKey: async (key, ciphertext, aad, { spki, algorithm, message, label }, asserted) =>
+      this.#use(key, asserted, 'mayDecrypt', material =>
+        usePrivateKey(decryptExternal(material('00000001'), ciphertext, aad), spki, algorithm, message, label),
+      ),
+    sign: async (key, { message }, asserted) =>
+      this.#use(key, asserted, undefined, material => ({ signature: sign('sha256', message, material('00000001')) })),
     trip: async (target, rule, evidence, asserted) => {
       this.trips.push({ target, rule, evidence, asserted })
     },
@@ -166,7 +184,7 @@ export class FakeOwner {
   async #use<T>(
     key: KeyRow,
     asserted: Asserted,
-    usage: 'mayEncrypt' | 'mayDecrypt',
+    usage: 'mayEncrypt' | 'mayDecrypt' | undefined,
     run: (material: (id: string) => KeyObject) => T | Promise<T>,
   ): Promise<T> {
     if (this.broken) throw this.broken
@@ -176,7 +194,8 @@ export class FakeOwner {
     this.#opened.set(current, opened)
     try {
       if (opened.header.state === 'Revoked') throw new BoundaryError('KeyRevoked')
-      if (!opened.header[usage]) throw new BoundaryError('InvalidKeyUsage')
+      if (usage === undefined ? opened.header.usage !== 'SIGN_VERIFY' : !opened.header[usage])
+        throw new BoundaryError('InvalidKeyUsage')
       const result = await run(id => {
         const material = opened.materials.get(id)
         if (material === undefined) throw new BoundaryError('InvalidCiphertext')

@@ -11,6 +11,7 @@ import type {
   ExternalWrapAlgorithm,
   MacAlgorithm,
   MessageType,
+  PrivateKeyAlgorithm,
   SigningAlgorithm,
 } from '../algorithms.ts'
 import type {
@@ -344,6 +345,26 @@ export interface BoundaryUse {
     version: number,
     asserted: Asserted,
   ): Promise<Buffer>
+  /** HMAC-SHA-256 of `message`, keyed with what `externalDecrypt` would answer, which stays in the boundary. */
+  externalDigest(
+    key: KeyRow,
+    ciphertext: ExternalCiphertext,
+    aad: Buffer,
+    message: Buffer,
+    asserted: Asserted,
+  ): Promise<Buffer>
+  /**
+   * One operation with the private key (PKCS #8, DER, RSA of 2048 to 4096 bits) that `externalDecrypt` would answer, which stays in the boundary.
+   * InvalidCiphertext, always the same: it does not open, it is another key than `spki` says, or what is to be decrypted does not (of RSAES_PKCS1_V1_5 only
+   * what is no number below the modulus; a wrong padding gives bytes that say nothing).
+   */
+  externalPrivateKey(
+    key: KeyRow,
+    ciphertext: ExternalCiphertext,
+    aad: Buffer,
+    work: PrivateKeyWork,
+    asserted: Asserted,
+  ): Promise<Buffer>
   /**
    * Revokes by itself, for a rule of the owner's (1 to 256 bytes) and what it saw (at most 1024 bytes); never restores. In force when this has resolved.
    */
@@ -352,6 +373,16 @@ export interface BoundaryUse {
   awaitDecision(ask: string, milliseconds: number): Promise<void>
   /** Real cryptography on a test key of the boundary's own (in the token for the pkcs11 kind). */
   selfTest(): Promise<{ ok: boolean; detail: string }>
+}
+
+export interface PrivateKeyWork {
+  /** SHA-256 of the DER SPKI of the key that is meant. */
+  readonly spki: Buffer
+  readonly algorithm: PrivateKeyAlgorithm
+  /** The digest that is signed, or the ciphertext. */
+  readonly message: Buffer
+  /** Of OAEP, at most 1024 bytes; else empty. */
+  readonly label: Buffer
 }
 
 export interface ExternalCiphertext {

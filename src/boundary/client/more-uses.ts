@@ -20,6 +20,8 @@ type More =
   | 'decapsulate'
   | 'externalWrap'
   | 'externalUnwrap'
+  | 'externalDigest'
+  | 'externalPrivateKey'
 
 export function moreUses(use: Use): Pick<BoundaryUse, More> {
   /** `parts`: the request without its key and asserted fields. */
@@ -53,5 +55,9 @@ export function moreUses(use: Use): Pick<BoundaryUse, More> {
       ofKey('externalWrap', key, asserted, { algorithm, plaintext }),
     externalUnwrap: (key, algorithm, wrapped, version, asserted) =>
       ofKey('externalUnwrap', key, asserted, { algorithm, wrapped, version }),
+    externalDigest: (key, ciphertext, aad, message, asserted) =>
+      ofKey('externalDigest', key, asserted, { ciphertext, aad, message }),
+    externalPrivateKey: (key, ciphertext, aad, work, asserted) =>
+      ofKey('externalPrivateKey', key, asserted, { ciphertext, aad, ...work }),
   }
 }

@@ -8,6 +8,7 @@ import { asymmetricDecrypt, asymmetricEncrypt } from './operations/asymmetric.ts
 import { clusterRandom, connectCluster, disconnectCluster } from './operations/cluster.ts'
 import { createKey } from './operations/create.ts'
 import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
+import { externalDigest, externalPrivateKey } from './operations/external-opened.ts'
 import { externalUnwrap, externalWrap } from './operations/external-wrap.ts'
 import { awaitDecision, decideAsk, listAsks } from './operations/holds.ts'
 import { importKeyMaterial, importParameters } from './operations/import.ts'
@@ -52,6 +53,8 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   externalDecrypt,
   externalWrap,
   externalUnwrap,
+  externalDigest,
+  externalPrivateKey,
   selfTest: (core, _input, call) => selfTest(core, call),
   createKey,
   enableKey,

@@ -17,7 +17,7 @@ export interface KeyInfo {
   readonly state: 'Enabled' | 'Revoked'
   /** Why it is revoked: by itself, with its tenant, or with everything. */
   readonly revokedBy: readonly ('key' | 'tenant' | 'all')[]
-  readonly usage: 'both' | 'encrypt' | 'decrypt' | 'none'
+  readonly usage: KeyUse
   readonly backing: 'software' | 'token'
   /** `id:…` or `label:…` of the object in the token; empty for software. */
   readonly tokenObject: string
@@ -28,12 +28,14 @@ export interface KeyInfo {
   readonly rotated: number
 }
 
-export type KeyUse = 'both' | 'encrypt' | 'decrypt' | 'none'
+/** `sign`: of a pair, which then does nothing else. */
+export type KeyUse = 'both' | 'encrypt' | 'decrypt' | 'sign' | 'none'
 
 const USES: Readonly<Record<KeyUse, { mayEncrypt: boolean; mayDecrypt: boolean }>> = {
   both: { mayEncrypt: true, mayDecrypt: true },
   encrypt: { mayEncrypt: true, mayDecrypt: false },
   decrypt: { mayEncrypt: false, mayDecrypt: true },
+  sign: { mayEncrypt: false, mayDecrypt: false },
   none: { mayEncrypt: false, mayDecrypt: false },
 }
 
@@ -74,6 +76,10 @@ export async function createKey(
   if (tokenObject !== '' && !TOKEN_OBJECT.test(tokenObject))
     throw new AdminError(
       'Name the object in the token as id:HEX (its CKA_ID, in lower case) or label:TEXT (its CKA_LABEL).',
+    )
+  if (usage === (spec === 'AES_256' ? 'sign' : 'none'))
+    throw new AdminError(
+      `A key of ${spec} cannot have the usage ${usage}: AES signs nothing, and a pair is for something.`,
     )
   await findTenant(control, tenant)
   if (backing === 'token' && (await control.status()).rootKind !== 'pkcs11')
@@ -161,7 +167,10 @@ async function infoOf(isOff: (id: string) => Promise<boolean>, row: Row): Promis
   if (await isOff(ALL_SWITCH)) revokedBy.push('all')
   const current = header.materials.find(material => material.state === 'CURRENT')
   const usage = (Object.keys(USES) as KeyUse[]).find(
-    use => USES[use].mayEncrypt === header.mayEncrypt && USES[use].mayDecrypt === header.mayDecrypt,
+    use =>
+      USES[use].mayEncrypt === header.mayEncrypt &&
+      USES[use].mayDecrypt === header.mayDecrypt &&
+      (use === 'sign') === (header.usage === 'SIGN_VERIFY'),
   )
   return {
     key: row.id,

@@ -44,9 +44,11 @@ export async function answer<Reply>(exchange: Exchange<Reply>): Promise<Answer<R
     if (error instanceof CoreError) return refused(call.errorNames[error.code], error.message)
     const known = error instanceof ProtocolError
     if (!known) onDefect(error, call.requestId)
-    const { name, message } = known ? error : new ProtocolError(call.errorNames.Internal, 'The key manager failed.')
+    const { name, message, outcome } = known
+      ? error
+      : new ProtocolError(call.errorNames.Internal, 'The key manager failed.')
     try {
-      await core.refused(call, name)
+      await core.refused(call, name, outcome)
     } catch (cause) {
       if (cause instanceof CoreError) return refused(call.errorNames[cause.code], cause.message)
       throw cause

@@ -155,6 +155,28 @@ export const OPERATIONS = {
     plaintext,
   ),
 
+  externalDigest: op(
+    52,
+    use,
+    struct({ key: keyRef, ciphertext: s.externalCiphertext, aad: bytes(1 << 16), message, asserted }),
+    fixed(32),
+  ),
+  externalPrivateKey: op(
+    53,
+    use,
+    struct({
+      key: keyRef,
+      ciphertext: s.externalCiphertext,
+      aad: bytes(1 << 16),
+      spki: fixed(32),
+      algorithm: s.privateKeyAlgorithm,
+      message,
+      label: bytes(1024),
+      asserted,
+    }),
+    message,
+  ),
+
   awaitDecision: op(55, use, struct({ ask: text(64), milliseconds: u32 }), nothing),
   trip: op(54, use, struct({ target: s.revokeTarget, rule: text(256), evidence: text(1024), asserted }), nothing),
 

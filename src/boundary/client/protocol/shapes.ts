@@ -8,6 +8,7 @@ import {
   type ExternalSpec,
   MAC_ALGORITHMS,
   MESSAGE_TYPES,
+  PRIVATE_KEY_ALGORITHMS,
   SIGNING_ALGORITHMS,
 } from '../../algorithms.ts'
 import { FormatError } from '../../bytes.ts'
@@ -260,6 +261,7 @@ const EXTERNAL_SPEC_CODES = { EXTERNAL_AES_256, RSA_2048, RSA_3072, RSA_4096 } a
   number
 >
 export const externalWrapAlgorithm = word(EXTERNAL_WRAP_ALGORITHMS)
+export const privateKeyAlgorithm = word(PRIVATE_KEY_ALGORITHMS)
 
 export const externalKeyInput = struct<{
   id: string

@@ -10,7 +10,7 @@ import { makePair } from '../../crypto/pairs.ts'
 import { secretBytes } from '../../crypto/random.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
 import type { EncodedAsserted, RecordFields } from '../../record-fields.ts'
-import { type Backing, BoundaryError, type KeySpec } from '../../words.ts'
+import { type Backing, BoundaryError, type KeySpec, type KeyUsage } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 import { BLOCK, counterId, encodeCounter } from '../keys/counters.ts'
 import { type OpenKey, Stale } from '../keys/open-keys.ts'
@@ -43,6 +43,10 @@ export interface NewExternalKey {
   readonly mayEncrypt: boolean
   readonly mayDecrypt: boolean
 }
+
+/** A pair that may neither encrypt nor decrypt signs, and does nothing else: one pair is never for both. */
+const usageOf = ({ spec, mayEncrypt, mayDecrypt }: NewExternalKey): KeyUsage =>
+  spec !== 'EXTERNAL_AES_256' && !mayEncrypt && !mayDecrypt ? 'SIGN_VERIFY' : 'ENCRYPT_DECRYPT'
 
 function checkNew(core: Core, input: NewExternalKey): void {
   if (core.service !== 'ekm') throw new BoundaryError('NotPermitted', 'this boundary holds a provider’s keys')
@@ -87,6 +91,7 @@ export function draftExternalKey(core: Core, input: NewExternalKey, { bytes, obj
     id: input.id,
     account: input.tenant,
     spec: input.spec,
+    usage: usageOf(input),
     origin: 'OWNER',
     publicKey,
     backing: input.backing,
@@ -213,7 +218,7 @@ export async function externalEncrypt(
 }
 
 /** The version that a ciphertext names; without metadata the first, which is all that there is before a rotation. */
-function versionOf(key: OpenKey, metadata: Buffer) {
+export function versionOf(key: OpenKey, metadata: Buffer) {
   const id = versionId(readExternalMetadata(metadata) ?? 1)
   const version = key.material(id)
   if (version === undefined) throw new BoundaryError('InvalidCiphertext')
