@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { admin } from './ekm-admin.ts'
 import { checkKubernetes, kubernetes } from './ekm-kubernetes.ts'
 import { checkDke, dke } from './ekm-dke.ts'
+import { checkKacls, kacls } from './ekm-kacls.ts'
 import { rules } from './ekm-rules.ts'
 import type { ConfigDefinition } from './load.ts'
 import * as shared from './shared.ts'
@@ -28,6 +29,7 @@ export const ekmSchema = z.strictObject({
     .describe('the XKS proxy API; path prefixes are tenants'),
   kubernetes: kubernetes,
   dke,
+  kacls,
   boundary: shared.boundary,
   log: shared.log,
   replay: z
@@ -90,5 +92,6 @@ export const ekmConfig: ConfigDefinition<typeof ekmSchema> = {
       : []),
     ...checkKubernetes(config.kubernetes),
     ...checkDke(config.dke),
+    ...checkKacls(config.kacls),
   ],
 }

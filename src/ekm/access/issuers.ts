@@ -32,12 +32,15 @@ function rangesOf(texts: readonly string[]): BlockList {
 }
 
 /** Each issuer with keys of its own. That its host is away is told to the operator. */
-export function tokenVerifier(issuers: IssuersConfig, log: Log): TokenVerifier {
-  const trusted = Object.entries(issuers).map(([issuer, { audiences, keys, ...reach }]): TrustedIssuer => {
+export function trustedIssuers(issuers: IssuersConfig, log: Log): TrustedIssuer[] {
+  return Object.entries(issuers).map(([issuer, { audiences, keys, ...reach }]): TrustedIssuer => {
     const onProblem = (url: string, reason: string): void =>
       log('warn', 'the keys of an issuer of tokens could not be fetched', { host: url, detail: issuer, reason })
     const wiring = { monotonic: () => performance.now(), onProblem }
     return { issuer, audiences, keys: new KeySet(destinationOf(keys, reach), wiring) }
   })
-  return new TokenVerifier({ issuers: trusted, now: Date.now })
+}
+
+export function tokenVerifier(issuers: IssuersConfig, log: Log): TokenVerifier {
+  return new TokenVerifier({ issuers: trustedIssuers(issuers, log), now: Date.now })
 }

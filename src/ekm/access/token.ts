@@ -28,7 +28,7 @@ export interface TrustedIssuer {
   /** `aud` has to be or hold one of these, exactly. */
   readonly audiences: readonly string[]
   /** This issuer's, never shared with another. */
-  readonly keys: KeySet
+  readonly keys: Pick<KeySet, 'find'>
 }
 
 export interface Token {
