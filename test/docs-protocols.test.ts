@@ -9,9 +9,13 @@ import { registerEkm } from '../src/cli/ekm.ts'
 import { ekmConfig } from '../src/config/ekm.ts'
 import { settings } from '../src/config/tree.ts'
 import { DKE_ERRORS } from '../src/ekm/protocols/dke/errors.ts'
+import { KACLS_ERRORS } from '../src/ekm/protocols/kacls/errors.ts'
 import { ROOT } from './support/ekm.ts'
 
-const PAGES = [{ section: 'dke', errors: DKE_ERRORS }] as const
+const PAGES = [
+  { section: 'dke', errors: DKE_ERRORS },
+  { section: 'kacls', errors: KACLS_ERRORS },
+] as const
 
 for (const { section, errors } of PAGES) {
   const lines = readFileSync(join(ROOT, 'docs', `${section}.md`), 'utf8').split('\n')

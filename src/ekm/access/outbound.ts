@@ -65,8 +65,9 @@ export function outbound(destination: Destination, asked: OutboundRequest): Prom
       let size = 0
       response.on('data', (part: Buffer) => {
         size += part.length
-        if (size > asked.maxBytes) request.destroy(new OutboundError(`answered with more than ${asked.maxBytes} bytes`))
-        else parts.push(part)
+        if (size <= asked.maxBytes) return parts.push(part)
+        fail(`answered with more than ${asked.maxBytes} bytes`)
+        return request.destroy()
       })
       response.on('error', error => fail(reasonOf(error, signal)))
       response.on('end', () => {
