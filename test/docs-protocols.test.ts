@@ -1,16 +1,19 @@
-/** What the page of a protocol says of settings, errors and commands is what the program says of itself. */
+/** What the page of a protocol says of configuration, errors and commands is what the program says of itself. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { Command } from 'commander'
-import { formOf, neededOf } from '../src/cli/check-config.ts'
 import { registerEkm } from '../src/cli/ekm.ts'
 import { ekmConfig } from '../src/config/ekm.ts'
-import { settings } from '../src/config/tree.ts'
+import { loadConfig } from '../src/config/load.ts'
 import { DKE_ERRORS } from '../src/ekm/protocols/dke/errors.ts'
 import { KACLS_ERRORS } from '../src/ekm/protocols/kacls/errors.ts'
 import { ROOT } from './support/ekm.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'holdfast-docs-'))
+after(() => rmSync(folder, { recursive: true }))
 
 const PAGES = [
   { section: 'dke', errors: DKE_ERRORS },
@@ -20,15 +23,11 @@ const PAGES = [
 for (const { section, errors } of PAGES) {
   const lines = readFileSync(join(ROOT, 'docs', `${section}.md`), 'utf8').split('\n')
 
-  test(`docs/${section}.md: every setting, with its form, its default and its meaning, and no other`, () => {
-    const own = settings(ekmConfig.schema).filter(({ path }) => path === section || path.startsWith(`${section}.`))
-    const rows = own.map(setting => {
-      const { path, type, description } = setting
-      if (type === 'section') return `| \`${path}\` | | | ${description} |`
-      return `| \`${path}\` | ${formOf(setting).replaceAll(' | ', ', ')} | ${neededOf(setting)} | ${description} |`
-    })
-    const from = lines.indexOf('| setting | form | default | meaning |') + 2
-    assert.deepEqual(lines.slice(from, from + rows.length + 1), [...rows, ''])
+  test(`docs/${section}.md: the configuration that it gives is one that the program takes`, () => {
+    const [, block = ''] = /```yaml\n# ekm\.yaml\n([\s\S]*?)```/.exec(lines.join('\n')) ?? []
+    writeFileSync(join(folder, 'ekm.yaml'), block)
+    const config = loadConfig(join(folder, 'ekm.yaml'), ekmConfig, { env: {}, files: false })
+    assert.deepEqual(Object.keys(config[section]?.tenants ?? {}), ['acme'])
   })
 
   test(`docs/${section}.md: every error with its status`, () => {

@@ -9,9 +9,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { JWTPayload } from 'jose'
-import type { RevokeTarget } from '../src/boundary/client/api.ts'
-import { connectControl } from '../src/boundary/client/control.ts'
-import { serviceFolders } from '../src/config/boundary.ts'
 import { Issuer } from '../src/ekm/access/testing.ts'
 import type { Ekm } from './support/ekm.ts'
 import {
@@ -29,7 +26,6 @@ import { freePort } from './support/kms.ts'
 const DIRECTORY = 'a1b2c3d4-0000-1111-2222-333344445555'
 const SIGN_IN = 'https://login.windows.net/common/oauth2/authorize'
 const PLAINTEXT = Buffer.from('the content key of a document')
-const BY = { operation: 'test' }
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-dke-'))
 
 let ekm: Ekm<ServiceLine>
@@ -37,7 +33,6 @@ let issuer: Issuer
 let stranger: Issuer
 let url: string
 let listening: Listening
-let control: ReturnType<typeof connectControl>
 
 before(async () => {
   issuer = await Issuer.start(`https://sts.windows.net/${DIRECTORY}/`)
@@ -59,7 +54,6 @@ before(async () => {
       },
     },
   })
-  control = connectControl({ socket: join(serviceFolders(ekm.data).boundary, 'control.sock') })
   for (const name of ['customers/acme', 'globex']) {
     await ekm.cli('tenant', 'create', name)
     await ekm.cli('key', 'create', 'payroll', '--tenant', name, '--spec', 'RSA_2048')
@@ -68,7 +62,6 @@ before(async () => {
 after(async () => {
   await issuer?.stop()
   await stranger?.stop()
-  control?.close()
   assert.equal(await ekm?.stop(), 0)
   rmSync(folder, { recursive: true, force: true })
 })
@@ -146,15 +139,15 @@ test('after a rotation new documents name the new version, and old ones open', a
   assert.equal((await decrypt({ url: before.url, value: after.value })).status, 400)
 })
 
-const switches: readonly RevokeTarget[] = [
-  { key: 'customers/acme/payroll' },
-  { tenant: 'customers/acme' },
-  { protocol: 'dke' },
-  { principal: 'ada@acme.example' },
-  { all: true },
+const switches: readonly (readonly string[])[] = [
+  ['customers/acme/payroll'],
+  ['--tenant', 'customers/acme'],
+  ['--protocol', 'dke'],
+  ['--principal', 'ada@acme.example'],
+  ['--all'],
 ]
 for (const target of switches) {
-  test(`promise 3: once revoking ${JSON.stringify(target)} has been answered, nothing that starts later decrypts`, async () => {
+  test(`promise 3: once holdfast ekm revoke ${target.join(' ')} has ended, nothing that starts later decrypts`, async () => {
     const made = encrypt(await keyOf('customers/acme/payroll'))
     const token = await sign()
     let revoked = false
@@ -173,12 +166,12 @@ for (const target of switches) {
     }
     const working = Promise.all(Array.from({ length: 4 }, work))
     while (before < 10) await Promise.race([working, new Promise(next => setImmediate(next))])
-    await control.revoke(target, BY)
+    await ekm.cli('revoke', ...target)
     revoked = true
     await working
     const { status } = await get('customers/acme/payroll')
-    assert.equal(status, 'principal' in target ? 200 : 403)
-    await control.restore(target, BY)
+    assert.equal(status, target[0] === '--principal' ? 200 : 403)
+    await ekm.cli('restore', ...target)
     await opens(made)
   })
 }

@@ -12,9 +12,6 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { JWTPayload } from 'jose'
 import { chromium } from 'playwright-core'
-import type { RevokeTarget } from '../src/boundary/client/api.ts'
-import { connectControl } from '../src/boundary/client/control.ts'
-import { serviceFolders } from '../src/config/boundary.ts'
 import type { EkmConfigInput } from '../src/config/ekm.ts'
 import { Issuer } from '../src/ekm/access/testing.ts'
 import type { Ekm } from './support/ekm.ts'
@@ -34,7 +31,6 @@ const RESOURCE = 'document-1'
 const PERIMETER = 'legal'
 const DELEGATE = 'room@meet.example'
 const DEK = Buffer.from('a data key of thirty-two bytes..')
-const BY = { operation: 'test' }
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-kacls-'))
 
 interface Service {
@@ -50,7 +46,6 @@ let page: Server
 let pageOrigin: string
 let mine: Service
 let old: Service
-let control: ReturnType<typeof connectControl>
 
 before(async () => {
   idp = await Issuer.start('https://id.acme.example/')
@@ -86,12 +81,10 @@ before(async () => {
     return { ekm, url: `https://127.0.0.1:${port}/acme/v1` }
   }
   ;[mine, old] = await Promise.all([start('new', ports[0], urls[1] ?? ''), start('old', ports[1], urls[0] ?? '')])
-  control = connectControl({ socket: join(serviceFolders(mine.ekm.data).boundary, 'control.sock') })
 })
 after(async () => {
   await idp?.stop()
   await google?.stop()
-  control?.close()
   await new Promise(done => page?.close(done))
   for (const service of [mine, old]) assert.equal(await service?.ekm.stop(), 0)
   rmSync(folder, { recursive: true, force: true })
@@ -253,15 +246,15 @@ test('after a rotation old keys unwrap', async () => {
   assert.deepEqual((await unwrap(wrapped_key)).json, { key: DEK.toString('base64') })
 })
 
-const switches: readonly RevokeTarget[] = [
-  { key: 'acme/workspace' },
-  { tenant: 'acme' },
-  { protocol: 'kacls' },
-  { principal: 'ada@acme.example' },
-  { all: true },
+const switches: readonly (readonly string[])[] = [
+  ['acme/workspace'],
+  ['--tenant', 'acme'],
+  ['--protocol', 'kacls'],
+  ['--principal', 'ada@acme.example'],
+  ['--all'],
 ]
 for (const target of switches) {
-  test(`promise 3: once revoking ${JSON.stringify(target)} has been answered, nothing that starts later unwraps`, async () => {
+  test(`promise 3: once holdfast ekm revoke ${target.join(' ')} has ended, nothing that starts later unwraps`, async () => {
     const wrapped_key = await wrap()
     const body = { ...(await tokens('reader')), wrapped_key }
     let revoked = false
@@ -279,10 +272,10 @@ for (const target of switches) {
     }
     const working = Promise.all(Array.from({ length: 4 }, work))
     while (before < 10) await Promise.race([working, new Promise(next => setImmediate(next))])
-    await control.revoke(target, BY)
+    await mine.ekm.cli('revoke', ...target)
     revoked = true
     await working
-    await control.restore(target, BY)
+    await mine.ekm.cli('restore', ...target)
     assert.equal((await unwrap(wrapped_key)).status, 200)
   })
 }

@@ -38,7 +38,7 @@ const tenant = z.strictObject({
 
 export const dke = z
   .strictObject({
-    ...listener(8446),
+    ...listener(8447),
     publicUrl: publicUrl.describe('URL of this service as clients have it; key ids begin with it'),
     signInUrl: z
       .string()

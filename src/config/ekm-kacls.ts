@@ -65,7 +65,7 @@ const tenant = z.strictObject({
 
 export const kacls = z
   .strictObject({
-    ...listener(8447),
+    ...listener(8448),
     publicUrl: publicUrl.describe(
       'URL of this service as browsers have it; that of a tenant is this, its path and /v1',
     ),

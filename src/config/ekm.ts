@@ -3,9 +3,9 @@
  */
 import { z } from 'zod'
 import { admin } from './ekm-admin.ts'
-import { checkKubernetes, kubernetes } from './ekm-kubernetes.ts'
 import { checkDke, dke } from './ekm-dke.ts'
 import { checkKacls, kacls } from './ekm-kacls.ts'
+import { checkKubernetes, kubernetes } from './ekm-kubernetes.ts'
 import { rules } from './ekm-rules.ts'
 import type { ConfigDefinition } from './load.ts'
 import * as shared from './shared.ts'
