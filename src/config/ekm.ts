@@ -3,6 +3,7 @@
  */
 import { z } from 'zod'
 import { admin } from './ekm-admin.ts'
+import { azure } from './ekm-azure.ts'
 import { checkDke, dke } from './ekm-dke.ts'
 import { checkKacls, kacls } from './ekm-kacls.ts'
 import { checkKubernetes, kubernetes } from './ekm-kubernetes.ts'
@@ -27,6 +28,7 @@ export const ekmSchema = z.strictObject({
     })
     .prefault({})
     .describe('the XKS proxy API; path prefixes are tenants'),
+  azure: azure,
   kubernetes: kubernetes,
   dke,
   kacls,

@@ -5,6 +5,7 @@
  */
 import type { ExternalSpec, ExternalWrapAlgorithm } from '../boundary/algorithms.ts'
 import type { BoundaryUse, ExternalCiphertext, KeyRow, PrivateKeyWork } from '../boundary/client/api.ts'
+import { EXTERNAL_WRAPPINGS } from '../boundary/crypto/external-wrap.ts'
 import { readKeyHeader } from '../boundary/crypto/sealed.ts'
 import {
   ALL_SWITCH,
@@ -104,7 +105,7 @@ const MESSAGES: Readonly<Record<CoreErrorCode, string>> = {
   UsageForbidden: 'The external key is not meant for this operation.',
   PolicyDenied: 'The policy of the owner does not allow this operation.',
   Held: 'The owner has put the external key on hold, and nobody has allowed this use yet.',
-  BadRequest: 'The algorithm does not take a value of this length.',
+  BadRequest: 'The key does not know this algorithm, or the algorithm takes no value of this length.',
   BadCiphertext:
     'The ciphertext, its metadata, initialization vector or authentication tag, or the additional authenticated data is not what this key has made.',
   KeyExhausted: 'The external key has been used for as many encryptions as are safe; its owner must rotate it.',
@@ -195,19 +196,27 @@ export class Core {
     )
   }
 
-  /** Under the current version, whose number is answered too. BadRequest: a length that the algorithm does not take. */
+  /** Under the current version, whose number is answered too. BadRequest: a length that the algorithm does not take, or one that is not the key's. */
   wrap(call: Call, algorithm: ExternalWrapAlgorithm, plaintext: Buffer): Promise<{ wrapped: Buffer; version: number }> {
     const { boundary } = this.#options
-    return this.#use(call, 'wrap', NEEDED.encrypt, (key, facts) =>
-      boundary.externalWrap(key, algorithm, plaintext, facts),
+    return this.#use(
+      call,
+      'wrap',
+      NEEDED.encrypt,
+      (key, facts) => boundary.externalWrap(key, algorithm, plaintext, facts),
+      algorithm,
     )
   }
 
   /** `version` 0: whichever version fits. */
   unwrap(call: Call, algorithm: ExternalWrapAlgorithm, wrapped: Buffer, version: number): Promise<Buffer> {
     const { boundary } = this.#options
-    return this.#use(call, 'unwrap', NEEDED.decrypt, (key, facts) =>
-      boundary.externalUnwrap(key, algorithm, wrapped, version, facts),
+    return this.#use(
+      call,
+      'unwrap',
+      NEEDED.decrypt,
+      (key, facts) => boundary.externalUnwrap(key, algorithm, wrapped, version, facts),
+      algorithm,
     )
   }
 
@@ -236,13 +245,14 @@ export class Core {
     return signature
   }
 
-  /** What a provider may know of a key. A revoked one is described, as not enabled. */
-  async describe(call: Call): Promise<KeyDescription> {
+  /** What a provider may know of a key. A revoked one is described, as not enabled; with `onlyEnabled`, where the protocol cannot say that, it is refused. */
+  async describe(call: Call, { onlyEnabled = false } = {}): Promise<KeyDescription> {
     const key = await this.#find(call)
     if (key === undefined) return this.#refuse(call, 'KeyUnknown')
     const header = headerOf(key)
     const decision = await this.#authorize(call, 'describe', header)
     const enabled = header.state === 'Enabled' && !(await this.#switchedOff(call))
+    if (onlyEnabled && !enabled) return this.#refuse(call, 'KeyRevoked')
     await this.#record(call, 'allowed', '', decision)
     return describe(header, enabled)
   }
@@ -265,12 +275,15 @@ export class Core {
     }
   }
 
-  /** Of the key manager, on its own test key; never on the keys of a customer, and never a question of policy. */
-  async health(call: Call): Promise<Health> {
+  /**
+   * Of the key manager, on its own test key; never on the keys of a customer, and never a question of policy. With `onlyWell`, where the protocol cannot
+   * say that it is not well, that is a refusal.
+   */
+  async health(call: Call, { onlyWell = false } = {}): Promise<Health> {
     if (await this.#switchedOff(call)) return this.#refuse(call, 'KeyRevoked')
     const health = await this.#options.health.current()
     // Not even its name is known: the boundary has not been reached yet.
-    if (health.boundaryId === '') return this.#refuse(call, 'Unavailable')
+    if (health.boundaryId === '' || (onlyWell && !health.ok)) return this.#refuse(call, 'Unavailable')
     await this.#record(call, 'allowed', '')
     return health
   }
@@ -290,12 +303,13 @@ export class Core {
     action: Action,
     needed: Usages,
     run: (key: KeyRow, facts: Asserted) => Promise<T>,
+    algorithm?: ExternalWrapAlgorithm,
   ): Promise<T> {
     let waited = false
     for (let attempt = 1; ; attempt++) {
       const key = await this.#find(call)
       if (key === undefined) return this.#refuse(call, 'KeyUnknown')
-      const decision = await this.#judge(call, action, needed, headerOf(key))
+      const decision = await this.#judge(call, action, needed, headerOf(key), algorithm)
       if (attempt === 1) await this.#observe(call, action)
       try {
         return await run(key, factsOf(call, decision))
@@ -351,9 +365,18 @@ export class Core {
   }
 
   /** State and usage, as far as they are known here; the boundary judges both again, and its judgement is the one that counts. */
-  async #judge(call: Call, action: Action, needed: Usages, header: KeyHeader): Promise<Decision> {
+  async #judge(
+    call: Call,
+    action: Action,
+    needed: Usages,
+    header: KeyHeader,
+    algorithm: ExternalWrapAlgorithm | undefined,
+  ): Promise<Decision> {
     if (header.state !== 'Enabled') await this.#refuse(call, 'KeyRevoked')
     for (const usage of needed) if (!header[usage]) await this.#refuse(call, 'UsageForbidden')
+    // To the boundary it is a use that the key is not for; a caller needs to know that it asked for the wrong thing.
+    if (algorithm !== undefined && EXTERNAL_WRAPPINGS[algorithm].rsa !== (header.spec !== 'EXTERNAL_AES_256'))
+      await this.#refuse(call, 'BadRequest')
     return this.#authorize(call, action, header)
   }
 

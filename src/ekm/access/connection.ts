@@ -1,6 +1,7 @@
 /**
  * Callers who are known by their connection alone: whoever may open a Unix socket of this machine, and whoever has the key of a client certificate. Nothing
- * is signed request by request, so a tenant must name its certificates: unlike elsewhere, a list that is empty admits nobody.
+ * is signed request by request, and a provider's root has issued certificates to every other customer too, so a tenant must name its certificates:
+ * unlike elsewhere, a list that is empty admits nobody.
  */
 import type { Peer } from '../../http/types.ts'
 import type { Tenant } from '../keys/tenants.ts'
@@ -20,7 +21,10 @@ export function socketCaller(protocol: string, tenant: string, socket: string, u
   })
 }
 
-/** Undefined where none of the certificate's names is one of the tenant's. `peer` was verified by the listener. */
+/**
+ * Undefined where none of the certificate's names is one of the tenant's. `peer` was verified by the listener. Not pinned to the certificate: it is renewed,
+ * and its name and root stay.
+ */
 export function certificateCaller(
   protocol: string,
   tenant: Tenant,
