@@ -222,6 +222,33 @@ for (const target of [[`${TENANT}/aes`], ['--tenant', TENANT], ['--all']])
     answeredByAzure(await contoso.post(`/${TENANT}/aes/metadata`))
   })
 
+for (const target of [
+  ['--protocol', 'azure'],
+  ['--principal', CN],
+  ['--principal', 'pool-of-the-switch'],
+])
+  test(`holdfast ekm revoke ${target.join(' ')} ends uses, and its restore undoes it`, async () => {
+    const use = () => contoso.post(`/${TENANT}/aes/wrapkey`, ALGORITHM, 'pool-of-the-switch')
+    answeredByAzure(await use())
+    await ekm.cli('revoke', ...target)
+    refusedByAzure(await use(), 'KeyDisabled')
+    refusedByAzure(await contoso.post(`/${TENANT}/info`, {}, 'pool-of-the-switch'), 'KeyDisabled')
+    await ekm.cli('restore', ...target)
+    answeredByAzure(await use())
+  })
+
+test('a key on hold is refused at once, since the protocol cannot wait, until a named person has decided', async () => {
+  await ekm.cli('key', 'create', 'held', '--tenant', TENANT)
+  const use = () => contoso.post(`/${TENANT}/held/wrapkey`, ALGORITHM)
+  await ekm.cli('hold', 'set', `${TENANT}/held`, '--mode', 'wait', '--approver', 'ann')
+  refusedByAzure(await use(), 'Forbidden')
+  const [ask] = await ekm.cli<{ ask: string; operation: string; peer: string }[]>('hold', 'asks')
+  assert.ok(ask)
+  assert.deepEqual([ask.operation, ask.peer], ['azure:wrapkey', CN])
+  await ekm.cli('hold', 'approve', ask.ask, '--as', 'ann')
+  answeredByAzure(await use())
+})
+
 test('the log says who asked, for which pool, by which ids and how it ended', async () => {
   await ekm.cli('key', 'create', 'recorded', '--tenant', TENANT)
   const path = `/${TENANT}/recorded`
