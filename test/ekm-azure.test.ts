@@ -93,6 +93,22 @@ async function importKey(name: string, material: Buffer): Promise<void> {
   await ekm.cli('wrap-for-import', ...from, '--keep-as', `${TENANT}/${name}`)
 }
 
+interface Entry {
+  readonly outcome: string
+  readonly error?: string
+  readonly asserted: Readonly<Record<string, string>>
+}
+
+/** What `holdfast log show` has of the protocol's calls for a key of the tenant. */
+async function azureRecords(key: string): Promise<Entry[]> {
+  const { code, stdout, stderr } = await holdfast(['log', 'show', ekm.data, '--key', `${TENANT}/${key}`, '--json'])
+  assert.equal(code, 0, stderr)
+  const entries = stdout.split('\n').filter(line => line !== '')
+  return entries
+    .map(line => JSON.parse(line) as Entry)
+    .filter(({ asserted }) => asserted.operation?.startsWith('azure:'))
+}
+
 const wrap = (client: AzureClient, tenant = TENANT) => client.post(`/${tenant}/aes/wrapkey`, ALGORITHM)
 async function unwrap(wrapped: string) {
   return contoso.post(`/${TENANT}/aes/unwrapkey`, { alg: 'A256KW', value: wrapped })
@@ -237,6 +253,34 @@ for (const target of [
     answeredByAzure(await use())
   })
 
+test('promise 5: what no policy permits is denied, here every pool but one, in force at once and named in the record', async () => {
+  await ekm.cli('key', 'create', 'judged', '--tenant', TENANT)
+  const use = (pool: string) => contoso.post(`/${TENANT}/judged/wrapkey`, ALGORITHM, pool)
+  answeredByAzure(await use('another'))
+  const file = join(folder, 'pools.cedar')
+  writeFileSync(
+    file,
+    '@id("own-pool") permit (principal in Protocol::"azure", action, resource) when { context.claimedPool == "contoso" };',
+  )
+  await ekm.cli('policy', 'set', file, '--tenant', TENANT)
+  answeredByAzure(await use('contoso'))
+  for (const path of [`/${TENANT}/judged/wrapkey`, `/${TENANT}/judged/metadata`])
+    refusedByAzure(await contoso.post(path, ALGORITHM, 'another'), 'Forbidden')
+  await ekm.cli('policy', 'set', '--starter', '--tenant', TENANT)
+  answeredByAzure(await use('another'))
+  const decided = await azureRecords('judged')
+  assert.deepEqual(
+    decided.map(({ outcome, asserted }) => [outcome, asserted.policy]),
+    [
+      ['allowed', 'own-callers'],
+      ['allowed', 'own-pool'],
+      ['denied', undefined],
+      ['denied', undefined],
+      ['allowed', 'own-callers'],
+    ],
+  )
+})
+
 test('a key on hold is refused at once, since the protocol cannot wait, until a named person has decided', async () => {
   await ekm.cli('key', 'create', 'held', '--tenant', TENANT)
   const use = () => contoso.post(`/${TENANT}/held/wrapkey`, ALGORITHM)
@@ -263,14 +307,9 @@ test('the log says who asked, for which pool, by which ids and how it ended', as
     await contoso.post(`${path}/wrapkey`, { alg: 'none', value }, 'pool-of-the-record'),
     'UnsupportedAlgorithm',
   )
-  const shown = await holdfast(['log', 'show', ekm.data, '--key', `${TENANT}/recorded`, '--json'])
-  assert.equal(shown.code, 0, shown.stderr)
-  assert.ok(!shown.stdout.includes(VALUE) && !shown.stdout.includes(value))
-  const entries = shown.stdout
-    .trim()
-    .split('\n')
-    .map(line => JSON.parse(line) as { outcome: string; error: string; asserted: Record<string, string> })
-  const uses = entries.filter(({ asserted }) => asserted.operation?.startsWith('azure:'))
+  const uses = await azureRecords('recorded')
+  const text = JSON.stringify(uses)
+  assert.ok(!text.includes(VALUE) && !text.includes(value))
   assert.deepEqual(
     uses.map(({ asserted, outcome, error }) => [asserted.operation, outcome, error]),
     [

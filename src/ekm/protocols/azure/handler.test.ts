@@ -121,6 +121,7 @@ test('wraps and unwraps a key under AES, and the record says who, which pool and
       principal: POOL,
       claimedPrincipal: 'contoso',
       claimedRequestId: 'correlation-1 request-1',
+      claimedPool: 'contoso',
     },
   })
 })
