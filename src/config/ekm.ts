@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { admin } from './ekm-admin.ts'
 import { azure } from './ekm-azure.ts'
 import { checkDke, dke } from './ekm-dke.ts'
+import { checkGoogle, googleExperimental } from './ekm-google.ts'
 import { checkKacls, kacls } from './ekm-kacls.ts'
 import { checkKubernetes, kubernetes } from './ekm-kubernetes.ts'
 import { rules } from './ekm-rules.ts'
@@ -32,6 +33,7 @@ export const ekmSchema = z.strictObject({
   kubernetes: kubernetes,
   dke,
   kacls,
+  googleExperimental,
   boundary: shared.boundary,
   log: shared.log,
   replay: z
@@ -95,5 +97,6 @@ export const ekmConfig: ConfigDefinition<typeof ekmSchema> = {
     ...checkKubernetes(config.kubernetes),
     ...checkDke(config.dke),
     ...checkKacls(config.kacls),
+    ...checkGoogle(config.googleExperimental),
   ],
 }
