@@ -158,6 +158,28 @@ for (const target of [[`${TENANT}/k`], ['--tenant', TENANT], ['--all']])
     assert.equal(answered(await unwrap(wrappedBlob)).json.plaintext, PLAINTEXT)
   })
 
+for (const target of [
+  ['--protocol', 'google'],
+  ['--principal', ACME],
+])
+  test(`holdfast ekm revoke ${target.join(' ')} ends uses, and its restore undoes it`, async () => {
+    answered(await wrap())
+    await ekm.cli('revoke', ...target)
+    refused(await wrap(), 'FAILED_PRECONDITION')
+    await ekm.cli('restore', ...target)
+    answered(await wrap())
+  })
+
+test('a key on hold is refused until a named person has decided, and not so that Google would disable it', async () => {
+  await ekm.cli('key', 'create', 'held', '--tenant', TENANT)
+  await ekm.cli('hold', 'set', `${TENANT}/held`, '--approver', 'ann')
+  refused(await wrap(`${TENANT}/held`), 'FAILED_PRECONDITION')
+  const [ask] = await ekm.cli<{ ask: string; operation: string }[]>('hold', 'asks')
+  assert.equal(ask?.operation, 'google:wrap')
+  await ekm.cli('hold', 'approve', ask.ask, '--as', 'ann')
+  answered(await wrap(`${TENANT}/held`))
+})
+
 test('the log says which service account, which key of Google’s and why', async () => {
   const key = `${TENANT}/recorded`
   const { wrappedBlob } = answered(await wrap(key)).json

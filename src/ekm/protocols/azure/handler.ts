@@ -9,9 +9,10 @@ import { certificateCaller } from '../../access/connection.ts'
 import type { Core, CoreErrorCode } from '../../core.ts'
 import { readTenant } from '../../keys/tenants.ts'
 import { type Answer, answer } from '../answer.ts'
+import { readObject } from '../members.ts'
 import { AzureError, type AzureErrorCode, errorReply } from './errors.ts'
 import { OPERATIONS } from './operations.ts'
-import { parseBody, parseClaims } from './request.ts'
+import { invalid, parseClaims } from './request.ts'
 import { API_VERSION, type AzureRoute, isOurVersion, parsePath } from './route.ts'
 
 export const AZURE_PROTOCOL = 'azure'
@@ -106,7 +107,7 @@ function authenticated(
     run: async told => {
       if (!isOurVersion(request.query))
         throw new AzureError('UnsupportedApiVersion', `api-version must be given once, and be ${API_VERSION}.`)
-      const members = parseBody(request.body)
+      const members = readObject(request.body, invalid)
       return OPERATIONS[operation](core, told(parseClaims(members)), members)
     },
     refusal: (name, message) => errorReply(name as AzureErrorCode, message),

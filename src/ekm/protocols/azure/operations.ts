@@ -7,11 +7,12 @@ import pkg from '../../../../package.json' with { type: 'json' }
 import type { ExternalSpec } from '../../../boundary/algorithms.ts'
 import type { Reply } from '../../../http/types.ts'
 import type { Call, Core } from '../../core.ts'
+import type { Members } from '../members.ts'
 import { JSON_HEADERS, jsonReply } from './errors.ts'
 import { MAX_VALUE, MAX_WRAPPED, parseKeyOperation } from './request.ts'
 import { API_VERSION, type AzureOperation } from './route.ts'
 
-type Operation = (core: Core, call: Call, members: Readonly<Record<string, unknown>>) => Promise<Reply>
+type Operation = (core: Core, call: Call, members: Members) => Promise<Reply>
 
 const VENDOR = 'Holdfast'
 /** The same for every key ("KeyMetadata"). One that is not for both refuses the other when it is asked to. */

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
+import { readObject } from '../members.ts'
 import { decodeCanonical } from './base64url.ts'
 import { AzureError, type AzureErrorCode } from './errors.ts'
-import { MAX_BODY, MAX_VALUE, MAX_WRAPPED, parseBody, parseClaims, parseKeyOperation } from './request.ts'
+import { invalid, MAX_BODY, MAX_VALUE, MAX_WRAPPED, parseClaims, parseKeyOperation } from './request.ts'
 
 /** As the documentation has it ("Request context", "Wrap key"). */
 const CONTEXT = {
@@ -24,8 +25,8 @@ const fails = (code: AzureErrorCode, text: RegExp, run: () => unknown) =>
 
 test('bodies that are no JSON object of UTF-8', () => {
   for (const body of ['', '{', '[]', 'null', '"x"', '1', '\ufeff{}'])
-    fails('InvalidRequest', /body/, () => parseBody(Buffer.from(body)))
-  fails('InvalidRequest', /UTF-8/, () => parseBody(Buffer.from([0x7b, 0xff, 0x7d])))
+    fails('InvalidRequest', /body/, () => readObject(Buffer.from(body), invalid))
+  fails('InvalidRequest', /UTF-8/, () => readObject(Buffer.from([0x7b, 0xff, 0x7d]), invalid))
 })
 
 test('request_context: both ids and the pool become claims', () => {
@@ -55,7 +56,7 @@ test('request_context: what is missing, of another type or too long', () => {
 })
 
 test('members come from the object itself, not from its prototype', () => {
-  const body = parseBody(Buffer.from(`{"__proto__":{"request_context":${JSON.stringify(CONTEXT)}}}`))
+  const body = readObject(Buffer.from(`{"__proto__":{"request_context":${JSON.stringify(CONTEXT)}}}`), invalid)
   fails('InvalidRequest', /missing/, () => parseClaims(body))
   fails('UnsupportedAlgorithm', /one of/, () => parseKeyOperation({ ...WRAP, alg: 'constructor' }, MAX_VALUE))
 })
@@ -115,7 +116,7 @@ test('property: no body makes the parser throw anything but a refusal', () => {
   fc.assert(
     fc.property(body, bytes => {
       try {
-        const parsed = parseBody(bytes)
+        const parsed = readObject(bytes, invalid)
         const claims = parseClaims(parsed)
         assert.ok((claims.requestId ?? '').length <= 1025 && (claims.pool ?? '').length <= 512)
         assert.ok(parseKeyOperation(parsed, MAX_VALUE).value.length <= MAX_VALUE)

@@ -1,9 +1,9 @@
 /**
  * Validation of request bodies: presence, type and length, and no more. Identifiers of the provider are opaque, and members that nobody knows are passed over.
  */
-import { isUtf8 } from 'node:buffer'
 import { EXTERNAL_WRAP_ALGORITHMS, type ExternalWrapAlgorithm } from '../../../boundary/algorithms.ts'
 import type { Claims } from '../../access/claims.ts'
+import { isObject, type Members, own } from '../members.ts'
 import { decodeCanonical, encodedLength } from './base64url.ts'
 import { AzureError } from './errors.ts'
 
@@ -16,24 +16,9 @@ export const MAX_BODY = 16 * 1024
 /** Characters of each id in `request_context`. */
 const MAX_ID = 512
 
-type Members = Readonly<Record<string, unknown>>
-
 export interface KeyOperationBody {
   readonly algorithm: ExternalWrapAlgorithm
   readonly value: Buffer
-}
-
-/** The body as an object of members. Throws AzureError InvalidRequest. */
-export function parseBody(body: Buffer): Members {
-  if (!isUtf8(body)) throw invalid('The body is not UTF-8.')
-  let value: unknown
-  try {
-    value = JSON.parse(body.toString('utf8'))
-  } catch {
-    throw invalid('The body is not JSON.')
-  }
-  if (!isObject(value)) throw invalid('The body is not a JSON object.')
-  return value
 }
 
 /**
@@ -76,14 +61,6 @@ function text(members: Members, within: string, name: string, max: number): stri
   return value
 }
 
-function own(members: Members, name: string): unknown {
-  return Object.hasOwn(members, name) ? members[name] : undefined
-}
-
-function isObject(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function invalid(message: string): AzureError {
+export function invalid(message: string): AzureError {
   return new AzureError('InvalidRequest', message)
 }
