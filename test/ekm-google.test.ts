@@ -3,7 +3,7 @@
  * revoking under load, and what the log says.
  */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -169,6 +169,42 @@ for (const target of [
     await ekm.cli('restore', ...target)
     answered(await wrap())
   })
+
+test('promise 5: reasons that the policy does not allow are denied, for a service account that may do all else, and the record says which', async () => {
+  const key = `${TENANT}/judged`
+  await ekm.cli('key', 'create', 'judged', '--tenant', TENANT)
+  const file = join(folder, 'reasons.cedar')
+  const allowed = ['CUSTOMER_INITIATED_ACCESS', 'GOOGLE_INITIATED_SYSTEM_OPERATION']
+  const listed = allowed.map(reason => `context.reason == "${reason}"`).join(' || ')
+  writeFileSync(file, `@id("reasons") permit (principal in Protocol::"google", action, resource) when { ${listed} };`)
+  await ekm.cli('policy', 'set', file, '--tenant', TENANT)
+  const use = (reason: unknown) =>
+    post(`${key}:wrap`, { plaintext: PLAINTEXT, additionalContext: { accessReasonContext: { reason } } })
+  for (const reason of [...allowed, 5, 6]) answered(await use(reason))
+  for (const reason of ['THIRD_PARTY_DATA_REQUEST', 4, 0, undefined, 42, 'OF_A_LATER_YEAR'])
+    refused(await use(reason), 'PERMISSION_DENIED')
+  await ekm.cli('policy', 'set', '--starter', '--tenant', TENANT)
+  answered(await use(4))
+  const found = (await records(ekm.data)).filter(
+    ({ keyId, asserted }) => keyId === key && asserted.operation === 'google:wrap',
+  )
+  assert.deepEqual(
+    found.map(({ outcome, asserted }) => [outcome, asserted.reason]),
+    [
+      ['allowed', 'CUSTOMER_INITIATED_ACCESS'],
+      ['allowed', 'GOOGLE_INITIATED_SYSTEM_OPERATION'],
+      ['allowed', 'CUSTOMER_INITIATED_ACCESS'],
+      ['allowed', 'GOOGLE_INITIATED_SYSTEM_OPERATION'],
+      ['denied', 'THIRD_PARTY_DATA_REQUEST'],
+      ['denied', 'GOOGLE_INITIATED_REVIEW'],
+      ['denied', undefined],
+      ['denied', undefined],
+      ['denied', 'REASON_UNKNOWN: 42'],
+      ['denied', 'REASON_UNKNOWN: OF_A_LATER_YEAR'],
+      ['allowed', 'GOOGLE_INITIATED_REVIEW'],
+    ],
+  )
+})
 
 test('a key on hold is refused until a named person has decided, and not so that Google would disable it', async () => {
   await ekm.cli('key', 'create', 'held', '--tenant', TENANT)
