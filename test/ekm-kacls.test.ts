@@ -181,12 +181,15 @@ test('one service takes over a key from the other, over TLS, under a token that 
   assert.equal((await unwrap(wrapped_key)).status, 400)
   const asks = (await records(old.ekm.data)).findLast(({ asserted }) => asserted.operation === 'kacls:privilegedunwrap')
   assert.deepEqual([asks?.outcome, asks?.asserted.principal, asks?.asserted.subject], ['allowed', mine.url, RESOURCE])
-  const ours = (await records(mine.ekm.data)).filter(({ asserted }) => asserted.operation === 'kacls:rewrap')
+  const steps = ['kacls:migrate', 'kacls:rewrap']
+  const ours = (await records(mine.ekm.data))
+    .filter(({ asserted }) => steps.includes(asserted.operation ?? ''))
+    .slice(-2)
   assert.deepEqual(
-    ours.slice(-2).map(({ boundaryOperation, keyId }) => [boundaryOperation, keyId]),
+    ours.map(({ boundaryOperation, keyId, asserted }) => [boundaryOperation, keyId, asserted.operation]),
     [
-      ['sign', 'acme/signer'],
-      ['externalEncrypt', 'acme/workspace'],
+      ['sign', 'acme/signer', 'kacls:migrate'],
+      ['externalEncrypt', 'acme/workspace', 'kacls:rewrap'],
     ],
   )
 })

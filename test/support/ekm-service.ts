@@ -101,12 +101,14 @@ export async function records(data: string): Promise<readonly Entry[]> {
 const execute = promisify(execFile)
 
 /**
- * Runs a client of test/clients/python that knows a protocol from its specification alone, with what it is given as JSON on its command line. It prints a
+ * Runs a client of test/clients/python that knows a protocol from its specification alone, with what it is given as JSON on its standard input. It prints a
  * line `ok NAME` for each thing that it has checked, and ends with an error at the first that is wrong.
  */
 export async function pythonClient(script: string, given: object): Promise<readonly string[]> {
   const file = join(ROOT, 'test', 'clients', 'python', script)
-  const { stdout } = await execute('python3', [file, JSON.stringify(given)])
+  const running = execute('python3', [file])
+  running.child.stdin?.end(JSON.stringify(given))
+  const { stdout } = await running
   return stdout
     .split('\n')
     .filter(line => line.startsWith('ok '))

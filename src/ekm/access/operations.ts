@@ -14,7 +14,10 @@ export const OPERATIONS = {
     unwrap: 'unwrap',
     privilegedwrap: 'wrap',
     privilegedunwrap: 'unwrap',
+    delegate: 'sign',
     rewrap: 'wrap',
+    /** The token under which `rewrap` asks another key service. */
+    migrate: 'sign',
     digest: 'digest',
     wrapprivatekey: 'wrap',
     privatekeysign: 'sign',

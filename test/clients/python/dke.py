@@ -12,7 +12,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-given = json.loads(sys.argv[1])
+given = json.load(sys.stdin)
 context = ssl.create_default_context(cafile=given["ca"])
 
 

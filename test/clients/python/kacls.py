@@ -13,7 +13,7 @@ import sys
 import urllib.error
 import urllib.request
 
-given = json.loads(sys.argv[1])
+given = json.load(sys.stdin)
 context = ssl.create_default_context(cafile=given["ca"])
 tokens = given["tokens"]
 

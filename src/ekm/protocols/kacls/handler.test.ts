@@ -152,6 +152,8 @@ test('wrap and unwrap: the key comes back, and the records say who, what for and
         subject: 'document-1',
         claimedPrincipal: 'ada@acme.example',
         claimedOperation: role,
+        claimedEmail: 'ada@acme.example',
+        claimedPerimeter: 'legal',
       },
     })),
   )

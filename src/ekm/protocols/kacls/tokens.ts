@@ -61,14 +61,17 @@ async function fetchKey(
 ): Promise<Buffer> {
   const host = tenant.peerHosts.get(url)
   if (host === undefined) throw denied('The other key service is none that this one takes keys from.')
-  const authentication = await signer.sign(call, {
-    iss: tenant.kaclsUrl,
-    aud: MIGRATION_AUDIENCE,
-    iat: now,
-    exp: now + MIGRATION_SECONDS,
-    kacls_url: url,
-    resource_name: resource,
-  })
+  const authentication = await signer.sign(
+    { ...call, operation: 'migrate' },
+    {
+      iss: tenant.kaclsUrl,
+      aud: MIGRATION_AUDIENCE,
+      iat: now,
+      exp: now + MIGRATION_SECONDS,
+      kacls_url: url,
+      resource_name: resource,
+    },
+  )
   const reason = optionalString(members, 'reason', 1024, invalid) ?? ''
   const body = JSON.stringify({ authentication, reason, resource_name: resource, wrapped_key: wrapped })
   let answer: OutboundAnswer
