@@ -95,6 +95,7 @@ interface NewKeyOptions {
   readonly spec: admin.ExternalKeySpec
   readonly usage: admin.KeyUse
   readonly token?: string | true
+  readonly opens?: admin.ForeignScheme
 }
 
 function registerKeys(key: Command, { run, common, print }: Tools): void {
@@ -112,20 +113,26 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         .default('both'),
     )
     .option(
-      '--token [object]',
-      'keep it in the PKCS#11 token: a new object, or an existing one as id:HEX or label:TEXT',
+      '--token [[name:]object]',
+      'keep it in the PKCS#11 token of the root, or in the one of this name: a new object, or an existing one as id:HEX or label:TEXT',
+    )
+    .addOption(
+      new Option(
+        '--opens <scheme>',
+        'decrypt also what this other key manager has encrypted under the object that --token names',
+      ).choices(admin.FOREIGN_SCHEMES),
     )
     .addHelpText(
       'after',
-      '\nExamples:\n  holdfast ekm key create payments\n  holdfast ekm key create payments --tenant customers/acme --token label:payments-2026',
+      '\nExamples:\n  holdfast ekm key create payments\n  holdfast ekm key create payments --tenant customers/acme --token label:payments-2026\n  holdfast ekm key create payments --token backup\n  holdfast ekm key create payments --token backup:id:0a1b --opens aws-xks-proxy',
     )
     .action((keyId: string, options: Common & NewKeyOptions) =>
       run(options, async control => {
         const tenant = await admin.tenantOrOnly(control, prefixOption(options.tenant))
-        const { spec, usage, token } = options
+        const { spec, usage, token, opens } = options
         const backing = token === undefined ? 'software' : 'token'
-        const tokenObject = token === true ? undefined : token
-        const made = await admin.createKey(control, { tenant, keyId, spec, usage, backing, tokenObject })
+        const place = typeof token === 'string' ? admin.tokenAndObject(token) : {}
+        const made = await admin.createKey(control, { tenant, keyId, spec, usage, backing, opens, ...place })
         print(options, made, `Key ${made.key} is made.`)
       }),
     )

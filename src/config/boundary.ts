@@ -9,12 +9,14 @@ import { join } from 'node:path'
 import type { z } from 'zod'
 import type { Quotas } from './quotas.ts'
 import type * as shared from './shared.ts'
-import { type RootConfig, rootConfig, tokenConfig } from './shared.ts'
+import { namedTokens, type RootConfig, rootConfig, tokenConfig } from './shared.ts'
 
 /** What both services' settings have. */
 export interface ServiceSettings {
   readonly data: string
-  readonly boundary: z.output<typeof shared.boundary>
+  readonly boundary: z.output<typeof shared.boundary> & {
+    readonly tokens?: z.output<typeof shared.ownersBoundary>['tokens']
+  }
   readonly log: z.output<typeof shared.log>
   /** Of the ekm: that it has an admin API. */
   readonly admin?: object | undefined
@@ -34,6 +36,7 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
   readonly dev: boolean
   readonly root: RootConfig
   readonly logOrigin: string
+  readonly tokens: ReturnType<typeof namedTokens>
   readonly clusters: readonly ({ readonly id: string } & ReturnType<typeof tokenConfig>)[]
   readonly limits: {
     readonly openKeys?: number
@@ -68,6 +71,7 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
     folder: serviceFolders(data).boundary,
     dev,
     root: rootConfig(root),
+    tokens: namedTokens(boundary.tokens ?? {}),
     clusters: Object.entries(cloudHsm?.clusters ?? {}).map(([id, token]) => ({ id, ...tokenConfig(token) })),
     logOrigin: log.origin ?? keptOrigin(service, data),
     limits: {

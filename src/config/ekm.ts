@@ -34,7 +34,7 @@ export const ekmSchema = z.strictObject({
   dke,
   kacls,
   googleExperimental,
-  boundary: shared.boundary,
+  boundary: shared.ownersBoundary,
   log: shared.log,
   replay: z
     .strictObject({
@@ -91,6 +91,7 @@ export const ekmConfig: ConfigDefinition<typeof ekmSchema> = {
   check: config => [
     ...shared.checkListen('listen', config.listen),
     ...shared.checkRoot(config.boundary.root),
+    ...shared.checkTokens(config.boundary.tokens),
     ...(config.admin !== undefined && config.boundary.users !== undefined && config.boundary.users.admin === undefined
       ? [{ path: 'boundary.users.admin', message: 'the admin API needs a user of its own' }]
       : []),

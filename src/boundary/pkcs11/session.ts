@@ -49,16 +49,19 @@ export class Session {
   /** Sessions of an earlier generation are gone with the token: their handles may name other sessions now. */
   readonly generation: number
   readonly #module: Module
+  readonly #valid: () => boolean
   readonly #scratch = new Scratch()
 
-  constructor(module: Module, handle: bigint, generation: number) {
+  /** `valid`: whether the handle still names this session. No call is begun with it where not. */
+  constructor(module: Module, handle: bigint, generation: number, valid: () => boolean) {
     this.#module = module
     this.handle = handle
     this.generation = generation
+    this.#valid = valid
   }
 
   #sequence(...steps: Step[]): Maybe<Ran> {
-    return this.#module.sequence(steps)
+    return this.#module.sequence(steps, this.#valid)
   }
 
   #step(name: FunctionName, ...args: Argument[]): Step {

@@ -8,7 +8,7 @@ import { type Cryptoki, loadCryptoki } from './cryptoki.ts'
 import { isInvalidCiphertext, isNotOffered, isStaleHandle, tokenError } from './errors.ts'
 import { createKey, type KnownKey, lookUp } from './keys.ts'
 import { Outdated, TokenLink, within } from './link.ts'
-import { andThen, type Maybe, Module, type Ran } from './module.ts'
+import { andThen, type Maybe, type Module, openModule, type Ran } from './module.ts'
 import { Oaep } from './oaep.ts'
 import { createPair, type KnownPair, lookUpPair } from './pairs.ts'
 import type { Session } from './session.ts'
@@ -52,16 +52,23 @@ export async function openTokenWith(load: (path: string) => Cryptoki, options: T
   if (!Number.isInteger(sessions) || sessions < 1 || sessions > MAX_SESSIONS) {
     throw new TokenError('Misconfigured', `sessions must be 1..${MAX_SESSIONS}`)
   }
-  const module = new Module(options.module, load)
+  const module = openModule(options.module, load)
+  let link: TokenLink | undefined
   try {
-    module.asynchronous = (options.calls ?? (module.vendor.inProcess ? 'sync' : 'async')) === 'async'
+    const asynchronous = (options.calls ?? (module.vendor.inProcess ? 'sync' : 'async')) === 'async'
+    if (module.alone) module.asynchronous = asynchronous
+    else if (module.asynchronous !== asynchronous)
+      throw new TokenError('Misconfigured', `all tokens of ${options.module} are called in one way, sync or async`)
     if (module.asynchronous) checkThreadPool(sessions)
-    const link = new TokenLink(module, options)
+    link = new TokenLink(module, options)
     await within(link.open(), SLOW_MS, `the token did not open within ${SLOW_MS / 1000} s`)
     return new HsmToken(link, { ...PLAIN, ...options.capabilities }, module)
   } catch (error) {
-    options.pin.wipe()
-    module.close()
+    if (link !== undefined) link.giveUp()
+    else {
+      options.pin.wipe()
+      module.close()
+    }
     throw error
   }
 }

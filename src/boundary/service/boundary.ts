@@ -7,6 +7,7 @@ import type { BoundaryConfig } from '../config.ts'
 import { type Disk, realDisk } from '../journal/disk.ts'
 import { openJournal } from '../journal/journal.ts'
 import { ClockBehind, JournalDamage } from '../journal/types.ts'
+import type { Token } from '../pkcs11/types.ts'
 import { BoundaryError } from '../words.ts'
 import { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
@@ -36,6 +37,8 @@ export interface BoundaryParts {
   readonly files: FolderFiles
   readonly rootState: RootState
   readonly warnings: readonly string[]
+  /** Tokens besides that of the root, open, by name. */
+  readonly tokens: ReadonlyMap<string, Token>
   readonly log: Log
   /** A write or an fsync failed: end the process, answer nothing. */
   readonly onFatal: (error: Error) => void
@@ -136,7 +139,7 @@ export class Boundary {
         },
         (id, to) => reserve(core, id, to),
       ),
-      token,
+      tokens: new Map([...(token === undefined ? [] : [['', token] as const]), ...this.#parts.tokens]),
       clusters: new Clusters(config.clusters ?? [], book, keyring),
       rootObjectId,
       quotas: {
@@ -233,7 +236,6 @@ export class Boundary {
     const { config, warnings } = this.#parts
     const core = this.#core
     const journal = core?.book.journal
-    const token = core?.token?.status()
     return {
       service: config.service,
       boundaryId: this.boundaryId,
@@ -252,7 +254,7 @@ export class Boundary {
       warnings: [
         ...warnings,
         ...(journal?.lowOnSpace === true ? ['free space is below the floor: uses are refused, revoking works'] : []),
-        ...(token !== undefined && token.state !== 'open' ? [`the token is ${token.state}: ${token.detail}`] : []),
+        ...tokenWarnings(core?.tokens ?? this.#parts.tokens),
       ],
     }
   }
@@ -262,12 +264,26 @@ export class Boundary {
     this.#stopping = true
     const core = this.#core
     await this.#scanner?.stop()
-    if (core === undefined || this.dead) return
+    if (core === undefined || this.dead) {
+      await closeTokens(this.#parts.tokens)
+      return
+    }
     await core.book.record({ ...baseFields(core, 'stop', ownCall(), undefined), outcome: 'allowed' })
     await core.book.journal.close()
     await core.clusters.close()
-    await core.token?.close()
+    await closeTokens(core.tokens)
   }
+}
+
+const closeTokens = (tokens: ReadonlyMap<string, Token>) =>
+  Promise.all([...tokens.values()].map(token => token.close()))
+
+/** A sentence for each token that is not there. */
+function tokenWarnings(tokens: ReadonlyMap<string, Token>): string[] {
+  return [...tokens]
+    .map(([name, token]) => [name, token.status()] as const)
+    .filter(([, { state }]) => state !== 'open')
+    .map(([name, { state, detail }]) => `the token${name === '' ? '' : ` ${name}`} is ${state}: ${detail}`)
 }
 
 /** Reserves encryptions of a version, durably. */

@@ -28,8 +28,8 @@ export interface Core {
   readonly switches: Switches
   readonly holds: Holds
   readonly counters: Counters
-  /** The token, where keys or the root are in one. */
-  readonly token: Token | undefined
+  /** The tokens that an owner's keys may be in, by name; that of the root of trust, where it is in one, has the empty name. */
+  readonly tokens: ReadonlyMap<string, Token>
   /** The tokens of custom key stores. */
   readonly clusters: Clusters
   /** CKA_ID (hex) of the token's object that is the root of trust; empty where there is none. */

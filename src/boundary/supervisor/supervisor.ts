@@ -73,7 +73,8 @@ const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damag
 
 /** The environment of the boundary: a token's vendor may need any of it; nothing in it may change what Node runs. */
 function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
-  const tokens = [...(config.root.kind === 'pkcs11' ? [config.root] : []), ...(config.clusters ?? [])]
+  const ofRoot = config.root.kind === 'pkcs11' ? [config.root] : []
+  const tokens = [...ofRoot, ...(config.tokens ?? []), ...(config.clusters ?? [])]
   if (tokens.length > 0) {
     const { NODE_OPTIONS: _options, NODE_PATH: _path, LD_PRELOAD: _preload, ...rest } = process.env
     const threads = tokens.reduce(

@@ -16,12 +16,15 @@ export {
   createKey,
   describeKey,
   type ExternalKeySpec,
+  FOREIGN_SCHEMES,
+  type ForeignScheme,
   isKeyUse,
   KEY_SPEC_NAMES,
   type KeyInfo,
   type KeyUse,
   listKeys,
   rotateKey,
+  tokenAndObject,
 } from './keys.ts'
 export {
   acceptedPolicy,

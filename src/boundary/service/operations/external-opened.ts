@@ -4,27 +4,20 @@
  */
 import { createHash, createHmac } from 'node:crypto'
 import type { InputOf } from '../../client/protocol/operations.ts'
-import { decryptExternal } from '../../crypto/external.ts'
 import { usePrivateKey } from '../../crypto/private-key.ts'
 import { BoundaryError } from '../../words.ts'
 import type { Call, Core, Gathered } from '../core.ts'
 import type { OpenKey } from '../keys/open-keys.ts'
 import { working } from '../slow.ts'
-import { versionOf } from './external.ts'
-import { tokenDecrypt } from './token.ts'
+import { openExternal, type Sealed } from './external-decrypt.ts'
 import { useKey } from './use.ts'
-
-type Sealed = Pick<InputOf<'externalDigest'>, 'ciphertext' | 'aad'>
 
 /** The bytes are the caller's to wipe. */
 async function open(core: Core, key: OpenKey, { ciphertext, aad }: Sealed, fields: Gathered): Promise<Buffer> {
   if (core.service !== 'ekm' || key.spec !== 'EXTERNAL_AES_256' || !key.mayDecrypt)
     throw new BoundaryError('InvalidKeyUsage')
   fields.aadDigest = createHash('sha256').update(aad).digest()
-  const version = versionOf(key, ciphertext.metadata)
-  fields.materialId = version.id
-  if (version.key === undefined) return tokenDecrypt(core, version.object, { ciphertext, aad })
-  return decryptExternal(version.key, ciphertext, aad)
+  return openExternal(core, key, { ciphertext, aad }, fields)
 }
 
 export function externalDigest(core: Core, input: InputOf<'externalDigest'>, call: Call): Promise<Buffer> {

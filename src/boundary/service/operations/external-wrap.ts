@@ -10,6 +10,7 @@ import type { Call, Core } from '../core.ts'
 import type { OpenKey, OpenMaterial } from '../keys/open-keys.ts'
 import { working } from '../slow.ts'
 import { versionId } from './external.ts'
+import { tokenUnwrap, tokenWrap } from './token.ts'
 import { useKey } from './use.ts'
 
 /** Throws InvalidKeyUsage unless the key is an owner's and of the algorithm's kind. */
@@ -39,9 +40,14 @@ export function externalWrap(
     if (material === undefined) throw new BoundaryError('Internal')
     fields.materialId = material.id
     if (plaintext.length === 0) throw new BoundaryError('InvalidRequest', 'what is wrapped is at least 1 byte')
-    const wrapped = wrapping.wrap(wrapping.rsa ? key.pair(material).publicKey : secretOf(material), plaintext)
-    plaintext.fill(0)
-    return { wrapped, version: Number.parseInt(material.id, 16) }
+    const version = Number.parseInt(material.id, 16)
+    const done = (wrapped: Buffer) => {
+      plaintext.fill(0)
+      return { wrapped, version }
+    }
+    if (wrapping.rsa) return done(wrapping.wrap(key.publicHalf(), plaintext))
+    if (material.place === undefined) return done(wrapping.wrap(secretOf(material), plaintext))
+    return tokenWrap(core, material.place, algorithm, plaintext).then(done)
   })
 }
 
@@ -52,7 +58,10 @@ export function externalUnwrap(core: Core, input: InputOf<'externalUnwrap'>, cal
     const wrapping = wrappingOf(core, key, algorithm, key.mayDecrypt)
     for (const material of version === 0 ? key.materials() : named(key, version)) {
       try {
-        const plaintext = await unwrapWith(wrapping, key, material, wrapped)
+        const plaintext =
+          material.place === undefined
+            ? await unwrapWith(wrapping, key, material, wrapped)
+            : await tokenUnwrap(core, material.place, algorithm, wrapped)
         fields.materialId = material.id
         fields.size = plaintext.length
         return plaintext

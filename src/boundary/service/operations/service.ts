@@ -20,7 +20,8 @@ async function test(core: Core): Promise<{ ok: boolean; detail: string }> {
     const aad = Buffer.from('self test')
     const made = encryptExternal(key, 1, bytes, aad, false)
     if (!decryptExternal(key, made, aad).equals(bytes)) return { ok: false, detail: 'the cryptography library' }
-    if (core.token !== undefined && !(await testToken(core.token, bytes))) return { ok: false, detail: 'the token' }
+    for (const [name, token] of core.tokens)
+      if (!(await testToken(token, bytes))) return { ok: false, detail: `the token ${name}`.trim() }
     return { ok: true, detail: '' }
   } catch (error) {
     return { ok: false, detail: error instanceof TokenError ? error.message : 'the cryptography library' }
