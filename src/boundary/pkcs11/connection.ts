@@ -7,7 +7,7 @@ import { CKF, CKR, CKU_USER, ckrName } from './constants.ts'
 import { readTokenInfo, TOKEN_INFO_BYTES, type TokenInfo } from './cryptoki.ts'
 import { isPinRefusal, tokenError } from './errors.ts'
 import { addressOf } from './koffi.ts'
-import type { Module } from './module.ts'
+import type { Module, SlotOwner } from './module.ts'
 import { Session } from './session.ts'
 import { TokenError, type TokenOptions } from './types.ts'
 
@@ -114,7 +114,7 @@ export interface Connecting extends Validity {
   /** Called before C_Login. */
   readonly onLogin: () => void
   /** Whose the slot is to be. */
-  readonly link: object
+  readonly link: SlotOwner
 }
 
 /** Finds the token, opens the session that holds the login, and logs in once. The slot is the link's then. */

@@ -204,6 +204,12 @@ export class TokenLink {
     return false
   }
 
+  doubt(): void {
+    this.#checkPresent(new TokenError('TokenLost', 'another token of its module was lost, and with it this one')).catch(
+      () => {},
+    )
+  }
+
   /** After an error that does not say whether the token is still there: asks, once for all who want to know. */
   async #checkPresent(error: TokenError): Promise<void> {
     const connection = this.#connection

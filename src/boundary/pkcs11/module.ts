@@ -34,6 +34,11 @@ export function openModule(path: string, load: (path: string) => Cryptoki): Modu
   return module
 }
 
+export interface SlotOwner {
+  /** Another token of the module is gone: looks whether its own is still there. */
+  readonly doubt: () => void
+}
+
 export class Module {
   readonly path: string
   readonly #key: string
@@ -47,7 +52,7 @@ export class Module {
   epoch = 0
   #users = 0
   /** Slots whose token is open, each with the link that has it: closing a token closes all sessions of its slot. */
-  readonly #slots = new Map<bigint, object>()
+  readonly #slots = new Map<bigint, SlotOwner>()
   #connecting: Promise<unknown> = Promise.resolve()
   #inFlight = 0
   readonly #idle: (() => void)[] = []
@@ -81,7 +86,7 @@ export class Module {
   }
 
   /** A slot is one link's until it lets go. Throws Misconfigured where another one has it. */
-  claim(slot: bigint, link: object): void {
+  claim(slot: bigint, link: SlotOwner): void {
     const owner = this.#slots.get(slot) ?? link
     if (owner !== link)
       throw new TokenError(
@@ -91,7 +96,7 @@ export class Module {
     this.#slots.set(slot, link)
   }
 
-  release(slot: bigint, link: object): void {
+  release(slot: bigint, link: SlotOwner): void {
     if (this.#slots.get(slot) === link) this.#slots.delete(slot)
   }
 
@@ -149,9 +154,11 @@ export class Module {
 
   /**
    * C_Finalize and C_Initialize: some modules see a token that has come back only then (SoftHSM is one). Not while a call is inside, which would be
-   * undefined behaviour, nor while another token is open, which would lose it: false then.
+   * undefined behaviour, nor while another token is open, which would lose it: false then. That one is asked whether it is still there, lest a token that nobody
+   * uses keep those that are gone with it from coming back.
    */
   reinitialize(): boolean {
+    for (const owner of this.#slots.values()) owner.doubt()
     if (this.#inFlight > 0 || this.#slots.size > 0) return false
     this.#functions.C_Finalize(null)
     this.epoch += 1

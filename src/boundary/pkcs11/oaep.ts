@@ -36,7 +36,9 @@ export class Oaep {
         this.#ways[hash] = 'raw'
       }
     }
-    return this.#decrypt(ref, ciphertext, (session, known) => rawDecrypt(session, known, hash, ciphertext, this.#check))
+    return this.#decrypt(ref, ciphertext, (session, { handle, pair }) =>
+      rawDecrypt(session, { handle, modulusBits: pair.modulusBits }, hash, ciphertext, this.#check),
+    )
   }
 
   #decrypt(
@@ -60,14 +62,14 @@ export class Oaep {
 /** Undefined where there is no plaintext in it, always alike. */
 export function rawDecrypt(
   session: Session,
-  { handle, pair }: KnownPair,
+  { handle, modulusBits }: { readonly handle: bigint; readonly modulusBits: number },
   hash: OaepHash,
   ciphertext: Buffer,
   check: Check,
 ): Maybe<Buffer | undefined> {
   return andThen(session.crypt('decrypt', { type: CKM.RSA_X_509 }, handle, [ciphertext]), outcome => {
     check(outcome)
-    if (outcome.out.length * 8 !== pair.modulusBits)
+    if (outcome.out.length * 8 !== modulusBits)
       throw new TokenError('Failed', `the token answered ${outcome.out.length} bytes to a raw RSA operation`)
     return unpadOaep(outcome.out, hash)
   })

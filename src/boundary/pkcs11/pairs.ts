@@ -111,6 +111,21 @@ function raise(error: Error): never {
   throw error
 }
 
+/** DER SPKI of a public key object. */
+export function publicHalfOf(session: Session, handle: bigint): Maybe<Buffer> {
+  const read = session.attributes(handle, [
+    [CKA.MODULUS, MAX_MODULUS],
+    [CKA.PUBLIC_EXPONENT, MAX_EXPONENT],
+  ])
+  return andThen(read, ran => {
+    const [modulus, exponent] = checked(ran).values as [Buffer, Buffer]
+    return (
+      spki(withoutZeros(modulus), exponent) ??
+      raise(new TokenError('KeyUnsuitable', 'the token shows no public exponent that RSA can have'))
+    )
+  })
+}
+
 /** What a private half may be used for, beside where it is. */
 const usesOf = (mayDecrypt: boolean): readonly Attribute[] => {
   const [yes, no] = [attributeBoolean(true), attributeBoolean(false)]

@@ -12,6 +12,7 @@ export {
   newAccessKeyId,
 } from './credentials.ts'
 export { type AskInfo, decide, type HoldInfo, listAsks, listHolds, removeHold, setHold } from './holds.ts'
+export { type ProbedToken, probeTokens, SERVED_PROTOCOLS, type Served, type ServedProtocol } from './hsm.ts'
 export {
   createKey,
   describeKey,
