@@ -16,7 +16,7 @@ import {
 import type { KnownKey } from './keys.ts'
 import { andThen, type Maybe, type Ran } from './module.ts'
 import type { Direction, Session } from './session.ts'
-import { type KeyWrap, MAX_WRAPPED, type ObjectRef, TokenError } from './types.ts'
+import { type KeyWrap, MAX_WRAPPED, NOT_THE_KEYS, type ObjectRef, TokenError } from './types.ts'
 
 /** Throws what a return value other than CKR_OK means. */
 export type Check = (ran: Ran) => void
@@ -185,5 +185,4 @@ export class Aes {
 }
 
 /** The value is one of the standard's own: the token is well. */
-const invalid = (): TokenError =>
-  new TokenError('InvalidCiphertext', 'the key has not wrapped this', CKR.ENCRYPTED_DATA_INVALID)
+const invalid = (): TokenError => new TokenError('InvalidCiphertext', NOT_THE_KEYS, CKR.ENCRYPTED_DATA_INVALID)

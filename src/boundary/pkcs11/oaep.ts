@@ -8,7 +8,7 @@ import { canUnpad, unpadOaep } from './libcrypto-oaep.ts'
 import { andThen, type Maybe } from './module.ts'
 import type { KnownPair } from './pairs.ts'
 import type { Session } from './session.ts'
-import { type OaepHash, type ObjectRef, TokenError } from './types.ts'
+import { NOT_THE_KEYS, type OaepHash, type ObjectRef, TokenError } from './types.ts'
 
 type WithPair = <T>(ref: ObjectRef, work: (session: Session, known: KnownPair) => Maybe<T>) => Promise<T>
 
@@ -52,8 +52,7 @@ export class Oaep {
       if (ciphertext.length * 8 !== modulusBits) return undefined
       return work(session, known)
     }).then(plaintext => {
-      if (plaintext === undefined)
-        throw new TokenError('InvalidCiphertext', 'this was not encrypted for the key', CKR.ENCRYPTED_DATA_INVALID)
+      if (plaintext === undefined) throw new TokenError('InvalidCiphertext', NOT_THE_KEYS, CKR.ENCRYPTED_DATA_INVALID)
       return plaintext
     })
   }

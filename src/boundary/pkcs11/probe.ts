@@ -7,7 +7,7 @@ import type { Secret } from '../root/types.ts'
 import { ALGORITHMS, byBlocks } from './aes-wrap.ts'
 import { type Connection, connect, openSession } from './connection.ts'
 import { CKA, CKK_AES, CKM, CKO_SECRET_KEY, CKR, ckrName } from './constants.ts'
-import { loadCryptoki } from './cryptoki.ts'
+import { type Cryptoki, loadCryptoki } from './cryptoki.ts'
 import { isInvalidCiphertext, tokenError } from './errors.ts'
 import { canUnpad } from './libcrypto-oaep.ts'
 import { type MechanismInfo, mechanismsOf } from './mechanisms.ts'
@@ -67,12 +67,15 @@ export interface ProbeOptions {
 }
 
 /** Rejects with `TokenError` where the token cannot be opened; what it cannot do is in the report. */
-export async function probeToken({ module: path, token, pin, capabilities = {} }: ProbeOptions): Promise<TokenReport> {
+export async function probeToken(
+  { module: path, token, pin, capabilities = {} }: ProbeOptions,
+  load: (path: string) => Cryptoki = loadCryptoki,
+): Promise<TokenReport> {
   const link = { doubt: () => {} }
   const session = { generation: 1, valid: () => true }
   let module: Module | undefined
   try {
-    module = openModule(path, loadCryptoki)
+    module = openModule(path, load)
     module.asynchronous = false
     const connection = await connect({ module, wanted: token, pin, onLogin: () => {}, link, ...session })
     const { slot, info } = connection

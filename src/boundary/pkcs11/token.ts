@@ -20,6 +20,7 @@ import {
   MAX_AAD,
   MAX_DATA,
   type ModulusBits,
+  NOT_THE_KEYS,
   type OaepHash,
   type ObjectRef,
   TAG_BYTES,
@@ -268,7 +269,7 @@ class HsmToken implements Token {
     if (isNotOffered({ rv, call }))
       throw new TokenError('Unsupported', `the token does not offer this: ${call} answered ${ckrName(rv)}`, rv)
     if (call === 'C_Decrypt' && this.#meansInvalidCiphertext(rv)) {
-      throw new TokenError('InvalidCiphertext', 'tag, additional data and ciphertext do not belong together', rv)
+      throw new TokenError('InvalidCiphertext', NOT_THE_KEYS, rv)
     }
     throw tokenError(call, rv)
   }

@@ -43,6 +43,9 @@ export const TOKEN_ERRORS = {
 } as const satisfies Record<string, { fatal: boolean; lost: boolean }>
 export type TokenErrorCode = keyof typeof TOKEN_ERRORS
 
+/** The one thing that is ever said of it. */
+export const NOT_THE_KEYS = 'what was to be opened is not what the key has made'
+
 /** `message` is for the operator and holds no secret. */
 export class TokenError extends Error {
   readonly code: TokenErrorCode
