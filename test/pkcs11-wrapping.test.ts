@@ -173,6 +173,23 @@ for (const calls of ['sync', 'async'] as const) {
       )
     })
 
+    test('while a pair is made, which takes its time, keys are used all along', async () => {
+      hsm.importKey(PIN, 'known', Buffer.from([1]), KEY)
+      const token = await open()
+      let made = false
+      const making = token.generatePair('pair', Buffer.from([2]), 4096, true).finally(() => {
+        made = true
+      })
+      let uses = 0
+      while (!made) {
+        await token.gcmEncrypt('id:01', randomBytes(12), Buffer.alloc(0), Buffer.from('x'))
+        uses += 1
+        await new Promise(resolve => setImmediate(resolve))
+      }
+      assert.equal((await making).modulusBits, 4096)
+      assert.ok(uses > 20, `${uses} uses`)
+    })
+
     test('what was not encrypted for the pair is InvalidCiphertext, always alike for a hash, and the next call works', async () => {
       const token = await open()
       const pair = await token.generatePair('pair', Buffer.from([1]), 2048, true)

@@ -63,12 +63,17 @@ async function findToken(module: Module, wanted: TokenOptions['token']): Promise
 }
 
 /** C_OpenSession for reading and writing (keys are generated through it). */
-export async function openSession(module: Module, slot: bigint, { generation, valid }: Validity): Promise<Session> {
+export async function openSession(
+  module: Module,
+  slot: bigint,
+  { generation, valid }: Validity,
+  aside = false,
+): Promise<Session> {
   const handle = Buffer.alloc(8)
   const flags = CKF.SERIAL_SESSION | CKF.RW_SESSION
   const rv = await module.call('C_OpenSession', slot, flags, null, null, addressOf(handle))
   if (rv !== CKR.OK) throw tokenError('C_OpenSession', rv)
-  return new Session(module, handle.readBigUInt64LE(), generation, valid)
+  return new Session(module, handle.readBigUInt64LE(), generation, { valid, aside })
 }
 
 /** As `openSession`, without leaving the tick: for modules that are called synchronously. */
@@ -77,7 +82,7 @@ export function openSessionNow(module: Module, slot: bigint, { generation, valid
   const flags = CKF.SERIAL_SESSION | CKF.RW_SESSION
   const rv = module.call('C_OpenSession', slot, flags, null, null, addressOf(handle)) as number
   if (rv !== CKR.OK) throw tokenError('C_OpenSession', rv)
-  return new Session(module, handle.readBigUInt64LE(), generation, valid)
+  return new Session(module, handle.readBigUInt64LE(), generation, { valid, aside: false })
 }
 
 /**

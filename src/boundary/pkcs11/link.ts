@@ -248,6 +248,20 @@ export class TokenLink {
     }
   }
 
+  /**
+   * Runs `work` on a session of its own, off this thread: for what takes seconds in a module that is called on it. Work that does not return in time is left
+   * to return by itself.
+   */
+  async aside<T>(ms: number, work: (session: Session) => Maybe<T>): Promise<T> {
+    const connection = this.#connection
+    if (connection === undefined) throw this.#failure
+    const session = await openSession(this.#module, connection.slot, this.#validity(), true)
+    const done = Promise.resolve(work(session))
+    const close = () => (this.#current(session) ? session.close() : undefined)
+    done.then(close, close)
+    return within(done, ms, `the token did not answer within ${ms / 1000} s`)
+  }
+
   #untilDeadline<T>(session: Session, work: Promise<T>, deadline: number): Promise<T> {
     return new Promise((resolve, reject) => {
       let abandoned = false

@@ -34,6 +34,14 @@ export function openModule(path: string, load: (path: string) => Cryptoki): Modu
   return module
 }
 
+/** How the calls of one session are run. */
+export interface Running {
+  /** Whether the session's handle still names it. */
+  readonly valid: () => boolean
+  /** Off this thread, also where the module is called on it. */
+  readonly aside: boolean
+}
+
 export interface SlotOwner {
   /** Another token of the module is gone: looks whether its own is still there. */
   readonly doubt: () => void
@@ -121,8 +129,12 @@ export class Module {
 
   /** One call. What its addresses point to must stay referenced until the promise has settled. */
   call(name: FunctionName, ...args: Argument[]): Maybe<number> {
+    return this.asynchronous ? this.callAside(name, ...args) : this.#functions[name](...args)
+  }
+
+  /** The same on libuv's pool, whichever way the module is called otherwise. */
+  callAside(name: FunctionName, ...args: Argument[]): Promise<number> {
     const callable = this.#functions[name]
-    if (!this.asynchronous) return callable(...args)
     this.#inFlight += 1
     return new Promise((resolve, reject) => {
       callable.async(...args, (error: Error | null, rv: number) => {
@@ -135,15 +147,15 @@ export class Module {
   }
 
   /** Calls in turn until one does not return CKR_OK, or `valid` says that the session that they are for is no more. */
-  sequence(steps: readonly Step[], valid: () => boolean, from = 0): Maybe<Ran> {
+  sequence(steps: readonly Step[], { valid, aside }: Running, from = 0): Maybe<Ran> {
     for (let at = from; at < steps.length; at += 1) {
       const step = steps[at] as Step
       if (!valid()) return { rv: CKR.SESSION_HANDLE_INVALID, call: step[0] }
-      const rv = this.call(...step)
+      const rv = aside ? this.callAside(...step) : this.call(...step)
       if (rv instanceof Promise) {
         return rv.then(value =>
           value === CKR.OK && at + 1 < steps.length
-            ? this.sequence(steps, valid, at + 1)
+            ? this.sequence(steps, { valid, aside }, at + 1)
             : { rv: value, call: step[0] },
         )
       }

@@ -4,7 +4,7 @@
 import { CKA, CKK_AES, CKK_RSA, CKM, CKO_PRIVATE_KEY, CKO_SECRET_KEY } from './constants.ts'
 import type { FunctionName } from './cryptoki.ts'
 import type { Argument } from './koffi.ts'
-import { andThen, type Maybe, type Module, type Ran, type Step } from './module.ts'
+import { andThen, type Maybe, type Module, type Ran, type Running, type Step } from './module.ts'
 import { type Attribute, HANDLES, IN, LENGTH, type Mechanism, OUT, OUT_BYTES, Scratch } from './scratch.ts'
 
 export type { Attribute } from './scratch.ts'
@@ -49,19 +49,19 @@ export class Session {
   /** Sessions of an earlier generation are gone with the token: their handles may name other sessions now. */
   readonly generation: number
   readonly #module: Module
-  readonly #valid: () => boolean
+  readonly #running: Running
   readonly #scratch = new Scratch()
 
-  /** `valid`: whether the handle still names this session. No call is begun with it where not. */
-  constructor(module: Module, handle: bigint, generation: number, valid: () => boolean) {
+  /** No call is begun where `running.valid` says that the handle is another's by now. */
+  constructor(module: Module, handle: bigint, generation: number, running: Running) {
     this.#module = module
     this.handle = handle
     this.generation = generation
-    this.#valid = valid
+    this.#running = running
   }
 
   #sequence(...steps: Step[]): Maybe<Ran> {
-    return this.#module.sequence(steps, this.#valid)
+    return this.#module.sequence(steps, this.#running)
   }
 
   #step(name: FunctionName, ...args: Argument[]): Step {

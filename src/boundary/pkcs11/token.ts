@@ -179,13 +179,14 @@ class HsmToken implements Token {
 
   generatePair(label: string, id: Buffer, modulusBits: ModulusBits, mayDecrypt: boolean): Promise<TokenPair> {
     const copy = Buffer.from(id)
-    return this.#made(session => createPair(session, label, copy, modulusBits, mayDecrypt)).then(() =>
+    // Seconds, in which this thread has other things to do.
+    return this.#made(session => createPair(session, label, copy, modulusBits, mayDecrypt), true).then(() =>
       this.findPair(`id:${copy.toString('hex')}`),
     )
   }
 
-  #made(make: (session: Session) => Maybe<void>): Promise<void> {
-    const made = this.#making.then(() => this.#once(SLOW_MS, make))
+  #made(make: (session: Session) => Maybe<void>, aside = false): Promise<void> {
+    const made = this.#making.then(() => this.#once(SLOW_MS, make, aside && this.status().calls === 'sync'))
     this.#making = made.catch(() => undefined)
     return made
   }
@@ -200,11 +201,11 @@ class HsmToken implements Token {
   }
 
   /** Work that is not repeated. */
-  async #once<T>(ms: number, work: (session: Session) => Maybe<T>): Promise<T> {
+  async #once<T>(ms: number, work: (session: Session) => Maybe<T>, aside = false): Promise<T> {
     const deadline = performance.now() + ms
     try {
       await this.#link.opened(ms)
-      return await this.#link.onSession(deadline, work)
+      return await (aside ? this.#link.aside(ms, work) : this.#link.onSession(deadline, work))
     } catch (error) {
       await this.#link.recover(error, isDoubtful(error))
       throw error instanceof Outdated ? error.error : error
