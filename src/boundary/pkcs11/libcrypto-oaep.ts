@@ -1,6 +1,6 @@
 /**
  * Taking the padding of RSAES-OAEP off what a raw RSA operation has left (RFC 8017 §7.1.2, step 3), by OpenSSL's own function: it looks at all bytes, in
- * the same way and time, before it says anything. In JavaScript nothing could promise that. See docs/decisions/0030.
+ * the same way and time, before it says anything. In JavaScript nothing could promise that. See docs/decisions/0035.
  */
 import { type Callable, ownProgram, type PointerCallable } from './koffi.ts'
 import type { OaepHash } from './types.ts'

@@ -1,6 +1,6 @@
 /**
  * RSAES-OAEP under a private key of the token: by the token's own mechanism, or, with a hash that it does not do there, by its raw RSA with the padding taken
- * off here, in constant time (docs/decisions/0030). Which of the two is decided by what the token says of the mechanism, before it has seen a ciphertext.
+ * off here, in constant time (docs/decisions/0035). Which of the two is decided by what the token says of the mechanism, before it has seen a ciphertext.
  */
 import type { Check } from './aes-wrap.ts'
 import { CKM, CKR } from './constants.ts'
