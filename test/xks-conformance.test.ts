@@ -312,7 +312,7 @@ test('metrics: requests by operation and error, and strangers by reason', async 
         .at(-1),
     )
   const seconds = (outcome: string) =>
-    value(`holdfast_request_seconds_count{operation="encrypt",outcome="${outcome}",service="ekm"}`)
+    value(`holdfast_request_seconds_count{protocol="xks",operation="encrypt",outcome="${outcome}",service="ekm"}`)
   assert.ok(seconds('ok') > 0 && seconds('KeyNotFoundException') > 0)
   assert.ok(value('holdfast_refused_total{listener="xks",reason="InvalidSignature",service="ekm"}') > 0)
   assert.equal(value('holdfast_healthy{service="ekm"}'), 1)

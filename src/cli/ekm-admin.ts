@@ -71,14 +71,36 @@ function registerTenants(tenant: Command, { run, common, print, note }: Tools): 
         print(options, set, `Certificates that may speak for ${set.tenant}: ${set.clients.join(' ') || 'any'}`)
       }),
     )
+  common(tenant, 'set-quota', 'change how much a tenant may ask')
+    .argument('<prefix>', 'the tenant')
+    .option('--per-second <n>', "requests a second; without it the service's load.perSecond", quotaOption)
+    .option('--in-flight <n>', "requests under way at once; without it the service's load.inFlight", quotaOption)
+    .addHelpText(
+      'after',
+      '\nIn force for every request that starts after it has answered.\n\nExample:\n  holdfast ekm tenant set-quota customers/acme --per-second 500',
+    )
+    .action((prefix: string, options: Common & admin.TenantQuota) =>
+      run(options, async control => {
+        const { perSecond, inFlight } = options
+        const set = await admin.setQuota(control, tenantName(prefix), { perSecond, inFlight })
+        const of = (given: number | null): string => (given === null ? 'as configured' : String(given))
+        print(
+          options,
+          set,
+          `Quota of ${set.tenant}: ${of(set.perSecond)} a second, ${of(set.inFlight)} under way at once`,
+        )
+      }),
+    )
   common(tenant, 'list', 'list the tenants').action((options: Common) =>
     run(options, async control => {
       const tenants = await admin.listTenants(control)
-      const rows = tenants.map(({ tenant: name, uriPath, created, clients, credentials }) => ({
+      const rows = tenants.map(({ tenant: name, uriPath, created, clients, credentials, perSecond, inFlight }) => ({
         tenant: name,
         'uri path': uriPath,
         created: time(created),
         credentials: credentials.length,
+        'a second': perSecond ?? '',
+        'in flight': inFlight ?? '',
         clients: clients.join(' ') || 'any',
       }))
       print(
@@ -88,6 +110,13 @@ function registerTenants(tenant: Command, { run, common, print, note }: Tools): 
       )
     }),
   )
+}
+
+function quotaOption(text: string): number {
+  const number = Number(text)
+  if (text.trim() === '' || !Number.isFinite(number) || number <= 0)
+    throw new InvalidArgumentError('Give a number above 0.')
+  return number
 }
 
 interface NewKeyOptions {

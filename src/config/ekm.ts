@@ -8,6 +8,7 @@ import { checkDke, dke } from './ekm-dke.ts'
 import { checkGoogle, googleExperimental } from './ekm-google.ts'
 import { checkKacls, kacls } from './ekm-kacls.ts'
 import { checkKubernetes, kubernetes } from './ekm-kubernetes.ts'
+import { load, metrics } from './ekm-load.ts'
 import { rules } from './ekm-rules.ts'
 import type { ConfigDefinition } from './load.ts'
 import * as shared from './shared.ts'
@@ -68,6 +69,8 @@ export const ekmSchema = z.strictObject({
     })
     .prefault({})
     .describe("the health answer, which does real cryptography on the boundary's test key"),
+  load,
+  metrics,
   limits: shared.limits,
   cache: shared.cache,
   operations: shared.operations,

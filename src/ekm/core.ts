@@ -24,6 +24,8 @@ import { reasonCode } from './access/reasons.ts'
 import { type Rules, type Trip, targetOf } from './access/rules.ts'
 import type { Health, HealthMonitor } from './health.ts'
 import { keyRowId } from './keys/names.ts'
+import { Admission, type Ticket } from './load/admission.ts'
+import { within } from './load/within.ts'
 
 /** Every way in which an authenticated call can fail; each protocol has its own name for each. */
 export type CoreErrorCode =
@@ -62,6 +64,8 @@ export interface Call {
   readonly listed?: boolean
   /** How long the protocol's caller can wait for a person, in milliseconds; none: not at all. */
   readonly waitMs?: number
+  /** Of its admission. `answer` sees to it. */
+  ticket?: Ticket
   /** The protocol's name for each failure, for the record. */
   readonly errorNames: Readonly<Record<CoreErrorCode, string>>
 }
@@ -95,11 +99,15 @@ export interface CoreOptions {
   readonly policy: Policy
   readonly rules: Rules
   readonly health: HealthMonitor
+  /** Default: everybody may begin. */
+  readonly admission?: Admission
+  /** Every authenticated request, when it is answered. `key`: the external key's id where there is such a key, else empty. */
+  readonly onAnswered?: (caller: AuthenticatedCaller, key: string, outcome: string, seconds: number) => void
   /** For the operator's log: what should not happen. */
   readonly onDefect: (error: unknown) => void
 }
 
-const MESSAGES: Readonly<Record<CoreErrorCode, string>> = {
+export const MESSAGES: Readonly<Record<CoreErrorCode, string>> = {
   KeyUnknown: 'There is no external key of this id at this path.',
   KeyRevoked: 'The owner has revoked the external key, or every use by this caller or at this path.',
   UsageForbidden: 'The external key is not meant for this operation.',
@@ -132,6 +140,8 @@ const OF_BOUNDARY: Partial<Record<BoundaryErrorCode, CoreErrorCode>> = {
   DiskFull: 'Unavailable',
 }
 
+/** The boundary counts the milliseconds of a decision itself; so many more, and it does not answer. */
+const DECISION_GRACE_MS = 500
 /** Of a principal that can have a kill switch: what a row's id takes. */
 export const MAX_NAME = 480
 
@@ -149,6 +159,11 @@ const NEEDED = {
   /** A pair that signs does nothing else, which the boundary sees to. */
   sign: [],
 } as const satisfies Record<string, Usages>
+
+/** Uses that take a thread or a session of its own for about a millisecond. */
+function takesLong({ spec, backing }: KeyHeader, action: Action): boolean {
+  return backing === 'TOKEN' || (spec !== 'EXTERNAL_AES_256' && action !== 'wrap')
+}
 
 const headers = new WeakMap<KeyRow, KeyHeader>()
 function headerOf(row: KeyRow): KeyHeader {
@@ -174,11 +189,15 @@ function describe(header: KeyHeader, enabled: boolean): KeyDescription {
   }
 }
 
+const UNBOUNDED = { perSecond: Infinity, inFlight: Infinity }
+
 export class Core {
+  readonly admission: Admission
   readonly #options: CoreOptions
 
   constructor(options: CoreOptions) {
     this.#options = options
+    this.admission = options.admission ?? new Admission({ quotaOf: () => UNBOUNDED, inFlight: Infinity })
   }
 
   encrypt(call: Call, plaintext: Buffer, aad: Buffer, integrity: boolean): Promise<ExternalCiphertext> {
@@ -293,6 +312,14 @@ export class Core {
     await this.#record(call, outcome, errorName)
   }
 
+  /** For whoever counts: a request has been answered. A name that no key has is not told. */
+  answered({ caller, keyId }: Call, outcome: string, seconds: number): void {
+    const { onAnswered, replica } = this.#options
+    if (onAnswered === undefined) return
+    const known = keyId !== '' && (outcome === 'ok' || replica.peek('key', keyRowId(caller.tenant, keyId)))
+    onAnswered(caller, known ? keyId : '', outcome, seconds)
+  }
+
   /** Refuses because there is too much to do. */
   busy(call: Call): Promise<never> {
     return this.#refuse(call, 'Busy')
@@ -312,7 +339,8 @@ export class Core {
       const decision = await this.#judge(call, action, needed, headerOf(key), algorithm)
       if (attempt === 1) await this.#observe(call, action)
       try {
-        return await run(key, factsOf(call, decision))
+        if (takesLong(headerOf(key), action)) return await this.#inTurn(call, () => run(key, factsOf(call, decision)))
+        return await (call.ticket?.expired ? this.#refuse(call, 'Unavailable') : run(key, factsOf(call, decision)))
       } catch (error) {
         if (!(error instanceof BoundaryError)) throw error
         // The row was changed meanwhile, by the owner or by whoever can write the database: the boundary's word counts.
@@ -320,6 +348,17 @@ export class Core {
         else if (error.code === 'Held' && !waited && (await this.#decided(call, error))) waited = true
         else throw this.#translated(error)
       }
+    }
+  }
+
+  /** A tenant's long uses take turns, so that those of others find few before them. */
+  async #inTurn<T>(call: Call, run: () => Promise<T>): Promise<T> {
+    const { ticket } = call
+    await ticket?.turn()
+    try {
+      return await (ticket?.expired ? this.#refuse(call, 'Unavailable') : run())
+    } finally {
+      ticket?.turnOver()
     }
   }
 
@@ -342,11 +381,13 @@ export class Core {
   async #decided(call: Call, { detail }: BoundaryError): Promise<boolean> {
     const [mode, ask = ''] = detail.split(' ')
     const milliseconds = call.waitMs ?? 0
-    if (mode !== 'wait' || milliseconds === 0) return false
+    if (mode !== 'wait' || milliseconds === 0 || call.ticket?.pause() === false) return false
     try {
-      await this.#options.boundary.awaitDecision(ask, milliseconds)
+      await within(milliseconds + DECISION_GRACE_MS, this.#options.boundary.awaitDecision(ask, milliseconds))
     } catch (error) {
       throw this.#translated(error)
+    } finally {
+      call.ticket?.resume()
     }
     return true
   }

@@ -20,6 +20,12 @@ import { CedarPolicy } from './access/cedar/policy.ts'
 import { Rules } from './access/rules.ts'
 import { Core } from './core.ts'
 import { HealthMonitor, readiness } from './health.ts'
+import { ANSWER_WITHIN_MS, type ProtocolName } from './keys/protocols.ts'
+import { Admission } from './load/admission.ts'
+import { LoadLog } from './load/load-log.ts'
+import { EkmMeter } from './load/meter.ts'
+import { tenantQuotas } from './load/quotas.ts'
+import { readsWithin } from './load/within.ts'
 import { pingListener } from './ping.ts'
 import { PROTOCOLS } from './protocols/index.ts'
 import type { ProtocolContext, RunningProtocol } from './protocols/types.ts'
@@ -80,7 +86,28 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
     })
   const policy = new CedarPolicy({ replica, now: Date.now, onDefect })
   policy.warmUp()
-  const core = new Core({ boundary, replica, policy, rules: new Rules(config.rules), health, onDefect })
+  const { load } = config
+  const meter = new EkmMeter(config.metrics)
+  const loadLog = new LoadLog(entry => boundary.record(entry), log)
+  const admission = new Admission({
+    quotaOf: tenantQuotas(replica, load),
+    inFlight: config.limits.inFlight,
+    withinMs: load.withinMs,
+    onLoad: (who, reason) => {
+      meter.load(who, reason)
+      loadLog.count(who, reason)
+    },
+  })
+  const core = new Core({
+    boundary,
+    replica,
+    policy,
+    rules: new Rules(config.rules),
+    health,
+    admission,
+    onAnswered: (caller, key, outcome, seconds) => meter.answered(caller, key, outcome, seconds),
+    onDefect,
+  })
   const nextRequestId = requestIds()
   const protocols: RunningProtocol[] = []
   const own: Listener[] = []
@@ -102,12 +129,12 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
       config,
       core,
       health,
-      replica,
+      replica: readsWithin(load.withinMs ?? ANSWER_WITHIN_MS[name as ProtocolName], replica),
       log,
       nextRequestId,
       onStranger,
       onDefect,
-      onAnswer: (operation, outcome, seconds) => metrics.requests.observe(operation, outcome, seconds),
+      onAnswer: (operation, outcome, seconds) => metrics.requests.observe(operation, outcome, seconds, name),
       gauge: (id, help, value) => metrics.gauge(id, help, value),
       listen: options =>
         measured(
@@ -124,6 +151,11 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
   metrics.gauge('cached_bytes', 'Memory of verified rows', () => replica.cached.bytes)
   metrics.gauge('cached_decisions', 'Decisions of policies in memory', () => policy.cached)
   metrics.gauge('write_set', 'Number of the last write set in the store', () => replica.appliedUpTo)
+  metrics.add(meter.asMetrics(() => admission.underWay()))
+  metrics.gauge('boundary_connected', 'Whether there is a connection to the boundary', () =>
+    boundary.connected ? 1 : 0,
+  )
+  metrics.gauge('health_age_seconds', 'Age of the last check with the test key', () => health.age)
   metrics.gauge('healthy', 'Whether the last check with the test key went well', () => (health.last?.ok ? 1 : 0))
   try {
     const urls: Record<string, string> = {}
@@ -150,6 +182,7 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
     )
     own.push(operations)
     for (const unknown of strangers) unknown.start()
+    loadLog.start()
     health.start(config.health.everyMs)
     return {
       urls,
@@ -160,6 +193,8 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
         if (cut > 0) log('warn', 'requests were cut at the deadline', { cut })
         health.stop()
         for (const unknown of strangers) await unknown.stop()
+        await loadLog.stop()
+        admission.stop()
         for (const listener of own) await listener.close({ deadlineMs: 0 })
         boundary.close()
         await store.close()

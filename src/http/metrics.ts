@@ -2,7 +2,7 @@
  * Metrics and health of a front end, on a loopback listener of their own: `/metrics` for Prometheus, `/health/live` for what restarts processes,
  * `/health/ready` for what sends it requests.
  */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client'
 import { isLoopback } from '../config/loopback.ts'
 import { startListener } from './listener.ts'
 import { RequestMeter } from './request-meter.ts'
@@ -41,6 +41,11 @@ export class Metrics {
       registers: [this.registry],
       collect: () => gauge.set(read()),
     })
+  }
+
+  /** Metrics that are kept elsewhere. */
+  add(metrics: readonly Metric[]): void {
+    for (const metric of metrics) this.registry.registerMetric(metric)
   }
 
   /** Requests in flight and open connections of a listener. */

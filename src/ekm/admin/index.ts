@@ -37,5 +37,13 @@ export {
   showPolicy,
 } from './policies.ts'
 export { type By, listSwitches, restore, revoke, type SwitchInfo, type SwitchResult, stillRevoked } from './switches.ts'
-export { createTenant, listTenants, setClients, type TenantInfo, tenantOrOnly } from './tenants.ts'
+export {
+  createTenant,
+  listTenants,
+  setClients,
+  setQuota,
+  type TenantInfo,
+  type TenantQuota,
+  tenantOrOnly,
+} from './tenants.ts'
 export { wrapForImport } from './wrap.ts'

@@ -1,9 +1,10 @@
 /**
- * What every protocol does with an authenticated request: run it, and whatever goes wrong, see to its one record before it is refused in that
- * protocol's form.
+ * What every protocol does with an authenticated request: turn it away where there is too much to do, run it, and whatever goes wrong, see to its one
+ * record before it is refused in that protocol's form; and not let its caller wait for longer than the protocol has.
  */
 import { type Claims, NO_CLAIMS } from '../access/claims.ts'
-import { type Call, type Core, CoreError } from '../core.ts'
+import { type Call, type Core, CoreError, MESSAGES } from '../core.ts'
+import type { Ticket } from '../load/admission.ts'
 import { ProtocolError } from './error.ts'
 
 export interface Exchange<Reply> {
@@ -26,20 +27,53 @@ export interface Answer<Reply> {
   readonly reply: Reply
 }
 
-export async function answer<Reply>(exchange: Exchange<Reply>): Promise<Answer<Reply>> {
-  const { core, run, onDefect } = exchange
-  let call = exchange.call(NO_CLAIMS)
-  const refused = (name: string, message: string): Answer<Reply> => ({
-    outcome: name,
-    reply: exchange.refusal(name, message),
+export function answer<Reply>(exchange: Exchange<Reply>): Promise<Answer<Reply>> {
+  const { core } = exchange
+  const begun = performance.now()
+  const first = exchange.call(NO_CLAIMS)
+  const counted = (call: Call, answered: Answer<Reply>): Answer<Reply> => {
+    core.answered(call, answered.outcome, (performance.now() - begun) / 1000)
+    return answered
+  }
+  const refused = (code: 'Busy' | 'Unavailable'): Answer<Reply> => {
+    const name = first.errorNames[code]
+    return counted(first, { outcome: name, reply: exchange.refusal(name, MESSAGES[code]) })
+  }
+  const ticket = core.admission.enter(first.caller)
+  if (typeof ticket === 'string') return Promise.resolve(refused(ticket === 'away' ? 'Unavailable' : 'Busy'))
+  first.ticket = ticket
+  return new Promise((resolve, reject) => {
+    ticket.onExpire = () => resolve(refused('Unavailable'))
+    done(exchange, first, ticket).then(
+      ({ call, ...answered }) => {
+        if (!ticket.expired) resolve(counted(call, answered))
+        ticket.settle()
+      },
+      error => {
+        ticket.settle()
+        reject(error)
+      },
+    )
   })
+}
+
+async function done<Reply>(
+  exchange: Exchange<Reply>,
+  first: Call,
+  ticket: Ticket,
+): Promise<Answer<Reply> & { readonly call: Call }> {
+  const { core, run, onDefect } = exchange
+  let call = first
+  const refused = (name: string, message: string) => ({ call, outcome: name, reply: exchange.refusal(name, message) })
   const told = (claims: Claims): Call => {
     call = exchange.call(claims)
+    call.ticket = ticket
     return call
   }
   try {
     if (exchange.busy) return await core.busy(call)
-    return { outcome: 'ok', reply: await run(told) }
+    const reply = await run(told)
+    return { call, outcome: 'ok', reply }
   } catch (error) {
     if (error instanceof CoreError) return refused(call.errorNames[error.code], error.message)
     const known = error instanceof ProtocolError
