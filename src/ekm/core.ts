@@ -189,7 +189,7 @@ function describe(header: KeyHeader, enabled: boolean): KeyDescription {
   }
 }
 
-const UNBOUNDED = { perSecond: Infinity, inFlight: Infinity }
+const UNBOUNDED = { perSecond: 1e9, inFlight: 1e9 }
 
 export class Core {
   readonly admission: Admission
@@ -197,7 +197,7 @@ export class Core {
 
   constructor(options: CoreOptions) {
     this.#options = options
-    this.admission = options.admission ?? new Admission({ quotaOf: () => UNBOUNDED, inFlight: Infinity })
+    this.admission = options.admission ?? new Admission({ quotaOf: () => UNBOUNDED, inFlight: 1e9 })
   }
 
   encrypt(call: Call, plaintext: Buffer, aad: Buffer, integrity: boolean): Promise<ExternalCiphertext> {

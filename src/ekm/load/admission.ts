@@ -42,6 +42,12 @@ export interface Who {
   readonly protocol: string
 }
 
+/** Whoever waits for an answer. */
+export interface Waiting {
+  /** There is none in time. */
+  timeIsOver(): void
+}
+
 /** What is known of a tenant's requests. */
 class TenantLoad {
   inFlight = 0
@@ -58,51 +64,50 @@ class TenantLoad {
 }
 
 export class Ticket implements Timed {
-  since: number
   /** The caller has been told that there is no answer. */
   expired = false
-  onExpire: (() => void) | undefined
   readonly #admission: Admission
   readonly #load: TenantLoad
   readonly #who: Who
+  readonly #deadline: Deadline
+  #waiting: Waiting | undefined
+  #number: number
   #late = false
   #paused = false
-  #settled = false
 
-  constructor(admission: Admission, load: TenantLoad, who: Who, since: number) {
+  constructor(admission: Admission, load: TenantLoad, who: Who, waiting: Waiting, deadline: Deadline, now: number) {
     this.#admission = admission
     this.#load = load
     this.#who = who
-    this.since = since
+    this.#waiting = waiting
+    this.#deadline = deadline
+    this.#number = deadline.add(this, now)
   }
 
   late(): void {
-    if (this.#settled || this.#paused) return
     this.#late = true
     this.#load.late++
   }
 
   over(): void {
-    if (this.#settled || this.#paused || this.expired) return
     this.expired = true
     this.#load.over++
     this.#admission.told(this.#who, 'deadline')
-    this.onExpire?.()
-    this.onExpire = undefined
+    this.#waiting?.timeIsOver()
+    this.#waiting = undefined
   }
 
   /** Once, when nothing is left to be done for it. */
   settle(): void {
-    this.#settled = true
-    this.onExpire = undefined
+    this.#waiting = undefined
     if (this.#paused) this.#load.paused--
     else this.#leave()
   }
 
-  /** It waits for a person, and not for the boundary: false where so many do already that this one may not. */
+  /** It waits for a person, and not for the boundary: false where that is too late, or so many do already that this one may not. */
   pause(): boolean {
-    if (this.expired) return false
-    if (this.#load.paused >= this.#admission.quotaOf(this.#who.tenant).inFlight) return false
+    const { inFlight } = this.#admission.quotaOf(this.#who.tenant)
+    if (this.expired || this.#load.paused >= inFlight) return false
     this.#leave()
     this.#paused = true
     this.#load.paused++
@@ -113,7 +118,7 @@ export class Ticket implements Timed {
   resume(): void {
     this.#paused = false
     this.#load.paused--
-    this.#admission.back(this, this.#load, this.#who)
+    this.#number = this.#deadline.add(this, this.#admission.begin(this.#load))
   }
 
   /** Resolves when it is the tenant's turn for another long use. `turnOver` must follow. */
@@ -131,6 +136,7 @@ export class Ticket implements Timed {
   }
 
   #leave(): void {
+    this.#deadline.remove(this.#number)
     if (this.#late) this.#load.late--
     if (this.expired) this.#load.over--
     this.#late = false
@@ -155,7 +161,7 @@ export class Admission {
   }
 
   /** A ticket, to be settled; or why there is none. */
-  enter(who: Who): Ticket | TurnedAway {
+  enter(who: Who, waiting: Waiting): Ticket | TurnedAway {
     const now = this.#now()
     const load = this.#loadOf(who.tenant)
     const reason = this.#refused(load, this.quotaOf(who.tenant), now)
@@ -163,9 +169,8 @@ export class Admission {
       this.told(who, reason)
       return reason
     }
-    const ticket = new Ticket(this, load, who, now)
-    this.#begin(ticket, load, who)
-    return ticket
+    this.begin(load)
+    return new Ticket(this, load, who, waiting, this.#deadlineOf(who.protocol), now)
   }
 
   #refused(load: TenantLoad, { perSecond, inFlight }: Quota, now: number): TurnedAway | undefined {
@@ -184,16 +189,11 @@ export class Admission {
     return undefined
   }
 
-  #begin(ticket: Ticket, load: TenantLoad, who: Who): void {
+  /** For tickets: one more is under way, from when it is now. */
+  begin(load: TenantLoad): number {
     if (load.inFlight++ === 0) this.#active++
     this.#inFlight++
-    this.#deadlineOf(who.protocol).add(ticket)
-  }
-
-  /** For tickets: one that was paused goes on. */
-  back(ticket: Ticket, load: TenantLoad, who: Who): void {
-    ticket.since = this.#now()
-    this.#begin(ticket, load, who)
+    return this.#now()
   }
 
   /** For tickets: one that is no longer under way. */

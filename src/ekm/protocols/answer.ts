@@ -4,7 +4,7 @@
  */
 import { type Claims, NO_CLAIMS } from '../access/claims.ts'
 import { type Call, type Core, CoreError, MESSAGES } from '../core.ts'
-import type { Ticket } from '../load/admission.ts'
+import type { Ticket, Waiting } from '../load/admission.ts'
 import { ProtocolError } from './error.ts'
 
 export interface Exchange<Reply> {
@@ -28,43 +28,71 @@ export interface Answer<Reply> {
 }
 
 export function answer<Reply>(exchange: Exchange<Reply>): Promise<Answer<Reply>> {
-  const { core } = exchange
-  const begun = performance.now()
-  const first = exchange.call(NO_CLAIMS)
-  const counted = (call: Call, answered: Answer<Reply>): Answer<Reply> => {
-    core.answered(call, answered.outcome, (performance.now() - begun) / 1000)
-    return answered
-  }
-  const refused = (code: 'Busy' | 'Unavailable'): Answer<Reply> => {
-    const name = first.errorNames[code]
-    return counted(first, { outcome: name, reply: exchange.refusal(name, MESSAGES[code]) })
-  }
-  const ticket = core.admission.enter(first.caller)
-  if (typeof ticket === 'string') return Promise.resolve(refused(ticket === 'away' ? 'Unavailable' : 'Busy'))
-  first.ticket = ticket
-  return new Promise((resolve, reject) => {
-    ticket.onExpire = () => resolve(refused('Unavailable'))
-    done(exchange, first, ticket).then(
-      ({ call, ...answered }) => {
-        if (!ticket.expired) resolve(counted(call, answered))
-        ticket.settle()
-      },
-      error => {
-        ticket.settle()
-        reject(error)
-      },
-    )
-  })
+  return new Answering(exchange).answer
 }
 
-async function done<Reply>(
-  exchange: Exchange<Reply>,
-  first: Call,
-  ticket: Ticket,
-): Promise<Answer<Reply> & { readonly call: Call }> {
+/** One request, until its caller is told; by what was done, or by the clock. */
+class Answering<Reply> implements Waiting {
+  readonly answer: Promise<Answer<Reply>>
+  readonly #exchange: Exchange<Reply>
+  readonly #begun = performance.now()
+  #tell: (answer: Answer<Reply> | PromiseLike<Answer<Reply>>) => void = () => {}
+
+  constructor(exchange: Exchange<Reply>) {
+    const { core } = exchange
+    this.#exchange = exchange
+    const call = exchange.call(NO_CLAIMS)
+    const ticket = core.admission.enter(call.caller, this)
+    if (typeof ticket === 'string') {
+      this.answer = Promise.resolve(this.#refused(ticket === 'away' ? 'Unavailable' : 'Busy'))
+      return
+    }
+    this.answer = new Promise(resolve => {
+      this.#tell = resolve
+    })
+    void this.#run(call, ticket)
+  }
+
+  timeIsOver(): void {
+    this.#tell(this.#refused('Unavailable'))
+  }
+
+  async #run(first: Call, ticket: Ticket): Promise<void> {
+    try {
+      const { call, answered } = await done(this.#exchange, first, ticket)
+      if (!ticket.expired) this.#tell(this.#counted(call, answered))
+    } catch (error) {
+      this.#tell(Promise.reject(error))
+    } finally {
+      ticket.settle()
+    }
+  }
+
+  #refused(code: 'Busy' | 'Unavailable'): Answer<Reply> {
+    const call = this.#exchange.call(NO_CLAIMS)
+    const name = call.errorNames[code]
+    return this.#counted(call, { outcome: name, reply: this.#exchange.refusal(name, MESSAGES[code]) })
+  }
+
+  #counted(call: Call, answered: Answer<Reply>): Answer<Reply> {
+    this.#exchange.core.answered(call, answered.outcome, (performance.now() - this.#begun) / 1000)
+    return answered
+  }
+}
+
+interface Done<Reply> {
+  readonly call: Call
+  readonly answered: Answer<Reply>
+}
+
+async function done<Reply>(exchange: Exchange<Reply>, first: Call, ticket: Ticket): Promise<Done<Reply>> {
   const { core, run, onDefect } = exchange
   let call = first
-  const refused = (name: string, message: string) => ({ call, outcome: name, reply: exchange.refusal(name, message) })
+  call.ticket = ticket
+  const refused = (name: string, message: string) => ({
+    call,
+    answered: { outcome: name, reply: exchange.refusal(name, message) },
+  })
   const told = (claims: Claims): Call => {
     call = exchange.call(claims)
     call.ticket = ticket
@@ -73,7 +101,7 @@ async function done<Reply>(
   try {
     if (exchange.busy) return await core.busy(call)
     const reply = await run(told)
-    return { call, outcome: 'ok', reply }
+    return { call, answered: { outcome: 'ok', reply } }
   } catch (error) {
     if (error instanceof CoreError) return refused(call.errorNames[error.code], error.message)
     const known = error instanceof ProtocolError
