@@ -48,10 +48,13 @@ export class Metrics {
     for (const metric of metrics) this.registry.registerMetric(metric)
   }
 
-  /** Requests in flight and open connections of a listener. */
-  watch(listener: Pick<Listener, 'name' | 'inFlight' | 'connections'>): void {
+  /** Requests in flight and open connections of a listener, and the end of its certificate. */
+  watch(listener: Pick<Listener, 'name' | 'inFlight' | 'connections' | 'validTo'>): void {
     this.gauge(`${listener.name}_in_flight`, 'Requests being read or handled', () => listener.inFlight)
     this.gauge(`${listener.name}_connections`, 'Open connections', () => listener.connections)
+    if (listener.validTo === undefined) return
+    const help = 'When its certificate ends, in seconds since 1970'
+    this.gauge(`${listener.name}_certificate_expires`, help, () => (listener.validTo ?? 0) / 1000)
   }
 }
 

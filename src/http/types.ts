@@ -139,6 +139,8 @@ export interface Listener {
   readonly url: string
   readonly inFlight: number
   readonly connections: number
+  /** Until when its certificate is good, in milliseconds since 1970; none without TLS. */
+  readonly validTo: number | undefined
   /** Reads certificates and client roots again. Connections of clients that the new roots or names no longer admit are ended. */
   reload(): Promise<void>
   /**
