@@ -344,6 +344,12 @@ forbid (principal, action in Action::"unwrap", resource) when { context.claimedA
   assert.equal(wrong.code, 1)
   assert.match(wrong.stderr, /There is no operation xks:export; there are xks:metadata, /)
   await toStarter()
+  // The order was obeyed: what was revoked only the owner restores.
+  const [off] = await ekm.cli<{ switch: string; cause: string }[]>('switches')
+  assert.match(off?.cause ?? '', /^policy no-eve: xks:decrypt by /)
+  refused(await decrypt(acme), 'InvalidStateException')
+  await ekm.cli('restore', '--principal', off?.switch.replace('principal/', '') ?? '')
+  answered(await decrypt(acme))
 })
 
 test('simulate: which uses of the past a policy would have denied, and which it would have allowed', async () => {
