@@ -183,6 +183,8 @@ describe('keys in tokens wrap', () => {
       fails('InvalidRequest')(error)
       assert.match(error.message, why, object)
     }
+    const signs = create(running, 'RSA_2048', '', { mayEncrypt: false, mayDecrypt: false })
+    await assert.rejects(signs, /pairs that sign are sealed/)
     await running.stop()
   })
 

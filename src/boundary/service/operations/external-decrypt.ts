@@ -85,7 +85,7 @@ async function inToken(
     try {
       const plaintext = await tokenDecrypt(core, place, input.ciphertext, aad)
       fields.materialId = material.id
-      if (scheme !== undefined) fields.algorithm = scheme
+      if (scheme !== undefined) fields.algorithm ??= scheme
       return plaintext
     } catch (error) {
       if (!(error instanceof BoundaryError) || error.code !== 'InvalidCiphertext') throw error

@@ -80,7 +80,8 @@ async function makeExternal(
       : sealedSecret(secretBytes(material.bytes))
   }
   if (backing === 'TOKEN') {
-    if (material.kind !== 'rsa') throw new BoundaryError('InvalidRequest', 'of pairs only RSA is kept in a token')
+    if (material.kind !== 'rsa' || !(key.mayEncrypt || key.mayDecrypt))
+      throw new BoundaryError('InvalidRequest', 'a pair in a token is RSA and for wrapping; pairs that sign are sealed')
     const { place, publicKey } = await makeTokenPair(core, key, named, material.modulusBits)
     return { bytes: undefined, object: place, publicKey }
   }
