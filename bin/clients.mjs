@@ -21,7 +21,7 @@ function folderOf(name, parts) {
 }
 
 const file = (...path) => readFileSync(join(sources, ...path), 'utf8')
-const goSources = ['go.mod', 'go.sum', 'main.go'].map(name => file('go', name))
+const goSources = folder => ['go.mod', 'go.sum', 'main.go'].map(name => file(folder, name))
 
 /** What there is: the folder, what is said before it is made, and how it is made. */
 export const clients = {
@@ -31,9 +31,14 @@ export const clients = {
     make: folder => pythonPackages(folder, 'requirements.txt'),
   },
   go: {
-    folder: folderOf('go', [file('python', 'requirements-go.txt'), ...goSources]),
+    folder: folderOf('go', [file('python', 'requirements-go.txt'), ...goSources('go')]),
     says: 'building SOPS, Tink, Go Cloud and sigstore’s signer (Go), several minutes, once on this machine',
     make: makeGo,
+  },
+  kubernetes: {
+    folder: folderOf('kubernetes', [file('python', 'requirements-go.txt'), ...goSources('kubernetes')]),
+    says: 'building the API server’s encryption of Kubernetes (Go), two minutes, once on this machine',
+    make: makeKubernetes,
   },
   tofu: {
     folder: folderOf('tofu', [file('python', 'requirements-tofu.txt'), OPENTOFU]),
@@ -72,6 +77,11 @@ function makeGo(folder) {
   const options = { cwd: join(sources, 'go'), env }
   run(go, [...BUILD, '-o', join(folder, 'clients'), '.'], options)
   run(go, [...BUILD, '-o', join(folder, 'sops'), 'github.com/getsops/sops/v3/cmd/sops'], options)
+}
+
+function makeKubernetes(folder) {
+  const { go, env } = goToolchain(folder, 'requirements-go.txt')
+  run(go, [...BUILD, '-o', join(folder, 'apiserver'), '.'], { cwd: join(sources, 'kubernetes'), env })
 }
 
 /** OpenTofu's module replaces some of what it requires, which counts only where it is the main module: it is built in a copy of itself. */

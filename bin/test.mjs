@@ -4,9 +4,12 @@ import { existsSync } from 'node:fs'
 import { installClients } from './clients.mjs'
 import { environment, fail, installPackages, root, runNode } from './lib.mjs'
 
+const nssModules = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map(machine => `/usr/lib/${machine}/libsoftokn3.so`)
+
 /** What the tests run besides npm packages: how it is recognised, and the Debian package that has it. */
 const components = [
   { name: 'SoftHSM2', has: () => onPath('softhsm2-util'), debian: 'softhsm2' },
+  { name: 'NSS', has: () => nssModules.some(existsSync), debian: 'libnss3' },
   { name: 'pkcs11-tool', has: () => onPath('pkcs11-tool'), debian: 'opensc' },
   { name: 'curl', has: () => onPath('curl'), debian: 'curl' },
   { name: 'AWS CLI', has: () => existsSync('/usr/bin/aws') || onPath('aws'), debian: 'awscli' },

@@ -12,7 +12,7 @@ import pathlib
 import sys
 
 sys.dont_write_bytecode = True
-from plain_crypto import cbc, oaep, seal, wrap_padded  # noqa: E402
+from plain_crypto import cbc, oaep, seal, wrap_padded, wrap_plain  # noqa: E402
 from plain_formats import (  # noqa: E402
     bound, Boundary, context, external_aad, for_recipient, frame, grant_token, H, kdf, key_id, KINDS, mac, message, open_message,
     read_context, read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
@@ -130,6 +130,15 @@ def check_external(file):
         same(where, seal(H(v["key"]), H(v["iv"]), external_aad(H(v["aad"]), metadata), H(v["plaintext"])), v["ciphertext"] + v["tag"])
         same(where, integrity(v), v["integrityValue"])
     same("external specification", integrity(file["specification"]), file["specification"]["integrityValue"])
+    for where, v in each("external", file, "wrapped"):
+        if v["algorithm"].startswith("RSA"):
+            same(where, oaep(H(v["key"]), v["algorithm"], H(v["wrapped"])), v["plaintext"])
+        else:
+            same(where, {"A256KW": wrap_plain, "A256KWP": wrap_padded}[v["algorithm"]](H(v["key"]), H(v["plaintext"])), v["wrapped"])
+    for where, v in each("external", file, "xksProxy"):
+        aad = u16(len(H(v["aad"]))) + sha256(H(v["aad"])) if "aad" in v else u16(0)
+        metadata = H(v["metadata"])
+        same(where, seal(H(v["key"]), H(v["iv"]), aad + u8(len(metadata)) + metadata, H(v["plaintext"])), v["ciphertext"] + v["tag"])
 
 
 def check_grants(file):

@@ -106,11 +106,19 @@ def unseal(key, iv, aad, sealed):
 
 def wrap_padded(key, clear):
     """RFC 5649 section 4.1."""
-    keys = expand(key)
     a = bytes.fromhex("a65959a6") + len(clear).to_bytes(4, "big")
     clear += bytes(-len(clear) % 8)
-    if len(clear) == 8:
-        return aes(keys, a + clear)
+    return aes(expand(key), a + clear) if len(clear) == 8 else wrap_blocks(key, a, clear)
+
+
+def wrap_plain(key, clear):
+    """RFC 3394 section 2.2.1, with the initial value of section 2.2.3.1."""
+    return wrap_blocks(key, bytes.fromhex("a6a6a6a6a6a6a6a6"), clear)
+
+
+def wrap_blocks(key, a, clear):
+    """RFC 3394 section 2.2.1, by indexing."""
+    keys = expand(key)
     blocks = [clear[i:i + 8] for i in range(0, len(clear), 8)]
     for step in range(6 * len(blocks)):
         at = step % len(blocks)

@@ -42,6 +42,7 @@ const create = (running: Running, name: string, tokenObject = '', more: object =
       id: `acme/${name}`,
       scope: 'acme',
       tenant: 'acme',
+      spec: 'EXTERNAL_AES_256',
       backing: 'TOKEN',
       tokenObject,
       mayEncrypt: true,

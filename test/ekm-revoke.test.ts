@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { RevokeTarget } from '../src/boundary/client/api.ts'
 import { connectControl } from '../src/boundary/client/control.ts'
 import { connectUse } from '../src/boundary/client/use.ts'
 import { BoundaryError } from '../src/boundary/words.ts'
@@ -17,6 +18,12 @@ const PREFIX = 'acme'
 const KEY = `${PREFIX}/vault`
 const TARGETS: readonly (readonly string[])[] = [[KEY], ['--tenant', PREFIX], ['--all']]
 const CLIENTS = 8
+const CREDENTIAL = 'BETWEEN2TENAND3TENCHARACTERS'
+/** What can be revoked beside keys: whoever asks. */
+const CALLERS: readonly (readonly string[])[] = [
+  ['--protocol', 'xks'],
+  ['--principal', CREDENTIAL],
+]
 /** Uses that must have started before the act, and after it. */
 const BEFORE = 50
 const AFTERWARDS = 200
@@ -27,7 +34,10 @@ let client: SignerClient
 let made: XksAnswer
 
 before(async () => {
-  ekm = await startEkm(['--dev', '--prefix', PREFIX, '--key', 'vault', '--key', 'other'])
+  ekm = await startEkm(['--dev', '--prefix', PREFIX, '--key', 'vault', '--key', 'other'], {
+    HOLDFAST_DEV_ACCESS_KEY_ID: CREDENTIAL,
+    HOLDFAST_DEV_SECRET_ACCESS_KEY: 'PleaseReplaceThisWithSomeSecretOfLength43To64',
+  })
   client = new SignerClient(ekm.line)
   made = answered(await encrypt())
 })
@@ -87,7 +97,7 @@ async function hammer(act: () => Promise<unknown>): Promise<void> {
   assert.deepEqual(late, [], 'started after the answer, and succeeded')
 }
 
-for (const target of TARGETS) {
+for (const target of [...TARGETS, ...CALLERS]) {
   test(`promise 3: under load, no use that starts after holdfast ekm revoke ${target.join(' ')} has ended succeeds`, async () => {
     await hammer(() => ekm.cli('revoke', ...target))
     await closed()
@@ -126,9 +136,14 @@ for (const target of TARGETS) {
   test(`promise 4: boundary killed as soon as revoke ${target.join(' ')} has answered: it is revoked after the restart`, async () => {
     const { boundary } = ekm.children()
     const control = connectControl({ socket: join(ekm.data, 'boundary', 'control.sock') })
-    const [flag, tenant] = target
-    const input = flag === KEY ? { key: KEY } : tenant === undefined ? ({ all: true } as const) : { tenant }
-    await control.revoke(input, {})
+    const [flag = '', name = ''] = target
+    const kinds: Readonly<Record<string, RevokeTarget>> = {
+      '--all': { all: true },
+      '--tenant': { tenant: name },
+      '--protocol': { protocol: name },
+      '--principal': { principal: name },
+    }
+    await control.revoke(kinds[flag] ?? { key: KEY }, {})
     process.kill(boundary, 'SIGKILL')
     control.close()
     while (ekm.children().boundary === boundary) await delay(10)

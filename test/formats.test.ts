@@ -4,17 +4,19 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { createSecretKey } from 'node:crypto'
+import { createPrivateKey, createSecretKey } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { ExternalWrapAlgorithm } from '../src/boundary/algorithms.ts'
 import { FormatError } from '../src/boundary/bytes.ts'
 import { openBox } from '../src/boundary/crypto/box.ts'
 import { encryptForRecipient } from '../src/boundary/crypto/cms.ts'
 import { decodeContext, encodeContext } from '../src/boundary/crypto/context.ts'
 import { parseEnvelope } from '../src/boundary/crypto/envelope.ts'
 import { decryptExternal } from '../src/boundary/crypto/external.ts'
+import { EXTERNAL_WRAPPINGS } from '../src/boundary/crypto/external-wrap.ts'
 import { openImportToken } from '../src/boundary/crypto/import-token.ts'
 import { decryptMessage, MessageKey } from '../src/boundary/crypto/message.ts'
 import { checkRowTag, decodeRow, decodeRows, encodeRow, openSecret } from '../src/boundary/crypto/rows.ts'
@@ -144,7 +146,7 @@ test('the code reads contexts, messages and envelopes back, and refuses what the
   }
 })
 
-test('the code reads boxes, sealed keys, rows, records and external ciphertexts back', () => {
+test('the code reads boxes, sealed keys, rows, records, external ciphertexts and wrapped keys back', async () => {
   const ring = keyring()
   for (const { aad, clear, box } of each('derivation', 'boxes'))
     assert.deepEqual(openBox(ring, 'test', bytes(aad), bytes(box)), bytes(clear))
@@ -178,6 +180,13 @@ test('the code reads boxes, sealed keys, rows, records and external ciphertexts 
     const parts = { iv: part('iv'), ciphertext: part('ciphertext'), tag: part('tag'), metadata: part('metadata') }
     const key = createSecretKey(part('key'))
     assert.deepEqual(decryptExternal(key, { ...parts, integrityValue: undefined }, part('aad')), part('plaintext'))
+  }
+  for (const { algorithm, key, plaintext, wrapped } of each('external', 'wrapped')) {
+    const wrapping = EXTERNAL_WRAPPINGS[algorithm as ExternalWrapAlgorithm]
+    const opened = wrapping.rsa
+      ? createPrivateKey({ key: bytes(key), format: 'der', type: 'pkcs8' })
+      : createSecretKey(bytes(key))
+    assert.deepEqual(await wrapping.unwrap(opened, bytes(wrapped)), bytes(plaintext))
   }
 })
 

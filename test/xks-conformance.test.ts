@@ -312,7 +312,7 @@ test('metrics: requests by operation and error, and strangers by reason', async 
         .at(-1),
     )
   const seconds = (outcome: string) =>
-    value(`holdfast_request_seconds_count{operation="encrypt",outcome="${outcome}",service="ekm"}`)
+    value(`holdfast_request_seconds_count{protocol="xks",operation="encrypt",outcome="${outcome}",service="ekm"}`)
   assert.ok(seconds('ok') > 0 && seconds('KeyNotFoundException') > 0)
   assert.ok(value('holdfast_refused_total{listener="xks",reason="InvalidSignature",service="ekm"}') > 0)
   assert.equal(value('holdfast_healthy{service="ekm"}'), 1)
@@ -332,7 +332,7 @@ test('the command line refuses what it cannot do, with a reason and an exit code
     [['ekm', 'key', 'create', 'foo', '--tenant', ekm.line.pathPrefix, '--data', ekm.data], 1, /for ever/],
     [['ekm', 'key', 'rotate', 'none', '--data', ekm.data], 1, /There is no key none/],
     [['ekm', 'credential', 'create', '--tenant', 'none', '--data', ekm.data], 1, /There is no tenant none/],
-    [['ekm', 'revoke', '--data', ekm.data], 1, /one KEY, or --tenant PREFIX, or --all/],
+    [['ekm', 'revoke', '--data', ekm.data], 1, /one KEY, or --tenant, --protocol or --principal/],
     [['ekm', 'revoke', 'none', '--data', ekm.data], 1, /There is no key none/],
     [['ekm', '--dev', '--data', ekm.data], 75, /another|open/i],
   ]

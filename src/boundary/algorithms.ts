@@ -93,6 +93,37 @@ const hmac = (bytes: number, min: number, max: number, algorithm: MacAlgorithm):
   importable: true,
 })
 
+/**
+ * How keys are wrapped under an owner's external key, by JOSE's names (RFC 7518 §4.1; A256KWP as draft and clouds have it). A256KW: RFC 3394, A256KWP:
+ * RFC 5649, both under AES-256. RSA-OAEP, RSA-OAEP-256: RSAES-OAEP (RFC 8017 §7.1) with SHA-1 or SHA-256 in both places and an empty label.
+ */
+export const EXTERNAL_WRAP_ALGORITHMS = { A256KW: 1, A256KWP: 2, 'RSA-OAEP': 3, 'RSA-OAEP-256': 4 } as const
+export type ExternalWrapAlgorithm = keyof typeof EXTERNAL_WRAP_ALGORITHMS
+
+/** What is done once with a private RSA key that was opened for it. RSASSA: a signature of a digest; RSAES: a decryption. OAEP has its hash in both places. */
+export const PRIVATE_KEY_ALGORITHMS = {
+  RSASSA_PKCS1_V1_5_SHA_256: 1,
+  RSASSA_PKCS1_V1_5_SHA_384: 2,
+  RSASSA_PKCS1_V1_5_SHA_512: 3,
+  RSASSA_PSS_SHA_256: 4,
+  RSASSA_PSS_SHA_384: 5,
+  RSASSA_PSS_SHA_512: 6,
+  RSAES_PKCS1_V1_5: 16,
+  RSAES_OAEP_SHA_1: 17,
+  RSAES_OAEP_SHA_256: 18,
+  RSAES_OAEP_SHA_512: 19,
+} as const
+export type PrivateKeyAlgorithm = keyof typeof PRIVATE_KEY_ALGORITHMS
+
+/** What an owner's external key may be. EXTERNAL_AES_256: AES-GCM and AES key wrap. RSA: RSAES-OAEP. */
+export const EXTERNAL_SPECS = [
+  'EXTERNAL_AES_256',
+  'RSA_2048',
+  'RSA_3072',
+  'RSA_4096',
+] as const satisfies readonly KeySpec[]
+export type ExternalSpec = (typeof EXTERNAL_SPECS)[number]
+
 /** EXTERNAL_AES_256 is the ekm's own and has no algorithm of this API. */
 export const SPECS: Readonly<Record<KeySpec, SpecInfo>> = {
   SYMMETRIC_DEFAULT: {

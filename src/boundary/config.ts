@@ -19,12 +19,28 @@ export type RootConfig =
       readonly sessions?: number
       readonly deadlineMs?: number
       readonly calls?: 'sync' | 'async'
-      readonly capabilities?: {
-        readonly tokenMakesIv?: boolean
-        readonly zeroIvRequired?: boolean
-        readonly invalidCiphertext?: readonly number[]
-      }
+      readonly capabilities?: TokenCapabilitiesConfig
     }
+
+/** A PKCS#11 token besides that of the root, in which an owner's keys may be. */
+export interface NamedToken {
+  /** As keys name it: a lower-case letter, then letters, digits and "-". */
+  readonly name: string
+  readonly module: string
+  readonly token: { readonly label: string } | { readonly slot: number }
+  readonly pin: { readonly file: string } | { readonly environment: string }
+  readonly sessions?: number
+  readonly deadlineMs?: number
+  readonly calls?: 'sync' | 'async'
+  readonly capabilities?: TokenCapabilitiesConfig
+}
+
+/** How a token differs from the standard: pkcs11/types.ts. */
+export interface TokenCapabilitiesConfig {
+  readonly tokenMakesIv?: boolean
+  readonly zeroIvRequired?: boolean
+  readonly invalidCiphertext?: readonly number[]
+}
 
 /** A PKCS#11 token that stands for a cluster of custom key stores; its PIN is the password of the store that is made of it. */
 export interface ClusterConfig {
@@ -62,12 +78,17 @@ export interface BoundaryConfig {
   /** First line of the checkpoints and name of their signer, for example `kms.example.com/log`. */
   readonly logOrigin: string
   readonly limits?: BoundaryLimits
+  /** Of an owner. */
+  readonly tokens?: readonly NamedToken[]
   /** Of the KMS. */
   readonly clusters?: readonly ClusterConfig[]
-  /** Where front end and boundary run as two users. */
+  /** Of an owner with an admin API: the folder of its socket, `admin.sock`. */
+  readonly admin?: { readonly folder: string }
+  /** Where front end and boundary run as two users, and the admin API as a third. */
   readonly users?: {
     readonly frontEnd: { readonly uid: number; readonly gid: number }
     readonly boundary: { readonly uid: number; readonly gid: number }
+    readonly admin?: { readonly uid: number; readonly gid: number }
   }
 }
 

@@ -45,6 +45,12 @@ export const BOUNDARY_OPERATIONS = {
   updatePrimaryRegion: 37,
   sealSession: 38,
   openSession: 39,
+  externalWrap: 40,
+  externalUnwrap: 41,
+  externalDigest: 42,
+  externalPrivateKey: 43,
+  trip: 44,
+  decideAsk: 45,
   /** Done when their time came, asked by nobody. */
   rotateKeyAutomatically: 48,
   expireKeyMaterial: 49,
@@ -61,7 +67,7 @@ export const BOUNDARY_OPERATIONS = {
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 
-export const RECORD_SOURCES = { use: 1, control: 2, boundary: 3 } as const
+export const RECORD_SOURCES = { use: 1, control: 2, boundary: 3, admin: 4 } as const
 export type RecordSource = keyof typeof RECORD_SOURCES
 
 /** A row that was written: enough to find it, nothing of what stands in it. */
@@ -111,12 +117,16 @@ export const OWN_FIELDS = {
   /** Lifecycle time, where it is not real time. */
   lifecycleTime: { code: 82, type: 'u64' },
   changes: { code: 83, type: 'changes' },
-  /** Of a signature, MAC, asymmetric encryption or key pair: AWS's name of the algorithm, or of the pair's key spec; of a re-encryption `source>destination`. */
+  /** Of a signature, MAC, asymmetric encryption or key pair: AWS's name of the algorithm, or of the pair's key spec; of a re-encryption `source>destination`; of a
+   * wrapping under an external key JOSE's name. */
   algorithm: { code: 84, type: 'string', max: 64 },
   /** SHA-256 of the DER SPKI of the other party of a key agreement. */
   peerKeyDigest: { code: 85, type: 'bytes', min: 32, max: 32 },
   /** SHA-256 of the DER SPKI of the recipient for whom the answer was encrypted. */
   recipientDigest: { code: 86, type: 'bytes', min: 32, max: 32 },
+  /** The owner's rule that revoked by itself, and what it saw. */
+  rule: { code: 96, type: 'string', max: 256 },
+  evidence: { code: 97, type: 'string', max: 1024 },
 } as const satisfies Record<string, OwnSpec>
 export type OwnField = keyof typeof OWN_FIELDS
 
@@ -149,6 +159,8 @@ export interface RecordFields {
   readonly algorithm?: string
   readonly peerKeyDigest?: Buffer
   readonly recipientDigest?: Buffer
+  readonly rule?: string
+  readonly evidence?: string
 }
 
 /** What `decodeRecord` gives: `asserted` always as fields. */

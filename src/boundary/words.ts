@@ -27,6 +27,8 @@ export const ROW_KINDS = {
   switch: { code: 33, protection: 'tagged', socket: 'transition' },
   counter: { code: 34, protection: 'tagged', socket: 'transition' },
   clock: { code: 35, protection: 'tagged', socket: 'transition' },
+  'owner-policy': { code: 36, protection: 'tagged', socket: 'control' },
+  hold: { code: 37, protection: 'tagged', socket: 'control' },
 } as const satisfies Record<string, { code: number; protection: Protection; socket: 'transition' | 'use' | 'control' }>
 
 export type RowKind = keyof typeof ROW_KINDS
@@ -42,7 +44,7 @@ export const FORGOTTEN_KINDS: ReadonlySet<RowKind> = new Set(['grant'])
  *
  * - `id`: UTF-8, at most 512 bytes, unique within its kind. Keys of the KMS: `<region>/<key-id>`; keys of the ekm: `<tenant>/<external-key-id>`;
  *   policy and attributes: the id of their key; alias: `<account>/<region>/alias/<name>`; keystore: `<account>/<region>/<cks-id>`;
- *   grant: `<key row id>#<grant id>`; principal: its ARN; group: its ARN; credential: its access key id; tenant: its path prefix; switch: `all` or `tenant/<tenant>`; counter: `<key row id>#<version>`;
+ *   grant: `<key row id>#<grant id>`; principal: its ARN; group: its ARN; credential: its access key id; tenant: its path prefix; switch: `all`, `tenant/<tenant>`, `protocol/<name>` or `principal/<name>`; counter: `<key row id>#<version>`; hold: the id of its key; owner-policy: the tenant, or `*` for the whole service;
  *   clock: `offset`, by which lifecycle time is ahead of real time in a service started with `--dev`.
  * - `scope`: what lists walk: `<account>/<region>` for the KMS, the tenant for the ekm, the account for principals and credentials; of a grant
  *   `<region>/<retiring principal>`, empty where nobody may retire it by name.
@@ -238,6 +240,14 @@ export const ASSERTED_FIELDS = {
   /** Of a verified attestation document: `module_id` (at most 256 units of UTF-16), and its registers, named as in policies (at most 32 of 64 bytes). */
   attestedModule: { code: 20, max: 768 },
   attestedRegisters: { code: 21, max: 4608 },
+  /** Ids of the owner's policies that decided. */
+  policy: { code: 24, max: 256 },
+  /** What a provider says of its caller beside who that is, and where and for what. */
+  claimedAccount: { code: 25, max: 256 },
+  claimedRegion: { code: 26, max: 64 },
+  claimedPool: { code: 27, max: 256 },
+  claimedEmail: { code: 28, max: 320 },
+  claimedPerimeter: { code: 29, max: 256 },
 } as const
 export type AssertedField = keyof typeof ASSERTED_FIELDS
 export type Asserted = { readonly [F in AssertedField]?: string }
@@ -293,6 +303,8 @@ export const BOUNDARY_ERRORS = {
   ExpiredSession: { code: 31 },
   /** Too much slow work waits already; nothing is wrong with the request. */
   Busy: { code: 32 },
+  /** The key is on hold and nobody has decided for this use. `detail`: `wait` or `deny`, and the id of the ask. */
+  Held: { code: 33 },
 } as const satisfies Record<string, { code: number }>
 export type BoundaryErrorCode = keyof typeof BOUNDARY_ERRORS
 

@@ -4,27 +4,35 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import * as admin from '../ekm/admin/index.ts'
-import { type Common, EXIT_HELP } from './admin-tools.ts'
+import { type Common, EXIT_HELP, readInput, world } from './admin-tools.ts'
+import { registerDoctor } from './ekm-doctor.ts'
+import { registerHolds } from './ekm-hold.ts'
+import { registerInit } from './ekm-init.ts'
+import { registerPolicies } from './ekm-policy.ts'
 import { registerSwitches } from './ekm-revoke.ts'
 import { type EkmWorld, makeEkmTools, newFile, prefixOption, type Tools, tenantName, time } from './ekm-tools.ts'
 import { registerWrap } from './ekm-wrap.ts'
 import { columns } from './table.ts'
 
 /** Adds the commands to `holdfast ekm`. */
-export function registerEkmAdmin(ekm: Command, world?: EkmWorld): void {
-  const tools = makeEkmTools(world)
+export function registerEkmAdmin(ekm: Command, use: EkmWorld = world): void {
+  const tools = makeEkmTools(use)
   registerTenants(group(ekm, 'tenant', 'path prefixes, each with its own keys and credentials'), tools)
   registerKeys(group(ekm, 'key', 'the external keys'), tools)
   registerCredentials(group(ekm, 'credential', 'what providers sign their requests with'), tools)
+  registerPolicies(group(ekm, 'policy', 'who may do what with which key: policies in Cedar'), tools)
   registerSwitches(ekm, tools)
+  registerHolds(ekm, tools)
   registerWrap(ekm, tools)
+  registerDoctor(ekm, use)
+  registerInit(ekm, use)
 }
 
 function group(ekm: Command, name: string, description: string): Command {
   return ekm.command(name).description(description).addHelpText('after', EXIT_HELP)
 }
 
-function registerTenants(tenant: Command, { run, common, print }: Tools): void {
+function registerTenants(tenant: Command, { run, common, print, note }: Tools): void {
   common(tenant, 'create', 'make a tenant')
     .argument('<prefix>', 'path prefix, for example customers/acme; / for none')
     .addOption(
@@ -32,13 +40,19 @@ function registerTenants(tenant: Command, { run, common, print }: Tools): void {
         .argParser(collect)
         .default([], 'any that the service admits'),
     )
+    .option('--policy <file>', 'its policy in Cedar, instead of one that lets its callers use its keys')
     .addHelpText(
       'after',
       '\nExample:\n  holdfast ekm tenant create customers/acme --client cks.kms.eu-central-1.amazonaws.com',
     )
-    .action((prefix: string, options: Common & { client: string[] }) =>
+    .action((prefix: string, options: Common & { client: string[]; policy?: string }) =>
       run(options, async control => {
-        const made = await admin.createTenant(control, tenantName(prefix), options.client)
+        const { client, policy } = options
+        const text = policy === undefined ? undefined : readInput(policy)
+        if (policy !== undefined && text !== undefined)
+          for (const warning of await admin.acceptedPolicy(policy, text, 'tenant'))
+            note(admin.problemLine(policy, warning))
+        const made = await admin.createTenant(control, tenantName(prefix), client, text)
         const where = `--tenant ${made.tenant} --data ${options.data}`
         const next = `Give it a key and a credential:\n  holdfast ekm key create NAME ${where}\n  holdfast ekm credential create --import-file xks-proxy.json ${where}`
         print(options, made, `Tenant ${made.tenant} is made; its XksProxyUriPath is ${made.uriPath}\n${next}`)
@@ -57,14 +71,36 @@ function registerTenants(tenant: Command, { run, common, print }: Tools): void {
         print(options, set, `Certificates that may speak for ${set.tenant}: ${set.clients.join(' ') || 'any'}`)
       }),
     )
+  common(tenant, 'set-quota', 'change how much a tenant may ask')
+    .argument('<prefix>', 'the tenant')
+    .option('--per-second <n>', "requests a second; without it the service's load.perSecond", quotaOption)
+    .option('--in-flight <n>', "requests under way at once; without it the service's load.inFlight", quotaOption)
+    .addHelpText(
+      'after',
+      '\nIn force for every request that starts after it has answered.\n\nExample:\n  holdfast ekm tenant set-quota customers/acme --per-second 500',
+    )
+    .action((prefix: string, options: Common & admin.TenantQuota) =>
+      run(options, async control => {
+        const { perSecond, inFlight } = options
+        const set = await admin.setQuota(control, tenantName(prefix), { perSecond, inFlight })
+        const of = (given: number | null): string => (given === null ? 'as configured' : String(given))
+        print(
+          options,
+          set,
+          `Quota of ${set.tenant}: ${of(set.perSecond)} a second, ${of(set.inFlight)} under way at once`,
+        )
+      }),
+    )
   common(tenant, 'list', 'list the tenants').action((options: Common) =>
     run(options, async control => {
       const tenants = await admin.listTenants(control)
-      const rows = tenants.map(({ tenant: name, uriPath, created, clients, credentials }) => ({
+      const rows = tenants.map(({ tenant: name, uriPath, created, clients, credentials, perSecond, inFlight }) => ({
         tenant: name,
         'uri path': uriPath,
         created: time(created),
         credentials: credentials.length,
+        'a second': perSecond ?? '',
+        'in flight': inFlight ?? '',
         clients: clients.join(' ') || 'any',
       }))
       print(
@@ -76,28 +112,56 @@ function registerTenants(tenant: Command, { run, common, print }: Tools): void {
   )
 }
 
+function quotaOption(text: string): number {
+  const number = Number(text)
+  if (text.trim() === '' || !Number.isFinite(number) || number <= 0)
+    throw new InvalidArgumentError('Give a number above 0.')
+  return number
+}
+
+interface NewKeyOptions {
+  readonly tenant?: string
+  readonly spec: admin.ExternalKeySpec
+  readonly usage: admin.KeyUse
+  readonly token?: string | true
+  readonly opens?: admin.ForeignScheme
+}
+
 function registerKeys(key: Command, { run, common, print }: Tools): void {
-  common(key, 'create', 'make a key of 256 bits for AES-GCM')
+  common(key, 'create', 'make a key')
     .argument('<name>', "the external key's id, which the provider is to be told (XksKeyId)")
     .option('--tenant <prefix>', 'its tenant (the only one, if there is one)')
     .addOption(
-      new Option('--usage <usage>', 'what it may do').choices(['both', 'encrypt', 'decrypt', 'none']).default('both'),
+      new Option('--spec <spec>', 'AES_256 for AES-GCM and AES key wrap, RSA for RSAES-OAEP')
+        .choices(admin.KEY_SPEC_NAMES)
+        .default('AES_256'),
+    )
+    .addOption(
+      new Option('--usage <usage>', 'what it may do')
+        .choices(['both', 'encrypt', 'decrypt', 'sign', 'none'])
+        .default('both'),
     )
     .option(
-      '--token [object]',
-      'keep it in the PKCS#11 token: a new object, or an existing one as id:HEX or label:TEXT',
+      '--token [[name:]object]',
+      'keep it in the PKCS#11 token of the root, or in the one of this name: a new object, or an existing one as id:HEX or label:TEXT',
+    )
+    .addOption(
+      new Option(
+        '--opens <scheme>',
+        'decrypt also what this other key manager has encrypted under the object that --token names',
+      ).choices(admin.FOREIGN_SCHEMES),
     )
     .addHelpText(
       'after',
-      '\nExamples:\n  holdfast ekm key create payments\n  holdfast ekm key create payments --tenant customers/acme --token label:payments-2026',
+      '\nExamples:\n  holdfast ekm key create payments\n  holdfast ekm key create payments --tenant customers/acme --token label:payments-2026\n  holdfast ekm key create payments --token backup\n  holdfast ekm key create payments --token backup:id:0a1b --opens aws-xks-proxy',
     )
-    .action((keyId: string, options: Common & { tenant?: string; usage: admin.KeyUse; token?: string | true }) =>
+    .action((keyId: string, options: Common & NewKeyOptions) =>
       run(options, async control => {
         const tenant = await admin.tenantOrOnly(control, prefixOption(options.tenant))
-        const { usage, token } = options
+        const { spec, usage, token, opens } = options
         const backing = token === undefined ? 'software' : 'token'
-        const tokenObject = token === true ? undefined : token
-        const made = await admin.createKey(control, { tenant, keyId, usage, backing, tokenObject })
+        const place = typeof token === 'string' ? admin.tokenAndObject(token) : {}
+        const made = await admin.createKey(control, { tenant, keyId, spec, usage, backing, opens, ...place })
         print(options, made, `Key ${made.key} is made.`)
       }),
     )
@@ -107,8 +171,9 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
       run(options, async control => {
         const keys: admin.KeyInfo[] = []
         for await (const each of admin.listKeys(control, prefixOption(options.tenant))) keys.push(each)
-        const rows = keys.map(({ key: id, state, revokedBy, usage, version, backing, rotated }) => ({
+        const rows = keys.map(({ key: id, spec, state, revokedBy, usage, version, backing, rotated }) => ({
           key: id,
+          spec,
           state: revokedBy.length === 0 ? state : `${state} (${revokedBy.join(', ')})`,
           usage,
           version,
@@ -129,6 +194,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         const found = await admin.describeKey(control, id)
         const {
           key: shownAs,
+          spec,
           state,
           revokedBy,
           usage,
@@ -141,6 +207,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         } = found
         const shown = {
           key: shownAs,
+          spec,
           state: revokedBy.length === 0 ? state : `${state} (${revokedBy.join(', ')})`,
           usage,
           backing: tokenObject === '' ? backing : `${backing} (${tokenObject})`,

@@ -7,10 +7,12 @@ import type { RevokeTarget } from '../boundary/client/api.ts'
 import { BoundaryError } from '../boundary/words.ts'
 import * as admin from '../ekm/admin/index.ts'
 import type { Common } from './admin-tools.ts'
-import { type Tools, tenantName } from './ekm-tools.ts'
+import { type Tools, tenantName, time } from './ekm-tools.ts'
 
 interface TargetOptions extends Common {
   readonly tenant?: string
+  readonly protocol?: string
+  readonly principal?: string
   readonly all?: boolean
 }
 
@@ -18,18 +20,20 @@ interface TargetOptions extends Common {
 const SHOWN = 10
 const WITH = { key: 'by itself', tenant: 'with its tenant', all: 'with all keys' } as const
 
-/** Adds the two commands. */
-export function registerSwitches(ekm: Command, { run, common, print, note }: Tools): void {
+/** Adds the commands. */
+export function registerSwitches(ekm: Command, { run, common, print, table, note }: Tools): void {
   const about = (name: string, description: string, examples: string) =>
     common(ekm, name, description)
       .argument('[key]', 'one key: TENANT/NAME, or NAME where one tenant only has it')
       .option('--tenant <prefix>', 'every key of this tenant, those included that are made later')
+      .option('--protocol <name>', 'every use over this protocol')
+      .option('--principal <name>', 'every use by whoever authenticates, or is named by a provider, exactly so')
       .option('--all', 'every key there is')
       .addHelpText('after', `\n${examples}`)
   about(
     'revoke',
     'stop every use, at once: in force for each request that starts after this command has ended',
-    'The owner’s boundary itself decides it: the front end may be alive, dead or hostile.\n\nExamples:\n  holdfast ekm revoke customers/acme/payments\n  holdfast ekm revoke --tenant customers/acme\n  holdfast ekm revoke --all\n',
+    'The owner’s boundary itself decides it: the front end may be alive, dead or hostile.\n\nExamples:\n  holdfast ekm revoke customers/acme/payments\n  holdfast ekm revoke --tenant customers/acme\n  holdfast ekm revoke --principal arn:aws:iam::111122223333:role/App\n  holdfast ekm revoke --protocol azure\n  holdfast ekm revoke --all\n',
   ).action((key: string | undefined, options: TargetOptions) =>
     run(options, async control => {
       const done = await admin.revoke(control, targetOf(key, options)).catch(error => {
@@ -49,7 +53,7 @@ export function registerSwitches(ekm: Command, { run, common, print, note }: Too
   )
   about(
     'restore',
-    'undo a revocation of the same kind: of a key, of a tenant, or of everything',
+    'undo a revocation of the same kind: of a key, a tenant, a protocol, a principal, or of everything',
     'Examples:\n  holdfast ekm restore customers/acme/payments\n  holdfast ekm restore --all\n',
   ).action((key: string | undefined, options: TargetOptions) =>
     run(options, async control => {
@@ -66,13 +70,27 @@ export function registerSwitches(ekm: Command, { run, common, print, note }: Too
       note('One person did this alone. In a later version it will take M of N approvals.')
     }),
   )
+  common(ekm, 'switches', 'list what is revoked beside single keys, since when, and by which rule').action(
+    (options: Common) =>
+      run(options, async control => {
+        const off = (await admin.listSwitches(control)).map(each => ({ ...each, since: time(each.since) }))
+        table(options, off, 'Nothing is revoked beside single keys: holdfast ekm key list')
+      }),
+  )
 }
 
 const times = ({ answeredAt, took }: admin.SwitchResult) => ({ answeredAt, tookMs: Math.round(took * 1000) / 1000 })
 
-function targetOf(key: string | undefined, { tenant, all }: TargetOptions): RevokeTarget {
-  const given = [key, tenant, all].filter(each => each !== undefined)
-  if (given.length !== 1) throw new admin.AdminError('Say what: one KEY, or --tenant PREFIX, or --all.')
-  if (key !== undefined) return { key }
-  return tenant === undefined ? { all: true } : { tenant: tenantName(tenant) }
+function targetOf(key: string | undefined, { tenant, protocol, principal, all }: TargetOptions): RevokeTarget {
+  const given: RevokeTarget[] = [
+    ...(key === undefined ? [] : [{ key }]),
+    ...(tenant === undefined ? [] : [{ tenant: tenantName(tenant) }]),
+    ...(protocol === undefined ? [] : [{ protocol }]),
+    ...(principal === undefined ? [] : [{ principal }]),
+    ...(all === undefined ? [] : [{ all: true } as const]),
+  ]
+  const [only] = given
+  if (only === undefined || given.length > 1)
+    throw new admin.AdminError('Say what: one KEY, or --tenant, --protocol or --principal with a name, or --all.')
+  return only
 }

@@ -14,6 +14,8 @@ import * as admin from '../ekm/admin/index.ts'
 import { type DevKey, startEkmDev, startEkmService } from '../ekm/dev.ts'
 import { isKeyId, isTenantName } from '../ekm/keys/names.ts'
 import { registerEkmAdmin } from './ekm-admin.ts'
+import { registerHsm } from './ekm-hsm.ts'
+import { registerKubernetesPlugin } from './ekm-kubernetes.ts'
 import { tenantName } from './ekm-tools.ts'
 import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
@@ -43,6 +45,9 @@ The first steps after --config, while it runs; DIR is its data folder. Each comm
   holdfast ekm tenant create PREFIX --data DIR                              tenant, uriPath, clients
   holdfast ekm key create NAME --data DIR                                   the key, with the operations that it allows
   holdfast ekm credential create --import-file xks-proxy.json --data DIR    writes what CreateCustomKeyStore takes
+
+What an HSM can do, and for which protocols that is enough (docs/hsm.md), before the first start:
+  holdfast ekm hsm probe --config ekm.yaml
 
 When everything must stop:
   holdfast ekm revoke --all --data DIR
@@ -79,6 +84,8 @@ export function registerEkm(program: Command): void {
       }),
     )
   registerEkmAdmin(ekm)
+  registerHsm(ekm)
+  registerKubernetesPlugin(ekm)
 }
 
 /** There are no default tenants or credentials, so whoever starts a service for the first time must be told how to make them. */

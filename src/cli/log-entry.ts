@@ -65,7 +65,7 @@ export function entryJson({ seq, time, record }: ShownEntry): object {
 }
 
 /** What a terminal would act on is shown as an escape: much of a record was chosen by strangers. */
-function plain(text: string): string {
+export function plain(text: string): string {
   return text.replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     found => `\\u${(found.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,

@@ -5,7 +5,7 @@ import { ConfigError } from '../config/problems.ts'
 import { AdminError } from '../store/admin.ts'
 
 /** EX_CONFIG, for a wrong configuration; the other exit codes are the boundary's. */
-const EXIT_CONFIG = 78
+export const EXIT_CONFIG = 78
 
 export interface Starting<C> {
   /** Reads the configuration; throws ConfigError. */

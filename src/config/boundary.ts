@@ -9,13 +9,17 @@ import { join } from 'node:path'
 import type { z } from 'zod'
 import type { Quotas } from './quotas.ts'
 import type * as shared from './shared.ts'
-import { type RootConfig, rootConfig, tokenConfig } from './shared.ts'
+import { namedTokens, type RootConfig, rootConfig, tokenConfig } from './shared.ts'
 
 /** What both services' settings have. */
 export interface ServiceSettings {
   readonly data: string
-  readonly boundary: z.output<typeof shared.boundary>
+  readonly boundary: z.output<typeof shared.boundary> & {
+    readonly tokens?: z.output<typeof shared.ownersBoundary>['tokens']
+  }
   readonly log: z.output<typeof shared.log>
+  /** Of the ekm: that it has an admin API. */
+  readonly admin?: object | undefined
   readonly cloudHsm?: { readonly clusters: Readonly<Record<string, Parameters<typeof tokenConfig>[0]>> }
   readonly quotas?: Pick<Quotas, 'keys' | 'onDemandRotations'>
 }
@@ -32,6 +36,7 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
   readonly dev: boolean
   readonly root: RootConfig
   readonly logOrigin: string
+  readonly tokens: ReturnType<typeof namedTokens>
   readonly clusters: readonly ({ readonly id: string } & ReturnType<typeof tokenConfig>)[]
   readonly limits: {
     readonly openKeys?: number
@@ -39,12 +44,17 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
     readonly keys?: number
     readonly onDemandRotations?: number
   }
-  readonly users?: { readonly frontEnd: User; readonly boundary: User }
+  readonly admin?: { readonly folder: string }
+  readonly users?: { readonly frontEnd: User; readonly boundary: User; readonly admin?: User }
 }
 
-/** Folders of a service under its data folder: the boundary's own, and the front end's own. */
-export function serviceFolders(data: string): { readonly boundary: string; readonly frontEnd: string } {
-  return { boundary: join(data, 'boundary'), frontEnd: join(data, 'front-end') }
+/** Folders of a service under its data folder: the boundary's own, the front end's own, and that of the admin API's socket. */
+export function serviceFolders(data: string): {
+  readonly boundary: string
+  readonly frontEnd: string
+  readonly admin: string
+} {
+  return { boundary: join(data, 'boundary'), frontEnd: join(data, 'front-end'), admin: join(data, 'admin') }
 }
 
 /** Makes the data folder where it is missing. Throws an Error that says what to change. */
@@ -61,6 +71,7 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
     folder: serviceFolders(data).boundary,
     dev,
     root: rootConfig(root),
+    tokens: namedTokens(boundary.tokens ?? {}),
     clusters: Object.entries(cloudHsm?.clusters ?? {}).map(([id, token]) => ({ id, ...tokenConfig(token) })),
     logOrigin: log.origin ?? keptOrigin(service, data),
     limits: {
@@ -70,7 +81,14 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
     },
     ...(users === undefined
       ? {}
-      : { users: { frontEnd: user('frontEnd', users.frontEnd), boundary: user('boundary', users.boundary) } }),
+      : {
+          users: {
+            frontEnd: user('frontEnd', users.frontEnd),
+            boundary: user('boundary', users.boundary),
+            ...(users.admin === undefined ? {} : { admin: user('admin', users.admin) }),
+          },
+        }),
+    ...(settings.admin === undefined ? {} : { admin: { folder: serviceFolders(data).admin } }),
   }
 }
 

@@ -2,6 +2,14 @@
  * The configuration of the owner's service, `holdfast ekm`.
  */
 import { z } from 'zod'
+import { admin } from './ekm-admin.ts'
+import { azure } from './ekm-azure.ts'
+import { checkDke, dke } from './ekm-dke.ts'
+import { checkGoogle, googleExperimental } from './ekm-google.ts'
+import { checkKacls, kacls } from './ekm-kacls.ts'
+import { checkKubernetes, kubernetes } from './ekm-kubernetes.ts'
+import { load, metrics } from './ekm-load.ts'
+import { rules } from './ekm-rules.ts'
 import type { ConfigDefinition } from './load.ts'
 import * as shared from './shared.ts'
 
@@ -22,7 +30,12 @@ export const ekmSchema = z.strictObject({
     })
     .prefault({})
     .describe('the XKS proxy API; path prefixes are tenants'),
-  boundary: shared.boundary,
+  azure: azure,
+  kubernetes: kubernetes,
+  dke,
+  kacls,
+  googleExperimental,
+  boundary: shared.ownersBoundary,
   log: shared.log,
   replay: z
     .strictObject({
@@ -43,6 +56,8 @@ export const ekmSchema = z.strictObject({
     })
     .prefault({})
     .describe('requests that come twice'),
+  rules,
+  admin: admin.optional(),
   health: z
     .strictObject({
       everyMs: z
@@ -54,6 +69,8 @@ export const ekmSchema = z.strictObject({
     })
     .prefault({})
     .describe("the health answer, which does real cryptography on the boundary's test key"),
+  load,
+  metrics,
   limits: shared.limits,
   cache: shared.cache,
   operations: shared.operations,
@@ -74,5 +91,16 @@ export const ekmConfig: ConfigDefinition<typeof ekmSchema> = {
     HOLDFAST_EKM_OPERATIONS_PORT: 'operations.port',
     HOLDFAST_EKM_LOGGING_LEVEL: 'logging.level',
   },
-  check: config => [...shared.checkListen('listen', config.listen), ...shared.checkRoot(config.boundary.root)],
+  check: config => [
+    ...shared.checkListen('listen', config.listen),
+    ...shared.checkRoot(config.boundary.root),
+    ...shared.checkTokens(config.boundary.tokens),
+    ...(config.admin !== undefined && config.boundary.users !== undefined && config.boundary.users.admin === undefined
+      ? [{ path: 'boundary.users.admin', message: 'the admin API needs a user of its own' }]
+      : []),
+    ...checkKubernetes(config.kubernetes),
+    ...checkDke(config.dke),
+    ...checkKacls(config.kacls),
+    ...checkGoogle(config.googleExperimental),
+  ],
 }

@@ -111,7 +111,7 @@ const tokenName = {
 
 /** How it is called. */
 const tokenCalls = {
-  sessions: z.int().min(1).max(256).optional().describe('sessions with the token; default: 8'),
+  sessions: z.int().min(1).max(64).optional().describe('sessions with the token; default: 8'),
   deadlineMs: milliseconds().optional().describe('how long the token may take for one call; default: 200'),
   calls: z
     .enum(['sync', 'async'])
@@ -121,18 +121,43 @@ const tokenCalls = {
     ),
 } as const
 
-/** How any PKCS#11 token is reached. */
-export const tokenAccess = { ...tokenName, ...tokenCalls } as const
+/** How it differs from the standard; never guessed. */
+const tokenCapabilities = {
+  tokenMakesIv: z
+    .boolean()
+    .optional()
+    .describe('the token makes the IV of AES-GCM itself and writes it into the mechanism; default: false'),
+  zeroIvRequired: z
+    .boolean()
+    .optional()
+    .describe('such a token wants 12 zero bytes in the place of the IV that it makes; default: false'),
+  invalidCiphertext: z
+    .array(z.int().min(1).max(0xffff_ffff))
+    .max(16)
+    .optional()
+    .describe("further return values of C_Decrypt that mean on this token that a ciphertext is not the key's"),
+} as const
 
-const tokenRoot = z.strictObject({
-  kind: z.literal('pkcs11').describe('what opens the boundary'),
-  ...tokenName,
+/** Where its PIN comes from. */
+const tokenPin = {
   pinFile: secretFile().optional().describe('file with the user PIN, mode 0600'),
   pinEnv: z
     .string()
     .regex(/^[A-Z_][A-Z0-9_]*$/, { error: 'must be the name of an environment variable' })
     .optional()
     .describe('environment variable with the user PIN'),
+} as const
+
+/** A token of an owner's keys besides that of the root. */
+const namedToken = z.strictObject({ ...tokenName, ...tokenPin, ...tokenCalls, ...tokenCapabilities })
+
+/** How any PKCS#11 token is reached. */
+export const tokenAccess = { ...tokenName, ...tokenCalls } as const
+
+const tokenRoot = z.strictObject({
+  kind: z.literal('pkcs11').describe('what opens the boundary'),
+  ...tokenName,
+  ...tokenPin,
   rootLabel: z
     .string()
     .min(1)
@@ -140,6 +165,7 @@ const tokenRoot = z.strictObject({
     .default(ROOT_LABEL)
     .describe('label of the root key in the token; made at the first start'),
   ...tokenCalls,
+  ...tokenCapabilities,
 })
 
 export const boundary = z
@@ -151,13 +177,29 @@ export const boundary = z
       .strictObject({
         frontEnd: z.string().min(1).max(64).describe('user that the front end runs as'),
         boundary: z.string().min(1).max(64).describe('user that the boundary runs as'),
+        admin: z.string().min(1).max(64).optional().describe('user that the admin API of an owner runs as'),
       })
       .optional()
-      .describe('run front end and boundary as two users; needs a start as root'),
+      .describe('run front end and boundary, and the admin API, as users of their own; needs a start as root'),
     openKeys: z.int().min(16).optional().describe('sealed keys that the boundary holds open; default: 100000'),
     floorBytes: bytes()
       .optional()
       .describe('free space below which uses are refused; revoking still works; default: 67108864'),
+  })
+  .describe('the process that holds key material')
+
+/** An owner's: its keys may be in further tokens. */
+export const ownersBoundary = boundary
+  .extend({
+    tokens: z
+      .record(
+        z.string().regex(/^(?!id$|label$)[a-z][a-z0-9-]{0,31}$/, {
+          error: 'must begin with a letter and have lower-case letters, digits and "-", at most 32',
+        }),
+        namedToken,
+      )
+      .default({})
+      .describe('PKCS#11 tokens that keys may be in, besides the one of the root, each under a name of its own'),
   })
   .describe('the process that holds key material')
 
@@ -199,12 +241,19 @@ export type RootSettings = z.output<typeof boundary>['root']
 
 /** What a root needs beyond its fields. */
 export function checkRoot(root: RootSettings): { path: string; message: string }[] {
-  if (root.kind !== 'pkcs11') return []
-  return [
-    ...checkToken('boundary.root', root),
-    ...either('boundary.root.pinFile', root.pinFile, root.pinEnv, 'pinFile or pinEnv'),
-  ]
+  return root.kind === 'pkcs11' ? checkTokenWithPin('boundary.root', root) : []
 }
+
+type TokenSettings = z.output<typeof namedToken>
+
+const checkTokenWithPin = (path: string, token: TokenSettings): { path: string; message: string }[] => [
+  ...checkToken(path, token),
+  ...either(`${path}.pinFile`, token.pinFile, token.pinEnv, 'pinFile or pinEnv'),
+]
+
+/** What an owner's tokens need beyond their fields. */
+export const checkTokens = (tokens: Readonly<Record<string, TokenSettings>>): { path: string; message: string }[] =>
+  Object.entries(tokens).flatMap(([name, token]) => checkTokenWithPin(`boundary.tokens.${name}`, token))
 
 /** A token is named by its label or by its slot. */
 export const checkToken = (
@@ -228,16 +277,24 @@ export function checkListen(
 export type RootConfig =
   | { readonly kind: 'keyfile'; readonly file: string }
   | { readonly kind: 'passphrase' }
-  | {
+  | ({
       readonly kind: 'pkcs11'
       readonly module: string
       readonly token: { readonly label: string } | { readonly slot: number }
       readonly pin: { readonly file: string } | { readonly environment: string }
       readonly rootLabel: string
-      readonly sessions?: number
-      readonly deadlineMs?: number
-      readonly calls?: 'sync' | 'async'
-    }
+    } & TokenCalls)
+
+interface TokenCalls {
+  readonly sessions?: number
+  readonly deadlineMs?: number
+  readonly calls?: 'sync' | 'async'
+  readonly capabilities?: {
+    readonly tokenMakesIv?: boolean
+    readonly zeroIvRequired?: boolean
+    readonly invalidCiphertext?: readonly number[]
+  }
+}
 
 /** A token's settings in the form that the boundary is started with. */
 export function tokenConfig(token: {
@@ -258,14 +315,31 @@ export function tokenConfig(token: {
   }
 }
 
+/** How a token differs from the standard, in the form that the boundary is started with. */
+function capabilitiesConfig({ tokenMakesIv, zeroIvRequired, invalidCiphertext }: Partial<TokenSettings>) {
+  const given = {
+    ...(tokenMakesIv === undefined ? {} : { tokenMakesIv }),
+    ...(zeroIvRequired === undefined ? {} : { zeroIvRequired }),
+    ...(invalidCiphertext === undefined ? {} : { invalidCiphertext }),
+  }
+  return Object.keys(given).length === 0 ? {} : { capabilities: given }
+}
+
+const pinConfig = ({ pinFile, pinEnv }: TokenSettings) =>
+  pinFile === undefined ? { environment: pinEnv ?? '' } : { file: pinFile }
+
+/** The tokens of an owner's boundary, in the form that it is started with. */
+export const namedTokens = (tokens: Readonly<Record<string, TokenSettings>>) =>
+  Object.entries(tokens).map(([name, token]) => ({
+    name,
+    ...tokenConfig(token),
+    pin: pinConfig(token),
+    ...capabilitiesConfig(token),
+  }))
+
 /** The root's settings in the form that the boundary is started with. */
 export function rootConfig(root: RootSettings): RootConfig {
   if (root.kind !== 'pkcs11') return root
-  const { pinFile, pinEnv, rootLabel } = root
-  return {
-    kind: 'pkcs11',
-    ...tokenConfig(root),
-    pin: pinFile === undefined ? { environment: pinEnv ?? '' } : { file: pinFile },
-    rootLabel,
-  }
+  const { rootLabel } = root
+  return { kind: 'pkcs11', ...tokenConfig(root), pin: pinConfig(root), rootLabel, ...capabilitiesConfig(root) }
 }

@@ -75,6 +75,9 @@ export function startEkmService(config: EkmConfig, dev: boolean, stderr?: number
       config,
       folders: [serviceFolders(config.data).frontEnd],
     },
+    ...(config.admin === undefined
+      ? {}
+      : { admin: { entry: join(import.meta.dirname, 'admin-api', `main${extname(import.meta.filename)}`), config } }),
   })
 }
 
@@ -133,6 +136,8 @@ async function devConfig(data: string, port: number, tls: DevTls | undefined): P
       ...(tls === undefined ? {} : { tls: { certificateFile: tls.certificateFile, keyFile: tls.keyFile } }),
     },
     boundary: { root: { kind: 'keyfile', file: join(data, 'root.key') } },
+    // No quota worth the name, and time for a laptop that is busy with something else.
+    load: { perSecond: 1_000_000, inFlight: 1024, withinMs: 5000 },
   })
 }
 

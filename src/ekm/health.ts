@@ -5,11 +5,14 @@
 import type { BoundaryUse } from '../boundary/client/api.ts'
 import type { Health as Readiness } from '../http/metrics.ts'
 import type { Replica } from '../store/replica.ts'
+import { within } from './load/within.ts'
 
 /** Real milliseconds above which a result is not given any more. */
 export const MAX_AGE_MS = 60_000
 /** A failure is asked about again much sooner: it may have been over a moment later. */
 export const MAX_FAILURE_AGE_MS = 1000
+/** A boundary that needs longer for a check does not answer. */
+export const CHECK_DEADLINE_MS = 2000
 
 export interface Health {
   readonly ok: boolean
@@ -28,6 +31,7 @@ export class HealthMonitor {
   readonly #monotonic: () => number
   #last: { readonly health: Health; readonly at: number } | undefined
   #running: Promise<Health> | undefined
+  #asking: Promise<Health> | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(boundary: Pick<BoundaryUse, 'selfTest' | 'status'>, monotonic: () => number = () => performance.now()) {
@@ -51,6 +55,11 @@ export class HealthMonitor {
     return this.#last?.health
   }
 
+  /** Seconds since the latest result; none yet: infinite. */
+  get age(): number {
+    return this.#last === undefined ? Number.POSITIVE_INFINITY : (this.#monotonic() - this.#last.at) / 1000
+  }
+
   /** The latest result that is not older than a minute; a fresh one where there is none. Never rejects. */
   current(): Promise<Health> {
     const last = this.#last
@@ -70,25 +79,29 @@ export class HealthMonitor {
   }
 
   async #check(): Promise<Health> {
-    const at = this.#monotonic()
+    let at = this.#monotonic()
     let health: Health
     try {
-      const status = await this.#boundary.status()
-      const known = {
-        boundaryId: status.boundaryId,
-        version: status.version,
-        rootKind: status.rootKind,
-        warnings: status.warnings,
-      }
-      if (status.locked) health = { ...known, ok: false, detail: 'The boundary is locked: run holdfast unlock.' }
-      else health = { ...known, ...(await this.#boundary.selfTest()) }
+      // Where the last question is not answered yet, another one would only wait behind it.
+      this.#asking ??= this.#ask().finally(() => {
+        this.#asking = undefined
+      })
+      health = await within(CHECK_DEADLINE_MS, this.#asking)
     } catch (error) {
       const detail = error instanceof Error ? error.message : 'the boundary does not answer'
       const { boundaryId = '', version = '', rootKind = '' } = this.#last?.health ?? {}
       health = { ok: false, detail, boundaryId, version, rootKind, warnings: [] }
+      at = this.#monotonic()
     }
     this.#last = { health, at }
     return health
+  }
+
+  async #ask(): Promise<Health> {
+    const { boundaryId, version, rootKind, warnings, locked } = await this.#boundary.status()
+    const known = { boundaryId, version, rootKind, warnings }
+    if (locked) return { ...known, ok: false, detail: 'The boundary is locked: run holdfast unlock.' }
+    return { ...known, ...(await this.#boundary.selfTest()) }
   }
 }
 

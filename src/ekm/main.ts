@@ -4,6 +4,7 @@ import { runFrontEnd } from '../http/front-end.ts'
 import { startEkm } from './service.ts'
 
 runFrontEnd('ekm', async (config: EkmConfig) => {
-  const { url, operationsUrl, close } = await startEkm(config)
-  return { line: { endpoint: url, operations: operationsUrl }, close }
+  const { urls, operationsUrl, close } = await startEkm(config)
+  const { xks, ...others } = urls
+  return { line: { endpoint: xks, ...others, operations: operationsUrl }, close }
 })

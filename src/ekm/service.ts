@@ -1,6 +1,6 @@
 /**
- * The front end of an owner's key manager, put together: its replica of the rows, the connection to its boundary, the listener of the XKS proxy
- * API, and the operator's listener. It holds no key and no root; without its boundary it answers 5xx at once and goes on when that is back.
+ * The front end of an owner's key manager, put together: its replica of the rows, the connection to its boundary, the protocols that its
+ * configuration asks for, and the operator's listener. It holds no key and no root; without its boundary it answers 5xx at once and goes on when that is back.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
@@ -12,20 +12,27 @@ import { startListener } from '../http/listener.ts'
 import { type Log, type LogFields, logReload, openLog, placeOf } from '../http/logging.ts'
 import { Metrics, startOperations } from '../http/metrics.ts'
 import { Strangers } from '../http/strangers.ts'
-import type { Listener, ListenerTls, Reply } from '../http/types.ts'
+import type { Listener, Reply } from '../http/types.ts'
 import { type Link, openLink } from '../store/link.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
-import { ownTenantOnly } from './access/policy.ts'
-import { ReplayMemory } from './access/replay.ts'
+import { CedarPolicy } from './access/cedar/policy.ts'
+import { Rules } from './access/rules.ts'
 import { Core } from './core.ts'
 import { HealthMonitor, readiness } from './health.ts'
+import { ANSWER_WITHIN_MS, type ProtocolName } from './keys/protocols.ts'
+import { Admission } from './load/admission.ts'
+import { LoadLog } from './load/load-log.ts'
+import { EkmMeter } from './load/meter.ts'
+import { tenantQuotas } from './load/quotas.ts'
+import { readsWithin } from './load/within.ts'
 import { pingListener } from './ping.ts'
-import { XKS_PROTOCOL, XKS_SERVICE, xksHandler, xksListenerError } from './protocols/xks/handler.ts'
-import { MAX_BODY } from './protocols/xks/request.ts'
+import { PROTOCOLS } from './protocols/index.ts'
+import type { ProtocolContext, RunningProtocol } from './protocols/types.ts'
 
 export interface EkmService {
-  readonly url: string
+  /** Where clients reach each protocol that the configuration asks for. */
+  readonly urls: Readonly<Record<string, string>>
   /** Of the operator's listener. */
   readonly operationsUrl: string
   /** Finishes what is in flight, within the deadline. */
@@ -77,59 +84,94 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
       ...(requestId === '' ? {} : { requestId }),
       ...causeOf(error),
     })
-  const strangers = new Strangers(entry => boundary.record(entry), XKS_PROTOCOL)
-  const onStranger = (reason: string, address: string): void => {
-    metrics.refused(XKS_PROTOCOL, reason)
-    strangers.count(reason, address)
-  }
-  const { repeatMs, remembered } = config.replay
-  const clock = { now: Date.now, monotonic: () => performance.now() }
-  const replay = new ReplayMemory(clock, { repeatMs, perCredential: remembered, total: remembered * 2 }, Date.now())
-  const core = new Core({ boundary, replica, policy: ownTenantOnly, health, onDefect })
-  const handler = xksHandler({
-    core,
+  const policy = new CedarPolicy({ replica, now: Date.now, onDefect })
+  policy.warmUp()
+  const { load } = config
+  const meter = new EkmMeter(config.metrics)
+  const loadLog = new LoadLog(entry => boundary.record(entry), log)
+  const admission = new Admission({
+    quotaOf: tenantQuotas(replica, load),
+    inFlight: config.limits.inFlight,
+    withinMs: load.withinMs,
+    onLoad: (who, reason) => {
+      meter.load(who, reason)
+      loadLog.count(who, reason)
+    },
+  })
+  const core = new Core({
+    boundary,
     replica,
-    authenticator: { protocol: XKS_PROTOCOL, service: XKS_SERVICE, replica, replay, now: Date.now },
-    nextRequestId: requestIds(),
-    onStranger,
-    onAnswer: (operation, outcome, seconds) => metrics.requests.observe(operation, outcome, seconds),
+    policy,
+    rules: new Rules(config.rules),
+    health,
+    admission,
+    onAnswered: (caller, key, outcome, seconds) => meter.answered(caller, key, outcome, seconds),
     onDefect,
   })
-  const { tls, host, port } = config.listen
-  const started: Listener[] = []
-  const start = async (starting: Promise<Listener>): Promise<Listener> => {
+  const nextRequestId = requestIds()
+  const protocols: RunningProtocol[] = []
+  const own: Listener[] = []
+  const strangers: Strangers[] = []
+  const measured = async (starting: Promise<Listener>): Promise<Listener> => {
     const listener = await starting
-    started.push(listener)
     metrics.watch(listener)
     return listener
   }
+  /** What one protocol gets of this service. */
+  const contextOf = (name: string): ProtocolContext => {
+    const unknown = new Strangers(entry => boundary.record(entry), name)
+    strangers.push(unknown)
+    const onStranger = (reason: string, address: string): void => {
+      metrics.refused(name, reason)
+      unknown.count(reason, address)
+    }
+    return {
+      config,
+      core,
+      health,
+      replica: readsWithin(load.withinMs ?? ANSWER_WITHIN_MS[name as ProtocolName], replica),
+      log,
+      nextRequestId,
+      onStranger,
+      onDefect,
+      onAnswer: (operation, outcome, seconds) => metrics.requests.observe(operation, outcome, seconds, name),
+      gauge: (id, help, value) => metrics.gauge(id, help, value),
+      listen: options =>
+        measured(
+          startListener({
+            ...options,
+            onUnauthenticated: onStranger,
+            onDefect,
+            onReload: error => logReload(log, error),
+          }),
+        ),
+    }
+  }
   metrics.gauge('cached_rows', 'Verified rows in memory', () => replica.cached.rows)
   metrics.gauge('cached_bytes', 'Memory of verified rows', () => replica.cached.bytes)
+  metrics.gauge('cached_decisions', 'Decisions of policies in memory', () => policy.cached)
   metrics.gauge('write_set', 'Number of the last write set in the store', () => replica.appliedUpTo)
-  metrics.gauge('remembered_requests', 'Signatures that a replay would be recognised by', () => replay.size)
+  metrics.add(meter.asMetrics(() => admission.underWay()))
+  metrics.gauge('boundary_connected', 'Whether there is a connection to the boundary', () =>
+    boundary.connected ? 1 : 0,
+  )
+  metrics.gauge('health_age_seconds', 'Age of the last check with the test key', () => health.age)
   metrics.gauge('healthy', 'Whether the last check with the test key went well', () => (health.last?.ok ? 1 : 0))
   try {
-    const xks = await start(
-      startListener({
-        name: XKS_PROTOCOL,
-        host,
-        port,
-        ...(tls === undefined ? {} : { tls: listenerTls(tls) }),
-        limits: { ...config.limits, bodyBytes: Math.min(config.limits.bodyBytes, MAX_BODY) },
-        handler,
-        errors: xksListenerError,
-        onUnauthenticated: onStranger,
-        onDefect,
-        onReload: error => logReload(log, error),
-      }),
-    )
+    const urls: Record<string, string> = {}
+    for (const protocol of PROTOCOLS) {
+      const running = await protocol.start(contextOf(protocol.name))
+      if (running === undefined) continue
+      protocols.push(running)
+      urls[protocol.name] = running.url
+    }
     const ping = async (): Promise<Reply> => ({
       status: (await readiness(health, replica)).ready ? 200 : 503,
       headers: {},
       body: '',
     })
-    if (config.listen.ping !== undefined) await start(startListener(pingListener(config.listen, ping)))
-    const operations = await start(
+    if (config.listen.ping !== undefined) own.push(await measured(startListener(pingListener(config.listen, ping))))
+    const operations = await measured(
       startOperations({
         ...config.operations,
         metrics,
@@ -138,23 +180,28 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
         onDefect,
       }),
     )
-    strangers.start()
+    own.push(operations)
+    for (const unknown of strangers) unknown.start()
+    loadLog.start()
     health.start(config.health.everyMs)
     return {
-      url: xks.url,
+      urls,
       operationsUrl: operations.url,
       close: async () => {
-        const cut = await xks.close({ deadlineMs: CLOSE_DEADLINE_MS })
+        const cuts = await Promise.all(protocols.map(each => each.close({ deadlineMs: CLOSE_DEADLINE_MS })))
+        const cut = cuts.reduce((sum, each) => sum + each, 0)
         if (cut > 0) log('warn', 'requests were cut at the deadline', { cut })
         health.stop()
-        await strangers.stop()
-        for (const listener of started) if (listener !== xks) await listener.close({ deadlineMs: 0 })
+        for (const unknown of strangers) await unknown.stop()
+        await loadLog.stop()
+        admission.stop()
+        for (const listener of own) await listener.close({ deadlineMs: 0 })
         boundary.close()
         await store.close()
       },
     }
   } catch (error) {
-    for (const listener of started) await listener.close({ deadlineMs: 0 })
+    for (const each of [...protocols, ...own]) await each.close({ deadlineMs: 0 })
     throw error
   }
 }
@@ -163,10 +210,6 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
 function causeOf(error: unknown): LogFields {
   if (error instanceof BoundaryError) return { error: error.name, reason: error.message }
   return placeOf(error)
-}
-
-function listenerTls({ certificateFile, keyFile, clients }: NonNullable<EkmConfig['listen']['tls']>): ListenerTls {
-  return { profile: 'xks', certificateFile, keyFile, ...(clients === undefined ? {} : { clients }) }
 }
 
 /** Ids that no other request of this or another process has: 64 random bits for the process, and a count. */

@@ -2,9 +2,11 @@
  * For unit tests: an owner's boundary and store in memory. Keys are sealed and used by the boundary's own formats; records are kept in a list, so
  * that a test can count them. It has no sockets, no disk and no isolation.
  */
-import { type KeyObject, randomBytes } from 'node:crypto'
-import type { BoundaryUse, ExternalCiphertext, KeyRow, RecordEntry } from '../boundary/client/api.ts'
+import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import type { BoundaryUse, ExternalCiphertext, KeyRow, RecordEntry, RevokeTarget } from '../boundary/client/api.ts'
 import { decryptExternal, encryptExternal, readExternalMetadata } from '../boundary/crypto/external.ts'
+import { EXTERNAL_WRAPPINGS } from '../boundary/crypto/external-wrap.ts'
+import { usePrivateKey } from '../boundary/crypto/private-key.ts'
 import { openKey, sealKey } from '../boundary/crypto/sealed.ts'
 import { Keyring } from '../boundary/root/keyring.ts'
 import { Secret as RootSecret } from '../boundary/root/types.ts'
@@ -32,6 +34,7 @@ export class FakeOwner {
   readonly rows = new Map<string, Row>()
   readonly secrets = new Map<string, Secret>()
   readonly records: KeptRecord[] = []
+  readonly trips: { target: RevokeTarget; rule: string; evidence: string; asserted: Asserted }[] = []
   /** Thrown by everything that asks the boundary. */
   broken: BoundaryError | undefined
   healthy = true
@@ -62,11 +65,17 @@ export class FakeOwner {
       state = 'Enabled',
       mayEncrypt = true,
       mayDecrypt = true,
-    }: Partial<Pick<KeyHeader, 'state' | 'mayEncrypt' | 'mayDecrypt'>> = {},
+      spec = 'EXTERNAL_AES_256',
+    }: Partial<Pick<KeyHeader, 'state' | 'mayEncrypt' | 'mayDecrypt' | 'spec'>> = {},
   ): void {
     const id = keyRowId(tenant, keyId)
     const header = headerOf(id, tenant, state, mayEncrypt, mayDecrypt)
-    this.put('key', id, tenant, sealKey(this.keyring, header, new Map([['00000001', randomBytes(32)]])))
+    const made = spec === 'EXTERNAL_AES_256' ? { privateKey: randomBytes(32), publicKey: Buffer.alloc(0) } : rsaPair()
+    const { privateKey, publicKey } = made
+    const signs = spec !== 'EXTERNAL_AES_256' && !mayEncrypt && !mayDecrypt
+    const usage = signs ? 'SIGN_VERIFY' : 'ENCRYPT_DECRYPT'
+    const body = sealKey(this.keyring, { ...header, spec, usage, publicKey }, new Map([['00000001', privateKey]]))
+    this.put('key', id, tenant, body)
   }
 
   switch(id: string, revoked: boolean): void {
@@ -90,7 +99,21 @@ export class FakeOwner {
     },
   }
 
-  readonly boundary: Pick<BoundaryUse, 'externalEncrypt' | 'externalDecrypt' | 'record' | 'selfTest' | 'status'> = {
+  readonly boundary: Pick<
+    BoundaryUse,
+    | 'externalEncrypt'
+    | 'externalDecrypt'
+    | 'externalWrap'
+    | 'externalUnwrap'
+    | 'externalDigest'
+    | 'externalPrivateKey'
+    | 'sign'
+    | 'record'
+    | 'trip'
+    | 'awaitDecision'
+    | 'selfTest'
+    | 'status'
+  > = {
     externalEncrypt: async (key, plaintext, aad, integrity, asserted) =>
       this.#use(key, asserted, 'mayEncrypt', material =>
         encryptExternal(material('00000001'), 1, plaintext, aad, integrity),
@@ -100,6 +123,33 @@ export class FakeOwner {
         const version = readExternalMetadata(ciphertext.metadata) ?? 1
         return decryptExternal(material(version.toString(16).padStart(8, '0')), ciphertext, aad)
       }),
+    externalWrap: async (key, algorithm, plaintext, asserted) =>
+      this.#use(key, asserted, 'mayEncrypt', material => {
+        const { rsa, wrap } = EXTERNAL_WRAPPINGS[algorithm]
+        const half = material('00000001')
+        return { wrapped: wrap(rsa ? createPublicKey(half) : half, plaintext), version: 1 }
+      }),
+    externalUnwrap: async (key, algorithm, wrapped, version, asserted) =>
+      this.#use(key, asserted, 'mayDecrypt', material => {
+        if (version > 1) throw new BoundaryError('InvalidCiphertext')
+        return EXTERNAL_WRAPPINGS[algorithm].unwrap(material('00000001'), wrapped)
+      }),
+    externalDigest: async (key, ciphertext, aad, message, asserted) =>
+      this.#use(key, asserted, 'mayDecrypt', material =>
+        createHmac('sha256', decryptExternal(material('00000001'), ciphertext, aad))
+          .update(message)
+          .digest(),
+      ),
+    externalPrivateKey: async (key, ciphertext, aad, { spki, algorithm, message, label }, asserted) =>
+      this.#use(key, asserted, 'mayDecrypt', material =>
+        usePrivateKey(decryptExternal(material('00000001'), ciphertext, aad), spki, algorithm, message, label),
+      ),
+    sign: async (key, { message }, asserted) =>
+      this.#use(key, asserted, undefined, material => ({ signature: sign('sha256', message, material('00000001')) })),
+    trip: async (target, rule, evidence, asserted) => {
+      this.trips.push({ target, rule, evidence, asserted })
+    },
+    awaitDecision: async () => {},
     record: async entry => {
       if (this.broken) throw this.broken
       this.records.push({ ...entry, use: false })
@@ -131,12 +181,12 @@ export class FakeOwner {
     },
   }
 
-  #use<T>(
+  async #use<T>(
     key: KeyRow,
     asserted: Asserted,
-    usage: 'mayEncrypt' | 'mayDecrypt',
-    run: (material: (id: string) => KeyObject) => T,
-  ): T {
+    usage: 'mayEncrypt' | 'mayDecrypt' | undefined,
+    run: (material: (id: string) => KeyObject) => T | Promise<T>,
+  ): Promise<T> {
     if (this.broken) throw this.broken
     const current = this.rows.get(`key ${key.id}`)
     if (current?.revision !== key.revision) throw new BoundaryError('StaleKey', '', current)
@@ -144,8 +194,9 @@ export class FakeOwner {
     this.#opened.set(current, opened)
     try {
       if (opened.header.state === 'Revoked') throw new BoundaryError('KeyRevoked')
-      if (!opened.header[usage]) throw new BoundaryError('InvalidKeyUsage')
-      const result = run(id => {
+      if (usage === undefined ? opened.header.usage !== 'SIGN_VERIFY' : !opened.header[usage])
+        throw new BoundaryError('InvalidKeyUsage')
+      const result = await run(id => {
         const material = opened.materials.get(id)
         if (material === undefined) throw new BoundaryError('InvalidCiphertext')
         return material
@@ -159,6 +210,14 @@ export class FakeOwner {
     }
   }
 }
+
+/** RSA_2048, as DER. */
+const rsaPair = () =>
+  generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  })
 
 /** An owner's key as its boundary makes it, of one version. */
 function headerOf(id: string, account: string, state: KeyState, mayEncrypt: boolean, mayDecrypt: boolean): KeyHeader {

@@ -146,6 +146,10 @@ class RunningListener implements Listener {
     return this.#sockets.size
   }
 
+  get validTo(): number | undefined {
+    return this.#context?.validTo
+  }
+
   async reload(): Promise<void> {
     const { tls, onReload } = this.#options
     if (tls === undefined || this.#closing) return

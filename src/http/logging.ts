@@ -21,6 +21,7 @@ export const LOG_FIELDS = {
   /** Row ids of key stores, tenants and keys. */
   store: { max: 512 },
   tenant: { max: 512 },
+  protocol: { max: 64 },
   key: { max: 512 },
   failure: { max: 512 },
   host: { max: 255 },

@@ -2,7 +2,7 @@
  * Metrics and health of a front end, on a loopback listener of their own: `/metrics` for Prometheus, `/health/live` for what restarts processes,
  * `/health/ready` for what sends it requests.
  */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client'
 import { isLoopback } from '../config/loopback.ts'
 import { startListener } from './listener.ts'
 import { RequestMeter } from './request-meter.ts'
@@ -43,10 +43,18 @@ export class Metrics {
     })
   }
 
-  /** Requests in flight and open connections of a listener. */
-  watch(listener: Pick<Listener, 'name' | 'inFlight' | 'connections'>): void {
+  /** Metrics that are kept elsewhere. */
+  add(metrics: readonly Metric[]): void {
+    for (const metric of metrics) this.registry.registerMetric(metric)
+  }
+
+  /** Requests in flight and open connections of a listener, and the end of its certificate. */
+  watch(listener: Pick<Listener, 'name' | 'inFlight' | 'connections' | 'validTo'>): void {
     this.gauge(`${listener.name}_in_flight`, 'Requests being read or handled', () => listener.inFlight)
     this.gauge(`${listener.name}_connections`, 'Open connections', () => listener.connections)
+    if (listener.validTo === undefined) return
+    const help = 'When its certificate ends, in seconds since 1970'
+    this.gauge(`${listener.name}_certificate_expires`, help, () => (listener.validTo ?? 0) / 1000)
   }
 }
 

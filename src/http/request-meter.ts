@@ -13,20 +13,20 @@ const NAME = 'holdfast_request_seconds'
 const MAX_SERIES = 2000
 
 interface Series {
-  readonly operation: string
-  readonly outcome: string
+  readonly labels: Readonly<Record<string, string>>
   /** One more than there are bounds: the last is for everything above. */
   readonly buckets: Float64Array
   sum: number
 }
 
 export class RequestMeter {
-  readonly #operations = new Map<string, Map<string, Series>>()
+  readonly #protocols = new Map<string, Map<string, Map<string, Series>>>()
   #size = 0
 
-  /** `outcome`: `ok` or the protocol's error name. */
-  observe(operation: string, outcome: string, seconds: number): void {
-    const series = this.#operations.get(operation)?.get(outcome) ?? this.#add(operation, outcome)
+  /** `outcome`: `ok` or the protocol's error name. `protocol`: where a service speaks several. */
+  observe(operation: string, outcome: string, seconds: number, protocol = ''): void {
+    const series =
+      this.#protocols.get(protocol)?.get(operation)?.get(outcome) ?? this.#add(protocol, operation, outcome)
     if (series === undefined) return
     let at = 0
     while (at < DURATION_BUCKETS.length && seconds > (DURATION_BUCKETS[at] ?? 0)) at++
@@ -34,19 +34,21 @@ export class RequestMeter {
     series.sum += seconds
   }
 
-  #add(operation: string, outcome: string): Series | undefined {
+  #add(protocol: string, operation: string, outcome: string): Series | undefined {
     if (this.#size >= MAX_SERIES) return undefined
     this.#size++
-    const series = { operation, outcome, buckets: new Float64Array(DURATION_BUCKETS.length + 1), sum: 0 }
-    const outcomes = this.#operations.get(operation) ?? new Map<string, Series>()
-    this.#operations.set(operation, outcomes.set(outcome, series))
+    const labels = { ...(protocol === '' ? {} : { protocol }), operation, outcome }
+    const series = { labels, buckets: new Float64Array(DURATION_BUCKETS.length + 1), sum: 0 }
+    const operations = this.#protocols.get(protocol) ?? new Map<string, Map<string, Series>>()
+    const outcomes = operations.get(operation) ?? new Map<string, Series>()
+    this.#protocols.set(protocol, operations.set(operation, outcomes.set(outcome, series)))
     return series
   }
 
   #values(): { metricName: string; labels: Record<string, string | number>; value: number }[] {
-    const all = [...this.#operations.values()].flatMap(outcomes => [...outcomes.values()])
-    return all.flatMap(({ operation, outcome, buckets, sum }) => {
-      const labels = { operation, outcome }
+    const operations = [...this.#protocols.values()].flatMap(each => [...each.values()])
+    const all = operations.flatMap(outcomes => [...outcomes.values()])
+    return all.flatMap(({ labels, buckets, sum }) => {
       let count = 0
       const bounds = [...DURATION_BUCKETS, '+Inf'].map((le, i) => {
         count += buckets[i] ?? 0

@@ -1,6 +1,7 @@
 /**
  * Certificates: read from files, and read again when asked, on SIGHUP, or when a file changes.
  */
+import { X509Certificate } from 'node:crypto'
 import { readFileSync, type StatsListener, unwatchFile, watchFile } from 'node:fs'
 import type { SecureContextOptions, TlsOptions } from 'node:tls'
 import { TLS_PROFILES } from './tls-profiles.ts'
@@ -13,19 +14,23 @@ export interface TlsContext {
   readonly options: SecureContextOptions & TlsOptions
   /** The client roots as read; connections from before a change are not kept. */
   readonly clientRoots: string
+  /** Until when the own certificate is good, in milliseconds since 1970. */
+  readonly validTo: number
 }
 
 /** Reads the files. Throws where one cannot be read; node:tls refuses what does not fit together. */
 export function readContext({ profile, certificateFile, keyFile, clients }: ListenerTls): TlsContext {
   const cert = readFileSync(certificateFile)
   const key = readFileSync(keyFile)
-  if (clients === undefined) return { options: { ...TLS_PROFILES[profile], cert, key }, clientRoots: '' }
+  const validTo = new X509Certificate(cert).validToDate.getTime()
+  if (clients === undefined) return { options: { ...TLS_PROFILES[profile], cert, key }, clientRoots: '', validTo }
   const ca = readFileSync(clients.caFile, 'utf8')
   // Without a root in the file Node would fall back to the public ones.
   if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`${clients.caFile} holds no certificate`)
   return {
     options: { ...TLS_PROFILES[profile], cert, key, ca, requestCert: true, rejectUnauthorized: true },
     clientRoots: ca,
+    validTo,
   }
 }
 

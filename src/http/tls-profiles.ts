@@ -22,4 +22,10 @@ export const TLS_PROFILES: Readonly<Record<TlsProfileName, TlsProfile>> = {
       'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384',
     honorCipherOrder: true,
   },
+  /** EKM proxy API 0.1-preview, section "Transport and content type": these two, and nothing before TLS 1.3. */
+  azure: {
+    minVersion: 'TLSv1.3',
+    ciphers: 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256',
+    honorCipherOrder: true,
+  },
 }

@@ -106,8 +106,8 @@ export interface ListenerTls {
   }
 }
 
-/** aws-api: what AWS SDKs speak, TLS 1.2 and 1.3. xks: the suites that the XKS proxy API demands. */
-export type TlsProfileName = 'aws-api' | 'xks'
+/** aws-api: what AWS SDKs speak, TLS 1.2 and 1.3. xks: the suites that the XKS proxy API demands. azure: TLS 1.3 with those of the EKM proxy API. */
+export type TlsProfileName = 'aws-api' | 'xks' | 'azure'
 
 /** Why a connection or request never reached the handler, for counting: such callers are unauthenticated. */
 export type RefusalReason = HttpErrorKind | 'TooManyConnections' | 'TlsHandshake' | 'ClientCertificate'
@@ -139,6 +139,8 @@ export interface Listener {
   readonly url: string
   readonly inFlight: number
   readonly connections: number
+  /** Until when its certificate is good, in milliseconds since 1970; none without TLS. */
+  readonly validTo: number | undefined
   /** Reads certificates and client roots again. Connections of clients that the new roots or names no longer admit are ended. */
   reload(): Promise<void>
   /**

@@ -14,6 +14,7 @@ const paths = {
   'ansible-playbook': join(clients.python.folder, 'bin', 'ansible-playbook'),
   go: join(clients.go.folder, 'clients'),
   sops: join(clients.go.folder, 'sops'),
+  apiserver: join(clients.kubernetes.folder, 'apiserver'),
   tofu: join(clients.tofu.folder, 'tofu'),
 } as const
 export type Client = keyof typeof paths

@@ -25,7 +25,7 @@ const list: readonly Omit<Difference, 'number'>[] = [
   },
   {
     operations: ['CreateCustomKeyStore', 'ConnectCustomKeyStore'],
-    text: 'A CloudHSM cluster is a PKCS#11 token of the configuration (`cloudHsm.clusters`); a module serves one cluster of the process. The password is the token’s PIN. The key is used for each request to wrap a root of the message, which is encrypted in the boundary.',
+    text: 'A CloudHSM cluster is a PKCS#11 token of the configuration (`cloudHsm.clusters`). The password is the token’s PIN. The key is used for each request to wrap a root of the message, which is encrypted in the boundary.',
   },
   {
     operations: ['Sign', 'Verify'],

@@ -19,7 +19,8 @@ export interface CliResult {
 /** Runs `holdfast` to its end. Never rejects. */
 export function holdfast(args: readonly string[]): Promise<CliResult> {
   return new Promise(done => {
-    execFile(HOLDFAST, args, (error, stdout, stderr) => {
+    // A whole log may be asked for.
+    execFile(HOLDFAST, args, { maxBuffer: 1 << 29 }, (error, stdout, stderr) => {
       done({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
     })
   })

@@ -65,6 +65,13 @@ export class SoftHsm {
     return this
   }
 
+  /** OpenSC's tool on the token of this label, logged in; what it prints. */
+  pkcs11Tool(label: string, pin: string, ...args: string[]): string {
+    const login = ['--module', this.module, '--token-label', label, '--login', '--pin', pin]
+    const env = { ...process.env, SOFTHSM2_CONF: this.configuration }
+    return execFileSync('pkcs11-tool', [...login, ...args], { env, stdio: 'pipe', encoding: 'utf8' })
+  }
+
   /** Puts an AES key of a known value into the only initialised token. Not while a token object has the module open. */
   importKey(pin: string, label: string, id: Buffer, value: Buffer, usage: ObjectUsage = {}): void {
     this.use()

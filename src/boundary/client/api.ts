@@ -5,7 +5,15 @@
  * Every answer comes after the record of what was done is durable. Every method rejects with a `BoundaryError`, and at once with
  * `Unavailable` while there is no connection. Byte strings are `Buffer`s; sizes are bytes; times are milliseconds since 1970.
  */
-import type { EncryptionAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm } from '../algorithms.ts'
+import type {
+  EncryptionAlgorithm,
+  ExternalSpec,
+  ExternalWrapAlgorithm,
+  MacAlgorithm,
+  MessageType,
+  PrivateKeyAlgorithm,
+  SigningAlgorithm,
+} from '../algorithms.ts'
 import type {
   Asserted,
   Backing,
@@ -320,8 +328,65 @@ export interface BoundaryUse {
     asserted: Asserted,
   ): Promise<ExternalCiphertext>
   externalDecrypt(key: KeyRow, ciphertext: ExternalCiphertext, aad: Buffer, asserted: Asserted): Promise<Buffer>
+  /**
+   * Wraps under the current version of an owner's external key. InvalidKeyUsage where the key is not for this algorithm, InvalidRequest for a length
+   * that the algorithm does not take (A256KW: a multiple of 8, at least 16; A256KWP: at least 1; OAEP: at most modulus − 2·hash − 2).
+   */
+  externalWrap(
+    key: KeyRow,
+    algorithm: ExternalWrapAlgorithm,
+    plaintext: Buffer,
+    asserted: Asserted,
+  ): Promise<{ wrapped: Buffer; version: number }>
+  /**
+   * `version`: the version of the key that wrapped it, or 0 to try all, newest first: what these algorithms make does not name one. InvalidCiphertext,
+   * always the same, whatever is wrong.
+   */
+  externalUnwrap(
+    key: KeyRow,
+    algorithm: ExternalWrapAlgorithm,
+    wrapped: Buffer,
+    version: number,
+    asserted: Asserted,
+  ): Promise<Buffer>
+  /** HMAC-SHA-256 of `message`, keyed with what `externalDecrypt` would answer, which stays in the boundary. */
+  externalDigest(
+    key: KeyRow,
+    ciphertext: ExternalCiphertext,
+    aad: Buffer,
+    message: Buffer,
+    asserted: Asserted,
+  ): Promise<Buffer>
+  /**
+   * One operation with the private key (PKCS #8, DER, RSA of 2048 to 4096 bits) that `externalDecrypt` would answer, which stays in the boundary.
+   * InvalidCiphertext, always the same: it does not open, it is another key than `spki` says, or what is to be decrypted does not (of RSAES_PKCS1_V1_5 only
+   * what is no number below the modulus; a wrong padding gives bytes that say nothing).
+   */
+  externalPrivateKey(
+    key: KeyRow,
+    ciphertext: ExternalCiphertext,
+    aad: Buffer,
+    work: PrivateKeyWork,
+    asserted: Asserted,
+  ): Promise<Buffer>
+  /**
+   * Revokes by itself, for a rule of the owner's (1 to 256 bytes) and what it saw (at most 1024 bytes); never restores. In force when this has resolved.
+   */
+  trip(target: RevokeTarget, rule: string, evidence: string, asserted: Asserted): Promise<void>
+  /** Resolves when the ask of a held use (BoundaryError Held) is decided or gone, or after `milliseconds`, at most a minute. */
+  awaitDecision(ask: string, milliseconds: number): Promise<void>
   /** Real cryptography on a test key of the boundary's own (in the token for the pkcs11 kind). */
   selfTest(): Promise<{ ok: boolean; detail: string }>
+}
+
+export interface PrivateKeyWork {
+  /** SHA-256 of the DER SPKI of the key that is meant. */
+  readonly spki: Buffer
+  readonly algorithm: PrivateKeyAlgorithm
+  /** The digest that is signed, or the ciphertext. */
+  readonly message: Buffer
+  /** Of OAEP, at most 1024 bytes; else empty. */
+  readonly label: Buffer
 }
 
 export interface ExternalCiphertext {
@@ -350,6 +415,7 @@ export interface BoundaryControl {
       id: string
       scope: string
       tenant: string
+      spec: ExternalSpec
       backing: Backing
       tokenObject: string
       mayEncrypt: boolean
@@ -377,13 +443,48 @@ export interface BoundaryControl {
     asserted: Asserted,
   ): Promise<{ wrapped: Buffer; fingerprint: Buffer }>
 
+  /** Uses of keys on hold that were asked for since the boundary started, oldest first. */
+  listAsks(): Promise<readonly Ask[]>
+  /**
+   * Lets an ask pass, or refuses it, for `seconds` (0: what the hold says). NotPermitted where `by` is not one of the hold's approvers, KeyGone where there
+   * is no such ask.
+   */
+  decideAsk(ask: string, approve: boolean, by: string, seconds: number, asserted: Asserted): Promise<void>
+
   /** Moves lifecycle time forward; only in a service started with `--dev`. Resolves when what fell due has been done. */
   advanceClock(milliseconds: number): Promise<{ lifecycleNow: number }>
   /** Finishes what is in flight, makes all durable and exits. */
   stop(): Promise<void>
 }
 
-export type RevokeTarget = { readonly key: string } | { readonly tenant: string } | { readonly all: true }
+/** A use of a key on hold that waits for a named person. Times are real milliseconds since 1970. */
+export interface Ask {
+  /** 12 hex digits; the same whenever the same caller asks for the same. */
+  readonly id: string
+  readonly keyId: string
+  /** What the latest request said of itself. */
+  readonly asserted: Asserted
+  readonly firstAt: number
+  readonly lastAt: number
+  readonly count: number
+  /** Requests that wait now. */
+  readonly waiting: number
+  readonly decision: 'none' | 'approved' | 'denied'
+  /** Who decided, and until when it holds. */
+  readonly by: string
+  readonly until: number
+}
+
+/**
+ * What a kill switch covers. `protocol` is the word before the operation in records (`xks`); `principal` is an authenticated peer's name, or the one that a
+ * provider names as asking, exactly.
+ */
+export type RevokeTarget =
+  | { readonly key: string }
+  | { readonly tenant: string }
+  | { readonly protocol: string }
+  | { readonly principal: string }
+  | { readonly all: true }
 
 /**
  * What the front end must do with write sets: those of its own transitions and those that others caused (control socket, due dates, another connection).

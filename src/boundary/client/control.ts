@@ -11,6 +11,15 @@ export type ControlConnection = BoundaryControl & {
   close(): void
 }
 
+/** What the process of an admin API may do. */
+export type AdminConnection = Pick<
+  ControlConnection,
+  'status' | 'getRow' | 'listRows' | 'revoke' | 'restore' | 'listAsks' | 'decideAsk' | 'close'
+>
+
+/** `socket`: path of `admin.sock`. As `connectControl`. */
+export const connectAdmin = (options: { readonly socket: string }): AdminConnection => connectControl(options)
+
 /** `socket`: path of `control.sock`. Does not connect before the first request. */
 export function connectControl(options: { readonly socket: string }): ControlConnection {
   const connection = new Connection({ socket: options.socket, onWriteSet: async () => {}, onState: () => {} })
@@ -31,6 +40,9 @@ export function connectControl(options: { readonly socket: string }): ControlCon
     restore: async (target, asserted) => ask('restore', { target, asserted: asAsserted(asserted) }),
     wrapForImport: async (input, asserted) =>
       ask('wrapForImport', { ...input, from: input.from, asserted: asAsserted(asserted) }),
+    listAsks: () => ask('listAsks', undefined),
+    decideAsk: async (id, approve, by, seconds, asserted) =>
+      ask('decideAsk', { ask: id, approve, by, seconds, asserted: asAsserted(asserted) }),
     advanceClock: async milliseconds => ({ lifecycleNow: await ask('advanceClock', milliseconds) }),
     stop: () => ask('stop', undefined),
   }

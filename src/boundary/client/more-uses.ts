@@ -18,6 +18,10 @@ type More =
   | 'deriveSharedSecret'
   | 'encapsulate'
   | 'decapsulate'
+  | 'externalWrap'
+  | 'externalUnwrap'
+  | 'externalDigest'
+  | 'externalPrivateKey'
 
 export function moreUses(use: Use): Pick<BoundaryUse, More> {
   /** `parts`: the request without its key and asserted fields. */
@@ -47,5 +51,13 @@ export function moreUses(use: Use): Pick<BoundaryUse, More> {
       ofKey('deriveSharedSecret', key, asserted, { publicKey, recipient }),
     encapsulate: (key, asserted) => ofKey('encapsulate', key, asserted, {}),
     decapsulate: (key, ciphertext, asserted) => ofKey('decapsulate', key, asserted, { ciphertext }),
+    externalWrap: (key, algorithm, plaintext, asserted) =>
+      ofKey('externalWrap', key, asserted, { algorithm, plaintext }),
+    externalUnwrap: (key, algorithm, wrapped, version, asserted) =>
+      ofKey('externalUnwrap', key, asserted, { algorithm, wrapped, version }),
+    externalDigest: (key, ciphertext, aad, message, asserted) =>
+      ofKey('externalDigest', key, asserted, { ciphertext, aad, message }),
+    externalPrivateKey: (key, ciphertext, aad, work, asserted) =>
+      ofKey('externalPrivateKey', key, asserted, { ciphertext, aad, ...work }),
   }
 }

@@ -124,6 +124,9 @@ export function connectUse(options: ConnectUse): UseConnection {
     generateRandom: async (bytes, asserted, recipient) =>
       ask('generateRandom', { bytes, asserted: asAsserted(asserted), recipient }),
     ...moreUses(use),
+    awaitDecision: (ask_, milliseconds) => ask('awaitDecision', { ask: ask_, milliseconds }),
+    trip: async (target, rule, evidence, asserted) =>
+      ask('trip', { target, rule, evidence, asserted: asAsserted(asserted) }),
     record: async entry => ask('record', { ...entry, asserted: asAsserted(entry.asserted) }),
 
     createKey: async (input, asserted) => ask('createKey', { input, asserted: asAsserted(asserted) }),

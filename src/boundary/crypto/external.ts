@@ -29,10 +29,14 @@ export function externalMetadata(version: number): Buffer {
   return metadata
 }
 
+/** Whether metadata could be ours: in our form, or empty. */
+export const isExternalMetadata = (metadata: Buffer): boolean =>
+  metadata.length === 0 || (metadata.length === 5 && metadata[0] === METADATA_FORMAT)
+
 /** The key version; undefined for empty metadata. Throws InvalidCiphertext for any other form. */
 export function readExternalMetadata(metadata: Buffer): number | undefined {
   if (metadata.length === 0) return undefined
-  if (metadata.length !== 5 || metadata[0] !== METADATA_FORMAT) throw new BoundaryError('InvalidCiphertext')
+  if (!isExternalMetadata(metadata)) throw new BoundaryError('InvalidCiphertext')
   return metadata.readUInt32BE(1)
 }
 

@@ -1,5 +1,5 @@
 /**
- * AES Key Wrap with Padding (RFC 5649) under a key of 32 bytes, and the two-step wrapping of imports that stands on it: RSAES-OAEP of a fresh AES key,
+ * AES Key Wrap (RFC 3394) and AES Key Wrap with Padding (RFC 5649) under a key of 32 bytes, and the two-step wrapping of imports that stands on it: RSAES-OAEP of a fresh AES key,
  * then the material under that key.
  */
 import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto'
@@ -9,19 +9,42 @@ import { type RandomOption, secretBytes } from './random.ts'
 
 const CIPHER = 'id-aes256-wrap-pad'
 const INITIAL = Buffer.from('a65959a6', 'hex')
+const PLAIN_CIPHER = 'id-aes256-wrap'
+const PLAIN_INITIAL = Buffer.from('a6a6a6a6a6a6a6a6', 'hex')
 const KEY_BYTES = 32
 
 /** As many bytes as the next multiple of 8, and 8 more. */
-export function wrapPadded(key: Buffer, bytes: Buffer): Buffer {
+export function wrapPadded(key: Buffer | KeyObject, bytes: Buffer): Buffer {
   const cipher = createCipheriv(CIPHER, key, INITIAL)
   return Buffer.concat([cipher.update(bytes), cipher.final()])
 }
 
 /** Throws InvalidCiphertext, always the same, whatever is wrong. */
-export function unwrapPadded(key: Buffer, wrapped: Buffer): Buffer {
+export function unwrapPadded(key: Buffer | KeyObject, wrapped: Buffer): Buffer {
   if (wrapped.length < 16 || wrapped.length % 8 !== 0) throw new BoundaryError('InvalidCiphertext')
   try {
     const decipher = createDecipheriv(CIPHER, key, INITIAL)
+    const bytes = decipher.update(wrapped)
+    decipher.final()
+    return bytes
+  } catch {
+    throw new BoundaryError('InvalidCiphertext')
+  }
+}
+
+/** 8 bytes more than `bytes`, whose length must be a multiple of 8 and at least 16. Throws InvalidRequest. */
+export function wrapPlain(key: KeyObject, bytes: Buffer): Buffer {
+  if (bytes.length < 16 || bytes.length % 8 !== 0)
+    throw new BoundaryError('InvalidRequest', 'A256KW takes a multiple of 8 bytes, at least 16')
+  const cipher = createCipheriv(PLAIN_CIPHER, key, PLAIN_INITIAL)
+  return Buffer.concat([cipher.update(bytes), cipher.final()])
+}
+
+/** Throws InvalidCiphertext, always the same, whatever is wrong. */
+export function unwrapPlain(key: KeyObject, wrapped: Buffer): Buffer {
+  if (wrapped.length < 24 || wrapped.length % 8 !== 0) throw new BoundaryError('InvalidCiphertext')
+  try {
+    const decipher = createDecipheriv(PLAIN_CIPHER, key, PLAIN_INITIAL)
     const bytes = decipher.update(wrapped)
     decipher.final()
     return bytes

@@ -7,11 +7,17 @@ import { CKF, CKR, CKU_USER, ckrName } from './constants.ts'
 import { readTokenInfo, TOKEN_INFO_BYTES, type TokenInfo } from './cryptoki.ts'
 import { isPinRefusal, tokenError } from './errors.ts'
 import { addressOf } from './koffi.ts'
-import type { Module } from './module.ts'
+import type { Module, SlotOwner } from './module.ts'
 import { Session } from './session.ts'
 import { TokenError, type TokenOptions } from './types.ts'
 
 const MAX_SLOTS = 1024
+
+/** Of which generation of a link a session is, and whether that is still the one. */
+export interface Validity {
+  readonly generation: number
+  readonly valid: () => boolean
+}
 
 export interface Connection {
   readonly slot: bigint
@@ -57,21 +63,26 @@ async function findToken(module: Module, wanted: TokenOptions['token']): Promise
 }
 
 /** C_OpenSession for reading and writing (keys are generated through it). */
-export async function openSession(module: Module, slot: bigint, generation: number): Promise<Session> {
+export async function openSession(
+  module: Module,
+  slot: bigint,
+  { generation, valid }: Validity,
+  aside = false,
+): Promise<Session> {
   const handle = Buffer.alloc(8)
   const flags = CKF.SERIAL_SESSION | CKF.RW_SESSION
   const rv = await module.call('C_OpenSession', slot, flags, null, null, addressOf(handle))
   if (rv !== CKR.OK) throw tokenError('C_OpenSession', rv)
-  return new Session(module, handle.readBigUInt64LE(), generation)
+  return new Session(module, handle.readBigUInt64LE(), generation, { valid, aside })
 }
 
 /** As `openSession`, without leaving the tick: for modules that are called synchronously. */
-export function openSessionNow(module: Module, slot: bigint, generation: number): Session {
+export function openSessionNow(module: Module, slot: bigint, { generation, valid }: Validity): Session {
   const handle = Buffer.alloc(8)
   const flags = CKF.SERIAL_SESSION | CKF.RW_SESSION
   const rv = module.call('C_OpenSession', slot, flags, null, null, addressOf(handle)) as number
   if (rv !== CKR.OK) throw tokenError('C_OpenSession', rv)
-  return new Session(module, handle.readBigUInt64LE(), generation)
+  return new Session(module, handle.readBigUInt64LE(), generation, { valid, aside: false })
 }
 
 /**
@@ -101,20 +112,30 @@ async function login(keeper: Session, info: TokenInfo, pin: Secret, onLogin: () 
   throw tokenError('C_Login', rv)
 }
 
-/** Finds the token, opens the session that holds the login, and logs in once. Calls `onLogin` before C_Login. */
-export async function connect(
-  module: Module,
-  wanted: TokenOptions['token'],
-  pin: Secret,
-  generation: number,
-  onLogin: () => void,
-): Promise<Connection> {
+export interface Connecting extends Validity {
+  readonly module: Module
+  readonly wanted: TokenOptions['token']
+  readonly pin: Secret
+  /** Called before C_Login. */
+  readonly onLogin: () => void
+  /** Whose the slot is to be. */
+  readonly link: SlotOwner
+}
+
+/** Finds the token, opens the session that holds the login, and logs in once. The slot is the link's then. */
+export async function connect({ module, wanted, pin, onLogin, link, ...validity }: Connecting): Promise<Connection> {
   const { slot, info } = await findToken(module, wanted)
-  // Whatever an earlier generation left open would keep a place in the token, and a login that may be half gone.
-  await module.call('C_CloseAllSessions', slot)
-  const keeper = await openSession(module, slot, generation)
-  await login(keeper, info, pin, onLogin)
-  return { slot, info, keeper }
+  module.claim(slot, link)
+  try {
+    // Whatever an earlier generation left open would keep a place in the token, and a login that may be half gone.
+    await module.call('C_CloseAllSessions', slot)
+    const keeper = await openSession(module, slot, validity)
+    await login(keeper, info, pin, onLogin)
+    return { slot, info, keeper }
+  } catch (error) {
+    module.release(slot, link)
+    throw error
+  }
 }
 
 /** True while the token that was found is there and our session on it is logged in. */

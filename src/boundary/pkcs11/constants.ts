@@ -62,9 +62,30 @@ export function ckrName(rv: number): string {
   return name === undefined ? `CKR 0x${rv.toString(16)}` : `CKR_${name} (0x${rv.toString(16)})`
 }
 
-export const CKM = { AES_KEY_GEN: 0x1080, AES_GCM: 0x1087 } as const
+/**
+ * Mechanisms. CKM_AES_KEY_WRAP_PAD (0x210a) is not among them: RFC 5649 to some vendors, PKCS #7 to others, which is why v3.0 has new names for the two.
+ */
+export const CKM = {
+  RSA_PKCS_KEY_PAIR_GEN: 0x0,
+  RSA_X_509: 0x3,
+  RSA_PKCS_OAEP: 0x9,
+  SHA_1: 0x220,
+  SHA256: 0x250,
+  AES_KEY_GEN: 0x1080,
+  AES_ECB: 0x1081,
+  AES_GCM: 0x1087,
+  AES_KEY_WRAP: 0x2109,
+  AES_KEY_WRAP_KWP: 0x210b,
+} as const
 
+export const CKG = { MGF1_SHA1: 1, MGF1_SHA256: 2 } as const
+/** The label of RSAES-OAEP is in the parameters. */
+export const CKZ_DATA_SPECIFIED = 1
+
+export const CKO_PUBLIC_KEY = 2
+export const CKO_PRIVATE_KEY = 3
 export const CKO_SECRET_KEY = 4
+export const CKK_RSA = 0x0
 export const CKK_AES = 0x1f
 export const CKU_USER = 1
 
@@ -84,14 +105,24 @@ export const CKA = {
   SIGN: 0x108,
   VERIFY: 0x10a,
   DERIVE: 0x10c,
+  MODULUS: 0x120,
+  MODULUS_BITS: 0x121,
+  PUBLIC_EXPONENT: 0x122,
   VALUE_LEN: 0x161,
   EXTRACTABLE: 0x162,
   MODIFIABLE: 0x170,
 } as const
 
-/** Flags of CK_C_INITIALIZE_ARGS, C_OpenSession and CK_TOKEN_INFO. */
+/** Flags of CK_C_INITIALIZE_ARGS, C_OpenSession, CK_TOKEN_INFO and CK_MECHANISM_INFO. */
 export const CKF = {
   OS_LOCKING_OK: 0x2,
+  HW: 0x1,
+  ENCRYPT: 0x100,
+  DECRYPT: 0x200,
+  GENERATE: 0x8000,
+  GENERATE_KEY_PAIR: 0x10000,
+  WRAP: 0x20000,
+  UNWRAP: 0x40000,
   RW_SESSION: 0x2,
   SERIAL_SESSION: 0x4,
   USER_PIN_FINAL_TRY: 0x20000,

@@ -14,6 +14,8 @@ const FUNCTIONS = {
   C_GetInfo: [2, 'void *info'],
   C_GetSlotList: [4, 'unsigned char present, void *list, void *count'],
   C_GetTokenInfo: [6, 'unsigned long slot, void *info'],
+  C_GetMechanismList: [7, 'unsigned long slot, void *list, void *count'],
+  C_GetMechanismInfo: [8, 'unsigned long slot, unsigned long type, void *info'],
   C_OpenSession: [12, 'unsigned long slot, unsigned long flags, void *app, void *notify, void *session'],
   C_CloseSession: [13, 'unsigned long session'],
   C_CloseAllSessions: [14, 'unsigned long slot'],
@@ -26,9 +28,17 @@ const FUNCTIONS = {
   C_FindObjectsFinal: [28, 'unsigned long session'],
   C_EncryptInit: [29, 'unsigned long session, void *mechanism, unsigned long key'],
   C_Encrypt: [30, 'unsigned long session, void *in, unsigned long length, void *out, void *outLength'],
+  C_EncryptUpdate: [31, 'unsigned long session, void *in, unsigned long length, void *out, void *outLength'],
+  C_EncryptFinal: [32, 'unsigned long session, void *out, void *outLength'],
   C_DecryptInit: [33, 'unsigned long session, void *mechanism, unsigned long key'],
   C_Decrypt: [34, 'unsigned long session, void *in, unsigned long length, void *out, void *outLength'],
+  C_DecryptUpdate: [35, 'unsigned long session, void *in, unsigned long length, void *out, void *outLength'],
+  C_DecryptFinal: [36, 'unsigned long session, void *out, void *outLength'],
   C_GenerateKey: [58, 'unsigned long session, void *mechanism, void *template, unsigned long count, void *key'],
+  C_GenerateKeyPair: [
+    59,
+    'unsigned long session, void *mechanism, void *publicTemplate, unsigned long publicCount, void *privateTemplate, unsigned long privateCount, void *publicKey, void *privateKey',
+  ],
   C_GenerateRandom: [64, 'unsigned long session, void *data, unsigned long length'],
 } as const satisfies Record<string, readonly [number, string]>
 

@@ -40,6 +40,14 @@ const INVALID_CIPHERTEXT: ReadonlySet<number> = new Set([
   CKR.SIGNATURE_INVALID,
 ])
 
+/** From an `…Init` call: the token does not do this mechanism, or not with these parameters. It has not seen any data yet. */
+const NOT_SO: ReadonlySet<number> = new Set([
+  CKR.ARGUMENTS_BAD,
+  CKR.FUNCTION_NOT_SUPPORTED,
+  CKR.MECHANISM_INVALID,
+  CKR.MECHANISM_PARAM_INVALID,
+])
+
 const OTHER: ReadonlyMap<number, TokenErrorCode> = new Map([
   [CKR.KEY_FUNCTION_NOT_PERMITTED, 'UsageRefused'],
   [CKR.KEY_TYPE_INCONSISTENT, 'KeyUnsuitable'],
@@ -76,6 +84,11 @@ export function isPinRefusal(rv: number): boolean {
 
 export function isStaleHandle(rv: number): boolean {
   return STALE.has(rv)
+}
+
+/** Whether a call says that the token does not do what it was to begin. */
+export function isNotOffered({ rv, call }: { readonly rv: number; readonly call: string }): boolean {
+  return call.endsWith('Init') && NOT_SO.has(rv)
 }
 
 /** True for the values that the standard has for it; vendors' own need a healthy token besides. */

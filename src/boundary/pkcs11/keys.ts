@@ -1,5 +1,5 @@
 /**
- * Secret key objects in the token: found by id or label, exactly one, checked for what they must be; and made.
+ * Secret key objects in the token: found by id or label, exactly one, checked for what they must be; and made. RSA pairs are in pairs.ts.
  */
 import { CKA, CKK_AES } from './constants.ts'
 import { tokenError } from './errors.ts'
@@ -12,7 +12,7 @@ export interface KnownKey {
   readonly handle: bigint
 }
 
-const MAX_NAME = 255
+export const MAX_NAME = 255
 /** Room for what is read back: longer labels and ids are cut for display. */
 const READ: ReadonlyArray<readonly [type: number, bytes: number]> = [
   [CKA.KEY_TYPE, 8],
@@ -25,12 +25,12 @@ const READ: ReadonlyArray<readonly [type: number, bytes: number]> = [
   [CKA.ID, MAX_NAME],
 ]
 
-function checked<R extends Ran>(ran: R): R {
+export function checked<R extends Ran>(ran: R): R {
   if (ran.rv !== 0) throw tokenError(ran.call, ran.rv)
   return ran
 }
 
-function nameAttribute(ref: ObjectRef): Attribute {
+export function nameAttribute(ref: ObjectRef): Attribute {
   const at = ref.indexOf(':')
   const [kind, name] = [ref.slice(0, at), ref.slice(at + 1)]
   if (kind === 'label' && name !== '' && Buffer.byteLength(name) <= MAX_NAME) return [CKA.LABEL, Buffer.from(name)]

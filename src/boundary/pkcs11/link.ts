@@ -2,7 +2,7 @@
  * The link to a token: open, lost and coming back, or failed; and work on its sessions within a deadline.
  * A loss is noticed by what calls return, and by asking the token after errors that do not say. One login at the start, one for each return.
  */
-import { type Connection, connect, openSession, openSessionNow, present } from './connection.ts'
+import { type Connection, connect, openSession, openSessionNow, present, type Validity } from './connection.ts'
 import type { Maybe, Module } from './module.ts'
 import { SessionPool } from './pool.ts'
 import type { Session } from './session.ts'
@@ -69,23 +69,48 @@ export class TokenLink {
   }
 
   async open(): Promise<void> {
-    this.#connection = await this.#connect()
+    const connection = await this.#module.connecting(() => this.#connect())
+    if (this.#state === 'closed') {
+      this.#module.release(connection.slot, this)
+      throw this.#failure
+    }
+    this.#connection = connection
     this.#state = 'open'
+  }
+
+  /** The first opening has failed, or takes too long: whatever may still come of it is not used. */
+  giveUp(): void {
+    this.#state = 'closed'
+    this.#options.pin.wipe()
+    this.#module.close()
   }
 
   #connect(): Promise<Connection> {
     this.#generation += 1
-    return connect(this.#module, this.#options.token, this.#options.pin, this.#generation, () => {
-      this.#logins += 1
+    return connect({
+      module: this.#module,
+      wanted: this.#options.token,
+      pin: this.#options.pin,
+      onLogin: () => {
+        this.#logins += 1
+      },
+      link: this,
+      ...this.#validity(),
     })
+  }
+
+  /** Of sessions that are opened now. */
+  #validity(): Validity {
+    const [generation, epoch] = [this.#generation, this.#module.epoch]
+    return { generation, valid: () => generation === this.#generation && epoch === this.#module.epoch }
   }
 
   #openSession(): Maybe<Session> {
     const connection = this.#connection
     if (connection === undefined) throw this.#failure
     return this.#module.asynchronous
-      ? openSession(this.#module, connection.slot, this.#generation)
-      : openSessionNow(this.#module, connection.slot, this.#generation)
+      ? openSession(this.#module, connection.slot, this.#validity())
+      : openSessionNow(this.#module, connection.slot, this.#validity())
   }
 
   #become(state: TokenStatus['state'], error: TokenError): void {
@@ -98,10 +123,15 @@ export class TokenLink {
   #lose(error: TokenError): void {
     if (this.#state !== 'open') return
     this.#losses += 1
-    this.#connection = undefined
+    this.#forget()
     this.#become('lost', error)
     this.#pool.reset(error)
     this.#startAttempt()
+  }
+
+  #forget(): void {
+    if (this.#connection !== undefined) this.#module.release(this.#connection.slot, this)
+    this.#connection = undefined
   }
 
   #startAttempt(): void {
@@ -115,8 +145,11 @@ export class TokenLink {
 
   async #reopen(): Promise<void> {
     try {
-      const connection = await this.#connectAgain()
-      if (this.#state !== 'lost') return
+      const connection = await this.#module.connecting(() => this.#connectAgain())
+      if (this.#state !== 'lost') {
+        this.#module.release(connection.slot, this)
+        return
+      }
       this.#connection = connection
       this.#become('open', this.#failure)
     } catch (error) {
@@ -171,6 +204,12 @@ export class TokenLink {
     return false
   }
 
+  doubt(): void {
+    this.#checkPresent(new TokenError('TokenLost', 'another token of its module was lost, and with it this one')).catch(
+      () => {},
+    )
+  }
+
   /** After an error that does not say whether the token is still there: asks, once for all who want to know. */
   async #checkPresent(error: TokenError): Promise<void> {
     const connection = this.#connection
@@ -207,6 +246,20 @@ export class TokenLink {
         session.generation !== this.#generation && error instanceof TokenError && error.code === 'TokenLost'
       throw outdated ? new Outdated(error) : error
     }
+  }
+
+  /**
+   * Runs `work` on a session of its own, off this thread: for what takes seconds in a module that is called on it. Work that does not return in time is left
+   * to return by itself.
+   */
+  async aside<T>(ms: number, work: (session: Session) => Maybe<T>): Promise<T> {
+    const connection = this.#connection
+    if (connection === undefined) throw this.#failure
+    const session = await openSession(this.#module, connection.slot, this.#validity(), true)
+    const done = Promise.resolve(work(session))
+    const close = () => (this.#current(session) ? session.close() : undefined)
+    done.then(close, close)
+    return within(done, ms, `the token did not answer within ${ms / 1000} s`)
   }
 
   #untilDeadline<T>(session: Session, work: Promise<T>, deadline: number): Promise<T> {
@@ -279,11 +332,17 @@ export class TokenLink {
     if (this.#state === 'closed') return
     clearTimeout(this.#retry)
     const closed = new TokenError('Closed', 'the token has been closed')
-    this.#connection = undefined
+    const slot = this.#connection?.slot
+    this.#forget()
     this.#become('closed', closed)
     this.#pool.reset(closed)
     await within(this.#module.idle(), this.deadlineMs, '').catch(() => undefined)
     this.#options.pin.wipe()
+    // What finalises the module logs out of this token too; others of the module go on.
+    if (slot !== undefined && !this.#module.alone) {
+      const closing = Promise.resolve(this.#module.call('C_CloseAllSessions', slot))
+      await within(closing, this.deadlineMs, '').catch(() => undefined)
+    }
     this.#module.close()
   }
 }

@@ -1,5 +1,6 @@
 /**
- * A loaded PKCS#11 module: initialised once, called in one of two modes, and finalised only while no call is inside it.
+ * A loaded PKCS#11 module: initialised once, called in one of two modes, and finalised only while no call is inside it. Its tokens share it, each in a slot of
+ * its own.
  */
 import { realpathSync } from 'node:fs'
 import { CKR, ckrName } from './constants.ts'
@@ -23,8 +24,28 @@ export interface Ran {
 
 export type Step = readonly [name: FunctionName, ...args: Argument[]]
 
-/** Modules in use in this process: closing a token closes all sessions of its slot, so a module has one user at a time. */
-const inUse = new Set<string>()
+/** Modules in use in this process, by path: a module is initialised once for all. */
+const inUse = new Map<string, Module>()
+
+/** The module for one more token, which lets go of it with `close`. Throws `TokenError` ModuleUnusable. */
+export function openModule(path: string, load: (path: string) => Cryptoki): Module {
+  const module = inUse.get(realPath(path)) ?? new Module(path, load)
+  module.join()
+  return module
+}
+
+/** How the calls of one session are run. */
+export interface Running {
+  /** Whether the session's handle still names it. */
+  readonly valid: () => boolean
+  /** Off this thread, also where the module is called on it. */
+  readonly aside: boolean
+}
+
+export interface SlotOwner {
+  /** Another token of the module is gone: looks whether its own is still there. */
+  readonly doubt: () => void
+}
 
 export class Module {
   readonly path: string
@@ -33,21 +54,21 @@ export class Module {
   readonly manufacturer: string
   readonly library: string
   readonly vendor: VendorProfile
-  /** Calls run on libuv's pool instead of on this thread. Set by the token before its first session. */
+  /** Calls run on libuv's pool instead of on this thread. Set by its first token before that has a session. */
   asynchronous = true
+  /** Rises when the module is initialised anew: handles of before may name other sessions then. */
+  epoch = 0
+  #users = 0
+  /** Slots whose token is open, each with the link that has it: closing a token closes all sessions of its slot. */
+  readonly #slots = new Map<bigint, SlotOwner>()
+  #connecting: Promise<unknown> = Promise.resolve()
   #inFlight = 0
   readonly #idle: (() => void)[] = []
 
-  /** Initialises. Throws `TokenError` ModuleUnusable, or Misconfigured when another token of this process uses the module. */
+  /** Initialises. Throws `TokenError` ModuleUnusable. */
   constructor(path: string, load: (path: string) => Cryptoki) {
     this.path = path
     this.#key = realPath(path)
-    if (inUse.has(this.#key)) {
-      throw new TokenError(
-        'Misconfigured',
-        `${path} is in use by another token of this process: one process, one token`,
-      )
-    }
     this.#functions = load(path)
     this.#initialize()
     const info = Buffer.alloc(INFO_BYTES)
@@ -60,7 +81,38 @@ export class Module {
     this.manufacturer = manufacturer
     this.library = `${manufacturer}, ${library}`
     this.vendor = vendorProfile(manufacturer)
-    inUse.add(this.#key)
+    inUse.set(this.#key, this)
+  }
+
+  join(): void {
+    this.#users += 1
+  }
+
+  /** Whether this is the only token of the module. */
+  get alone(): boolean {
+    return this.#users === 1
+  }
+
+  /** A slot is one link's until it lets go. Throws Misconfigured where another one has it. */
+  claim(slot: bigint, link: SlotOwner): void {
+    const owner = this.#slots.get(slot) ?? link
+    if (owner !== link)
+      throw new TokenError(
+        'Misconfigured',
+        `the token in slot ${slot} of ${this.path} is in use under another name here`,
+      )
+    this.#slots.set(slot, link)
+  }
+
+  release(slot: bigint, link: SlotOwner): void {
+    if (this.#slots.get(slot) === link) this.#slots.delete(slot)
+  }
+
+  /** One connection is made after the other: none is half made while the module is initialised anew. */
+  connecting<T>(connect: () => Promise<T>): Promise<T> {
+    const made = this.#connecting.then(connect)
+    this.#connecting = made.catch(() => undefined)
+    return made
   }
 
   #initialize(): void {
@@ -77,8 +129,12 @@ export class Module {
 
   /** One call. What its addresses point to must stay referenced until the promise has settled. */
   call(name: FunctionName, ...args: Argument[]): Maybe<number> {
+    return this.asynchronous ? this.callAside(name, ...args) : this.#functions[name](...args)
+  }
+
+  /** The same on libuv's pool, whichever way the module is called otherwise. */
+  callAside(name: FunctionName, ...args: Argument[]): Promise<number> {
     const callable = this.#functions[name]
-    if (!this.asynchronous) return callable(...args)
     this.#inFlight += 1
     return new Promise((resolve, reject) => {
       callable.async(...args, (error: Error | null, rv: number) => {
@@ -90,14 +146,17 @@ export class Module {
     })
   }
 
-  /** Calls in turn until one does not return CKR_OK. */
-  sequence(steps: readonly Step[], from = 0): Maybe<Ran> {
+  /** Calls in turn until one does not return CKR_OK, or `valid` says that the session that they are for is no more. */
+  sequence(steps: readonly Step[], { valid, aside }: Running, from = 0): Maybe<Ran> {
     for (let at = from; at < steps.length; at += 1) {
       const step = steps[at] as Step
-      const rv = this.call(...step)
+      if (!valid()) return { rv: CKR.SESSION_HANDLE_INVALID, call: step[0] }
+      const rv = aside ? this.callAside(...step) : this.call(...step)
       if (rv instanceof Promise) {
         return rv.then(value =>
-          value === CKR.OK && at + 1 < steps.length ? this.sequence(steps, at + 1) : { rv: value, call: step[0] },
+          value === CKR.OK && at + 1 < steps.length
+            ? this.sequence(steps, { valid, aside }, at + 1)
+            : { rv: value, call: step[0] },
         )
       }
       if (rv !== CKR.OK) return { rv, call: step[0] }
@@ -107,17 +166,22 @@ export class Module {
 
   /**
    * C_Finalize and C_Initialize: some modules see a token that has come back only then (SoftHSM is one). Not while a call is inside, which would be
-   * undefined behaviour: false then.
+   * undefined behaviour, nor while another token is open, which would lose it: false then. That one is asked whether it is still there, lest a token that nobody
+   * uses keep those that are gone with it from coming back.
    */
   reinitialize(): boolean {
-    if (this.#inFlight > 0) return false
+    for (const owner of this.#slots.values()) owner.doubt()
+    if (this.#inFlight > 0 || this.#slots.size > 0) return false
     this.#functions.C_Finalize(null)
+    this.epoch += 1
     this.#initialize()
     return true
   }
 
-  /** Lets go of the module. With a call inside it stays initialised: the process is about to end anyway. */
+  /** One token less. The last one finalises; with a call inside it stays initialised: the process is about to end anyway. */
   close(): void {
+    this.#users -= 1
+    if (this.#users > 0) return
     if (this.#inFlight === 0) this.#functions.C_Finalize(null)
     inUse.delete(this.#key)
   }

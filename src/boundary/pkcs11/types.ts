@@ -1,5 +1,5 @@
 /**
- * A PKCS#11 token as the boundary uses it: AES-256 keys that never leave it, found by id or label, and AES-GCM under them.
+ * A PKCS#11 token as the boundary uses it: AES-256 keys and RSA pairs that never leave it, found by id or label; AES-GCM, AES key wrap and RSAES-OAEP under them.
  * `openToken` (token.ts) makes one; `tokenRoot` (root.ts) makes a root of trust of one.
  */
 import type { Secret } from '../root/types.ts'
@@ -22,11 +22,13 @@ export const TOKEN_ERRORS = {
   KeyNotFound: { fatal: false, lost: false },
   /** More than one object answers to the name. */
   KeyAmbiguous: { fatal: false, lost: false },
-  /** The object is not an AES-256 secret key in the token, or is extractable, or is not sensitive. */
+  /** The object is not an AES-256 secret key or an RSA private key in the token, or is extractable, or is not sensitive. */
   KeyUnsuitable: { fatal: false, lost: false },
   /** The key may not be used for this (CKA_ENCRYPT, CKA_DECRYPT). */
   UsageRefused: { fatal: false, lost: false },
-  /** Tag, additional data or ciphertext do not belong together. Only ever from `gcmDecrypt`. */
+  /** The token has no mechanism for this, and it cannot be done soundly without. */
+  Unsupported: { fatal: false, lost: false },
+  /** What was to be opened is not what the key has made. Only ever from `gcmDecrypt`, `unwrapKey` and `oaepDecrypt`. */
   InvalidCiphertext: { fatal: false, lost: false },
   /** The caller of this room sent what it should have refused: an IV of another length, data above the bound. */
   InvalidRequest: { fatal: false, lost: false },
@@ -40,6 +42,9 @@ export const TOKEN_ERRORS = {
   Failed: { fatal: false, lost: false },
 } as const satisfies Record<string, { fatal: boolean; lost: boolean }>
 export type TokenErrorCode = keyof typeof TOKEN_ERRORS
+
+/** The one thing that is ever said of it. */
+export const NOT_THE_KEYS = 'what was to be opened is not what the key has made'
 
 /** `message` is for the operator and holds no secret. */
 export class TokenError extends Error {
@@ -106,6 +111,25 @@ export interface TokenKey {
   readonly mayDecrypt: boolean
 }
 
+export type ModulusBits = 2048 | 3072 | 4096
+export const MODULUS_BITS: readonly ModulusBits[] = [2048, 3072, 4096]
+
+/** An RSA pair whose private half is in the token. */
+export interface TokenPair {
+  readonly ref: ObjectRef
+  readonly label: string
+  readonly id: string
+  readonly mayDecrypt: boolean
+  readonly modulusBits: ModulusBits
+  /** DER SPKI, read from the token. */
+  readonly publicKey: Buffer
+}
+
+/** Of RSAES-OAEP, in both places. */
+export type OaepHash = 'sha1' | 'sha256'
+/** `plain`: RFC 3394, `padded`: RFC 5649. */
+export type KeyWrap = 'plain' | 'padded'
+
 export interface KeyUsage {
   readonly encrypt: boolean
   readonly decrypt: boolean
@@ -146,6 +170,8 @@ export interface TokenStatus {
 /** The largest plaintext or ciphertext, and the largest additional data, in bytes: above what any protocol here allows. */
 export const MAX_DATA = 16_384
 export const MAX_AAD = 16_384
+/** The largest key that is wrapped, in bytes: each 8 of them may be six calls. */
+export const MAX_WRAPPED = 4096
 export const IV_BYTES = 12
 export const TAG_BYTES = 16
 
@@ -161,12 +187,28 @@ export interface Token {
    * KeyAmbiguous when an object with this label or id is there already.
    */
   generateKey(label: string, id: Buffer, usage: KeyUsage): Promise<TokenKey>
+  /**
+   * Exactly one private key object in the token with this id or label, RSA of 2048, 3072 or 4096 bits, sensitive and not extractable. Remembered as keys
+   * are. KeyNotFound, KeyAmbiguous, KeyUnsuitable.
+   */
+  findPair(ref: ObjectRef): Promise<TokenPair>
+  /** Makes an RSA pair in the token, as `generateKey` makes a key: the private half may decrypt where `mayDecrypt` says so, and nothing else. */
+  generatePair(label: string, id: Buffer, modulusBits: ModulusBits, mayDecrypt: boolean): Promise<TokenPair>
   /** Destroys a key in the token. KeyNotFound where there is none. */
   destroyKey(ref: ObjectRef): Promise<void>
   /** AES-256-GCM. `iv` is 12 bytes, fresh for every call, made by the caller; refused before the token sees it when it is not 12 bytes or all zero. */
   gcmEncrypt(key: ObjectRef, iv: Buffer, aad: Buffer, plaintext: Buffer): Promise<GcmResult>
   /** `iv` 12 or 16 bytes, `tag` 16. Rejects with InvalidCiphertext when they do not belong together. */
   gcmDecrypt(key: ObjectRef, iv: Buffer, aad: Buffer, ciphertext: Buffer, tag: Buffer): Promise<Buffer>
+  /**
+   * AES key wrap under a secret key. InvalidRequest where the length is none that the algorithm takes (`plain`: a multiple of 8, 16 to MAX_WRAPPED bytes;
+   * `padded`: 1 to MAX_WRAPPED).
+   */
+  wrapKey(key: ObjectRef, how: KeyWrap, plaintext: Buffer): Promise<Buffer>
+  /** InvalidCiphertext, always the same, whatever is wrong. */
+  unwrapKey(key: ObjectRef, how: KeyWrap, wrapped: Buffer): Promise<Buffer>
+  /** RSAES-OAEP under a pair's private half. InvalidCiphertext, always the same, whatever is wrong. */
+  oaepDecrypt(pair: ObjectRef, hash: OaepHash, ciphertext: Buffer): Promise<Buffer>
   /** 1..1024 random bytes of the token's generator. */
   random(bytes: number): Promise<Buffer>
   status(): TokenStatus

@@ -29,7 +29,7 @@ interface Ahead extends Current {
 }
 
 /** Kinds whose bodies are small and needed at every use: kept in memory. */
-const PINNED = new Set<RowKind>(['switch', 'counter', 'clock'])
+const PINNED = new Set<RowKind>(['switch', 'counter', 'clock', 'hold'])
 const FORM = 2
 /** Of the state beside index and uses. */
 const SMALL_STATE_BYTES = 1 << 16

@@ -7,6 +7,7 @@ import type { BoundaryConfig } from '../config.ts'
 import { type Disk, realDisk } from '../journal/disk.ts'
 import { openJournal } from '../journal/journal.ts'
 import { ClockBehind, JournalDamage } from '../journal/types.ts'
+import type { Token } from '../pkcs11/types.ts'
 import { BoundaryError } from '../words.ts'
 import { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
@@ -17,6 +18,7 @@ import { DueScanner } from './due.ts'
 import type { FolderFiles } from './folder.ts'
 import { HANDLERS, LEAVES_DUE, WORKS_WHEN_LOW } from './handlers.ts'
 import { Counters, decodeCounter, encodeCounter } from './keys/counters.ts'
+import { Holds } from './keys/holds.ts'
 import { Locks } from './keys/locks.ts'
 import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
 import { Switches } from './keys/switches.ts'
@@ -35,6 +37,8 @@ export interface BoundaryParts {
   readonly files: FolderFiles
   readonly rootState: RootState
   readonly warnings: readonly string[]
+  /** Tokens besides that of the root, open, by name. */
+  readonly tokens: ReadonlyMap<string, Token>
   readonly log: Log
   /** A write or an fsync failed: end the process, answer nothing. */
   readonly onFatal: (error: Error) => void
@@ -116,6 +120,8 @@ export class Boundary {
     const clocks: Clocks = { real: now, lifecycle: () => now() + book.clockOffset }
     const switches = new Switches()
     for (const id of book.pinnedIds('switch')) switches.take({ id, body: book.pinned('switch', id) ?? null })
+    const holds = new Holds(now)
+    for (const id of book.pinnedIds('hold')) holds.take({ id, body: book.pinned('hold', id) ?? null })
     const core: Core = {
       service: config.service,
       root,
@@ -125,6 +131,7 @@ export class Boundary {
       open: new OpenKeys(book, keyring, config.limits?.openKeys ?? DEFAULT_OPEN_KEYS),
       locks: new Locks(),
       switches,
+      holds,
       counters: new Counters(
         id => {
           const body = book.pinned('counter', id)
@@ -132,7 +139,7 @@ export class Boundary {
         },
         (id, to) => reserve(core, id, to),
       ),
-      token,
+      tokens: new Map([...(token === undefined ? [] : [['', token] as const]), ...this.#parts.tokens]),
       clusters: new Clusters(config.clusters ?? [], book, keyring),
       rootObjectId,
       quotas: {
@@ -143,6 +150,7 @@ export class Boundary {
     book.onRow = row => {
       if (row.kind === 'key') core.open.forget(row.id)
       else if (row.kind === 'switch') switches.take(row)
+      else if (row.kind === 'hold') holds.take(row)
     }
     book.onWriteSet = (number, rows) => this.delivery.push(number, rows)
     await book.record({
@@ -228,7 +236,6 @@ export class Boundary {
     const { config, warnings } = this.#parts
     const core = this.#core
     const journal = core?.book.journal
-    const token = core?.token?.status()
     return {
       service: config.service,
       boundaryId: this.boundaryId,
@@ -247,7 +254,7 @@ export class Boundary {
       warnings: [
         ...warnings,
         ...(journal?.lowOnSpace === true ? ['free space is below the floor: uses are refused, revoking works'] : []),
-        ...(token !== undefined && token.state !== 'open' ? [`the token is ${token.state}: ${token.detail}`] : []),
+        ...tokenWarnings(core?.tokens ?? this.#parts.tokens),
       ],
     }
   }
@@ -257,12 +264,26 @@ export class Boundary {
     this.#stopping = true
     const core = this.#core
     await this.#scanner?.stop()
-    if (core === undefined || this.dead) return
+    if (core === undefined || this.dead) {
+      await closeTokens(this.#parts.tokens)
+      return
+    }
     await core.book.record({ ...baseFields(core, 'stop', ownCall(), undefined), outcome: 'allowed' })
     await core.book.journal.close()
     await core.clusters.close()
-    await core.token?.close()
+    await closeTokens(core.tokens)
   }
+}
+
+const closeTokens = (tokens: ReadonlyMap<string, Token>) =>
+  Promise.all([...tokens.values()].map(token => token.close()))
+
+/** A sentence for each token that is not there. */
+function tokenWarnings(tokens: ReadonlyMap<string, Token>): string[] {
+  return [...tokens]
+    .map(([name, token]) => [name, token.status()] as const)
+    .filter(([, { state }]) => state !== 'open')
+    .map(([name, { state, detail }]) => `the token${name === '' ? '' : ` ${name}`} is ${state}: ${detail}`)
 }
 
 /** Reserves encryptions of a version, durably. */

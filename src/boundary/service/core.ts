@@ -12,6 +12,7 @@ import type { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
 import type { Clusters } from './clusters.ts'
 import type { Counters } from './keys/counters.ts'
+import type { Holds } from './keys/holds.ts'
 import type { Locks } from './keys/locks.ts'
 import type { OpenKeys } from './keys/open-keys.ts'
 import type { Switches } from './keys/switches.ts'
@@ -25,9 +26,10 @@ export interface Core {
   readonly open: OpenKeys
   readonly locks: Locks
   readonly switches: Switches
+  readonly holds: Holds
   readonly counters: Counters
-  /** The token, where keys or the root are in one. */
-  readonly token: Token | undefined
+  /** The tokens that an owner's keys may be in, by name; that of the root of trust, where it is in one, has the empty name. */
+  readonly tokens: ReadonlyMap<string, Token>
   /** The tokens of custom key stores. */
   readonly clusters: Clusters
   /** CKA_ID (hex) of the token's object that is the root of trust; empty where there is none. */

@@ -28,6 +28,7 @@ const create = (tenant = 'acme', more: object = {}) =>
       id: `${tenant}/key-${++count}`,
       scope: tenant,
       tenant,
+      spec: 'EXTERNAL_AES_256',
       backing: 'SEALED',
       tokenObject: '',
       mayEncrypt: true,
@@ -153,7 +154,14 @@ test('wrapForImport: what the provider unwraps is what the owner kept', async ()
 test('a provider’s operations are refused by an owner’s boundary, and the other way round', async () => {
   await assert.rejects(newKey(use), fails('NotPermitted'))
   const kms = await inProcess()
-  const input = { id: 'a/b', scope: 'a', tenant: 'a', backing: 'SEALED', tokenObject: '' } as const
+  const input = {
+    id: 'a/b',
+    scope: 'a',
+    tenant: 'a',
+    spec: 'EXTERNAL_AES_256',
+    backing: 'SEALED',
+    tokenObject: '',
+  } as const
   await assert.rejects(
     kms.control.createExternalKey({ ...input, mayEncrypt: true, mayDecrypt: true }, {}),
     fails('NotPermitted'),
@@ -167,7 +175,16 @@ test('a provider’s operations are refused by an owner’s boundary, and the ot
 test('encryptions are counted in blocks that survive, and end at 2^31', async () => {
   const own = await inProcess({ config })
   const key = await own.control.createExternalKey(
-    { id: 'a/b', scope: 'a', tenant: 'a', backing: 'SEALED', tokenObject: '', mayEncrypt: true, mayDecrypt: true },
+    {
+      id: 'a/b',
+      scope: 'a',
+      tenant: 'a',
+      spec: 'EXTERNAL_AES_256',
+      backing: 'SEALED',
+      tokenObject: '',
+      mayEncrypt: true,
+      mayDecrypt: true,
+    },
     {},
   )
   const id = counterId(key.id, 1)

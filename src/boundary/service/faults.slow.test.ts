@@ -125,6 +125,7 @@ test('everything is there after a restart: switches, clock, dates, and what fell
       id: 'acme/k',
       scope: 'acme',
       tenant: 'acme',
+      spec: 'EXTERNAL_AES_256',
       backing: 'SEALED',
       tokenObject: '',
       mayEncrypt: true,

@@ -13,6 +13,8 @@ export interface FolderFiles {
   readonly journal: string
 }
 
+export const ADMIN_SOCKET = 'admin.sock'
+
 export const filesIn = (folder: string): FolderFiles => ({
   root: path.join(folder, 'root'),
   useSocket: path.join(folder, 'use.sock'),
@@ -29,8 +31,18 @@ export const folderMode = (config: Pick<BoundaryConfig, 'users'>): number =>
 
 /** Makes the folder, or checks that it is this user's and closed to others. Throws `StartRefused` with what to change. */
 export function prepareFolder(config: BoundaryConfig): FolderFiles {
-  const { folder } = config
-  const mode = folderMode(config)
+  prepare(config.folder, folderMode(config))
+  return filesIn(config.folder)
+}
+
+/** The same for the folder of the admin API's socket. Returns the socket's path. */
+export function prepareAdmin(config: BoundaryConfig): string | undefined {
+  if (config.admin === undefined) return undefined
+  prepare(config.admin.folder, folderMode(config))
+  return path.join(config.admin.folder, ADMIN_SOCKET)
+}
+
+function prepare(folder: string, mode: number): void {
   const refused = (message: string) => new StartRefused(EXIT_CODES.refused, message)
   try {
     fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -43,5 +55,4 @@ export function prepareFolder(config: BoundaryConfig): FolderFiles {
   if (uid !== undefined && stat.uid !== uid) throw refused(`${folder} belongs to another user: chown it to uid ${uid}`)
   const open = stat.mode & 0o777 & ~mode
   if (open !== 0) throw refused(`${folder} is open to others: chmod ${(mode & 0o777).toString(8)} ${folder}`)
-  return filesIn(folder)
 }

@@ -7,7 +7,11 @@ import { deriveSharedSecret } from './operations/agreement.ts'
 import { asymmetricDecrypt, asymmetricEncrypt } from './operations/asymmetric.ts'
 import { clusterRandom, connectCluster, disconnectCluster } from './operations/cluster.ts'
 import { createKey } from './operations/create.ts'
-import { createExternalKey, externalDecrypt, externalEncrypt, rotateExternalKey } from './operations/external.ts'
+import { createExternalKey, externalEncrypt, rotateExternalKey } from './operations/external.ts'
+import { externalDecrypt } from './operations/external-decrypt.ts'
+import { externalDigest, externalPrivateKey } from './operations/external-opened.ts'
+import { externalUnwrap, externalWrap } from './operations/external-wrap.ts'
+import { awaitDecision, decideAsk, listAsks } from './operations/holds.ts'
 import { importKeyMaterial, importParameters } from './operations/import.ts'
 import { decapsulate, encapsulate } from './operations/kem.ts'
 import { keyLastUsage } from './operations/last-usage.ts'
@@ -16,7 +20,7 @@ import { generateDataKeyPair } from './operations/pairs.ts'
 import { reEncrypt } from './operations/re-encrypt.ts'
 import { replicateKey, updatePrimaryRegion } from './operations/regions.ts'
 import { deleteImportedKeyMaterial } from './operations/remove-material.ts'
-import { restore, revoke } from './operations/revoke.ts'
+import { restore, revoke, trip } from './operations/revoke.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
 import { selfTest } from './operations/service.ts'
@@ -48,6 +52,10 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   generateRandom,
   externalEncrypt,
   externalDecrypt,
+  externalWrap,
+  externalUnwrap,
+  externalDigest,
+  externalPrivateKey,
   selfTest: (core, _input, call) => selfTest(core, call),
   createKey,
   enableKey,
@@ -66,6 +74,10 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   rotateExternalKey,
   revoke,
   restore,
+  trip,
+  awaitDecision,
+  listAsks,
+  decideAsk,
   wrapForImport,
   connectCluster,
   disconnectCluster,
@@ -98,6 +110,7 @@ export const WORKS_WHEN_LOW: ReadonlySet<OperationName> = new Set<OperationName>
   'scheduleKeyDeletion',
   'deleteImportedKeyMaterial',
   'revoke',
+  'trip',
   'unlock',
   'stop',
 ])

@@ -89,6 +89,25 @@ export async function openByConfig(
   }
 }
 
+/** Opens the tokens besides that of the root, all or none: a token that is missing at the start is the operator's to mend. Throws `StartRefused`. */
+export async function openTokens(
+  config: BoundaryConfig,
+  onToken: (name: string, status: TokenStatus) => void,
+): Promise<ReadonlyMap<string, Token>> {
+  const open = new Map<string, Token>()
+  try {
+    for (const { name, pin, ...options } of config.tokens ?? []) {
+      const token = await openToken({ ...options, pin: readPin(pin), onChange: status => onToken(name, status) })
+      open.set(name, token)
+    }
+    return open
+  } catch (error) {
+    for (const token of open.values()) await token.close()
+    if (error instanceof TokenError) throw refused(error.message)
+    throw error
+  }
+}
+
 async function withKeyFile(
   config: BoundaryConfig,
   keyFile: string,

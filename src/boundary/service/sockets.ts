@@ -37,7 +37,7 @@ import { type Log, placeOf } from './log.ts'
 const HELLO_DEADLINE = 5000
 /** Milliseconds that a peer may take to read its last answers when the boundary stops. */
 const CLOSE_DEADLINE = 1000
-const MAX_PEERS: Readonly<Record<SocketKind, number>> = { use: 64, control: 32 }
+const MAX_PEERS: Readonly<Record<SocketKind, number>> = { use: 64, control: 32, admin: 8 }
 /** Bytes of answers and write sets that a peer may leave unread before it is cut off. */
 const MAX_UNREAD = 256 << 20
 export const DEFAULT_IN_FLIGHT = 4096
@@ -189,7 +189,7 @@ class Peer implements Receiver {
     boundary.run(name, input as never, call).then(
       async value => {
         // What an administrator does is known to the front ends before it is answered.
-        if (this.#kind === 'control' && call.writeSet > 0) await boundary.delivery.wait(call.writeSet)
+        if (this.#kind !== 'use' && call.writeSet > 0) await boundary.delivery.wait(call.writeSet)
         ended()
         this.#answer(id, operation, call, value)
       },

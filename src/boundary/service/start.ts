@@ -5,12 +5,13 @@ import { type BoundaryConfig, EXIT_CODES } from '../config.ts'
 import type { Disk } from '../journal/disk.ts'
 import { ClockBehind, JournalDamage } from '../journal/types.ts'
 import { unavailable } from '../pkcs11/libcrypto.ts'
+import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import { Boundary } from './boundary.ts'
 import { ownCall } from './core.ts'
-import { prepareFolder } from './folder.ts'
+import { prepareAdmin, prepareFolder } from './folder.ts'
 import { lockFolder, StartRefused } from './lock.ts'
 import type { Log } from './log.ts'
-import { openByConfig, readRoot } from './roots.ts'
+import { openByConfig, openTokens, readRoot } from './roots.ts'
 import { DEFAULT_IN_FLIGHT, listen } from './sockets.ts'
 
 export const ONE_USER = 'not isolated from a taken-over front end: front end and boundary run under one user'
@@ -46,15 +47,22 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
     ...(config.service === 'kms' && unavailable !== undefined ? [unavailable] : []),
   ]
   const files = prepareFolder(config)
+  const adminSocket = prepareAdmin(config)
   const unlock = lockFolder(config.folder, EXIT_CODES)
+  let tokens: ReadonlyMap<string, Token> = new Map()
+  const onToken = (name: string, { state, detail }: TokenStatus): void =>
+    log(
+      state === 'open' || state === 'closed' ? 'info' : 'error',
+      `the token${name === '' ? '' : ` ${name}`} is ${state}`,
+      { detail },
+    )
   try {
     const rootState = await readRoot(config, files)
     const cut = { all: () => {} }
-    const boundary = new Boundary({ ...parts, files, rootState, warnings, onUnlocked: () => cut.all() })
+    tokens = await openTokens(config, onToken)
+    const boundary = new Boundary({ ...parts, files, rootState, warnings, tokens, onUnlocked: () => cut.all() })
     if (config.root.kind !== 'passphrase') {
-      const opened = await openByConfig(config, files, rootState, status =>
-        log(status.state === 'open' ? 'info' : 'error', `the token is ${status.state}`, { detail: status.detail }),
-      )
+      const opened = await openByConfig(config, files, rootState, status => onToken('', status))
       await openJournalOf(boundary, opened)
     }
     const socketParts = {
@@ -64,8 +72,10 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
       log,
     }
     // With two users the folder's group, which the socket inherits, is the front end's.
-    const use = await listen(files.useSocket, config.users === undefined ? 0o600 : 0o660, 'use', socketParts)
+    const socketMode = config.users === undefined ? 0o600 : 0o660
+    const use = await listen(files.useSocket, socketMode, 'use', socketParts)
     const control = await listen(files.controlSocket, 0o600, 'control', socketParts)
+    const admin = adminSocket === undefined ? undefined : await listen(adminSocket, socketMode, 'admin', socketParts)
     cut.all = () => use.cutAll()
     return {
       boundary,
@@ -74,11 +84,12 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
       warnings,
       stop: async () => {
         await boundary.stop()
-        await Promise.all([use.close(), control.close()])
+        await Promise.all([use.close(), control.close(), admin?.close()])
         unlock()
       },
     }
   } catch (error) {
+    for (const token of tokens.values()) await token.close()
     unlock()
     throw error
   }

@@ -1,6 +1,6 @@
 /**
- * The supervisor: starts a service's two processes, boundary and front end, starts either anew when it dies while the other goes on, and stops them in
- * order. It has no listener and holds no secret.
+ * The supervisor: starts a service's processes, boundary, front end and an owner's admin API, starts each anew when it dies while the others go on,
+ * and stops them in order. It has no listener and holds no secret.
  */
 import path from 'node:path'
 import { type BoundaryConfig, type BoundaryMessage, EXIT_CODES } from '../config.ts'
@@ -26,9 +26,16 @@ export type FrontEndMessage =
   | { readonly type: 'ready'; readonly line: Readonly<Record<string, unknown>> }
   | { readonly type: 'failed'; readonly reason: string }
 
+/** A process that serves administrators from afar, beside the front end and without its rights. Its messages are a front end's. */
+export interface AdminSpec {
+  readonly entry: string
+  readonly config: object
+}
+
 export interface ServiceSpec {
   readonly boundary: BoundaryConfig
   readonly frontEnd: FrontEndSpec
+  readonly admin?: AdminSpec
   readonly log?: Log
   /** File descriptor for the log lines of both processes and of the supervisor; 2 unless given. */
   readonly stderr?: number
@@ -66,7 +73,8 @@ const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damag
 
 /** The environment of the boundary: a token's vendor may need any of it; nothing in it may change what Node runs. */
 function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
-  const tokens = [...(config.root.kind === 'pkcs11' ? [config.root] : []), ...(config.clusters ?? [])]
+  const ofRoot = config.root.kind === 'pkcs11' ? [config.root] : []
+  const tokens = [...ofRoot, ...(config.tokens ?? []), ...(config.clusters ?? [])]
   if (tokens.length > 0) {
     const { NODE_OPTIONS: _options, NODE_PATH: _path, LD_PRELOAD: _preload, ...rest } = process.env
     const threads = tokens.reduce(
@@ -99,11 +107,13 @@ export function startService(spec: ServiceSpec): Service {
   let boundaryReady = false
   let frontEndFailure: (() => void) | undefined
   let line: Readonly<Record<string, unknown>> | undefined
+  /** What the admin API adds to the line; undefined while it is awaited. */
+  let adminLine: Readonly<Record<string, unknown>> | undefined = spec.admin === undefined ? {} : undefined
   /** They start side by side, and either can be the later one. */
-  const bothReady = (): void => {
-    if (!boundaryReady || line === undefined) return
+  const whenReady = (): void => {
+    if (!boundaryReady || line === undefined || adminLine === undefined) return
     everReady = true
-    ready.resolve(line)
+    ready.resolve({ ...line, ...adminLine })
   }
   /** What says at the very first start that it failed will say so again; later, a start may fail for a reason that passes. */
   const isFinal = (code: number): boolean => FINAL.has(code) || (!everReady && reason !== '')
@@ -130,7 +140,7 @@ export function startService(spec: ServiceSpec): Service {
         boundary.wentWell()
         boundaryReady = true
         frontEndFailure?.()
-        bothReady()
+        whenReady()
       }
     },
     onFinal: (code, why) => {
@@ -157,7 +167,7 @@ export function startService(spec: ServiceSpec): Service {
       else if (told.type === 'ready') {
         frontEnd.wentWell()
         line = told.line
-        bothReady()
+        whenReady()
       }
     },
     onFinal: (code, why) => {
@@ -169,9 +179,33 @@ export function startService(spec: ServiceSpec): Service {
     stderr,
   })
 
+  const admin =
+    spec.admin &&
+    new Child({
+      name: 'admin API',
+      entry: spec.admin.entry,
+      nodeFlags: [],
+      env: process.env,
+      user: users?.admin,
+      config: spec.admin.config,
+      isFinal,
+      onMessage: message => {
+        const told = message as FrontEndMessage
+        if (told.type === 'failed') reason ||= told.reason
+        else if (told.type === 'ready') {
+          admin?.wentWell()
+          adminLine = told.line
+          whenReady()
+        }
+      },
+      onFinal: fail,
+      log,
+      stderr,
+    })
+
   const stop = (code: number): Promise<void> => {
     stopped ??= (async () => {
-      await frontEnd.stop(deadline)
+      await Promise.all([frontEnd.stop(deadline), admin?.stop(deadline)])
       await boundary.stop(deadline)
       ready.reject(new ServiceFailed(code, 'the service was stopped'))
       ended.resolve(code)
@@ -181,6 +215,7 @@ export function startService(spec: ServiceSpec): Service {
   // Side by side: the front end waits for its connection, and a service is ready sooner.
   boundary.start()
   frontEnd.start()
+  admin?.start()
   return {
     ready: ready.promise,
     ended: ended.promise,

@@ -35,6 +35,16 @@ export function giveFolders(config: BoundaryConfig, frontEndFolders: readonly st
   // The front end's group may pass through the folder to its socket, which inherits the group.
   fs.lchownSync(folder, boundary.uid, frontEnd.gid)
   fs.chmodSync(folder, folderMode(config))
+  if (config.admin !== undefined) {
+    const { admin } = users
+    if (admin === undefined) throw new Error('the admin API needs a user of its own beside the other two')
+    if (admin.uid === 0 || admin.uid === boundary.uid || admin.uid === frontEnd.uid)
+      throw new Error('the admin API may run neither as root nor as one of the other two: name a third user')
+    fs.mkdirSync(config.admin.folder, { recursive: true, mode: 0o700 })
+    take(config.admin.folder, boundary.uid, boundary.gid)
+    fs.lchownSync(config.admin.folder, boundary.uid, admin.gid)
+    fs.chmodSync(config.admin.folder, folderMode(config))
+  }
   if (root.kind === 'keyfile' && fs.existsSync(root.file)) fs.lchownSync(root.file, boundary.uid, boundary.gid)
   for (const each of frontEndFolders) {
     fs.mkdirSync(each, { recursive: true, mode: 0o700 })

@@ -1,29 +1,12 @@
 /**
- * Who is calling: the tenant's certificate names, then SigV4 with one of the tenant's credentials, then the memory of signatures. The only place
- * where an `AuthenticatedCaller` comes from; nothing in a body can make or change one.
+ * Who is calling: the tenant's certificate names, then SigV4 with one of the tenant's credentials, then the memory of signatures. See caller.ts.
  */
 import { parseAuthorization, verifySignature } from '../../http/sigv4.ts'
 import type { HttpRequest, Peer } from '../../http/types.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { Tenant } from '../keys/tenants.ts'
+import { type AuthenticatedCaller, verified } from './caller.ts'
 import type { ReplayMemory } from './replay.ts'
-
-declare const verified: unique symbol
-
-export interface AuthenticatedCaller {
-  readonly [verified]: true
-  /** Which protocol's verifier this was, as it stands before the operation in records: `xks`. */
-  readonly protocol: string
-  readonly tenant: string
-  /** The access key id. */
-  readonly credentialId: string
-  /** From the credential scope: the Region from which the provider calls. */
-  readonly region: string
-  readonly sourceIp: string
-  /** Name in the client's certificate, or empty. */
-  readonly peerName: string
-  readonly userAgent: string
-}
 
 /** Why a request is nobody's. It stands in the counted records; callers are told less. */
 export type AuthenticationFailure =
@@ -96,15 +79,16 @@ export async function authenticate(
   })
   if (verdict === 'replayed')
     return failed('Replayed', 'This very request was answered before: sign each request anew.')
-  const caller = {
+  const caller = verified({
     protocol: authenticator.protocol,
     tenant: tenant.name,
+    principal: parsed.accessKeyId,
     credentialId: parsed.accessKeyId,
     region: parsed.region,
     sourceIp: request.remoteAddress,
     peerName: peerName(request.peer),
     userAgent: request.headers['user-agent'] ?? '',
-  } as AuthenticatedCaller
+  })
   return { kind: verdict === 'full' || verdict === 'early' ? 'busy' : 'caller', caller }
 }
 

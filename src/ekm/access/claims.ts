@@ -6,12 +6,30 @@ import { ASSERTED_FIELDS, type Asserted, type AssertedField } from '../../bounda
 
 export interface Claims {
   readonly requestId?: string
+  /** The provider's own operation, for example `GenerateDataKey`. */
   readonly operation?: string
+  /** Who the provider says is asking: an ARN, an e-mail address, the name of a pool. */
   readonly principal?: string
+  /** The provider's account, project or tenant that this is for. */
+  readonly account?: string
+  /** Where in the provider's cloud it is for. */
+  readonly region?: string
   readonly keyArn?: string
   readonly viaService?: string
   readonly sourceVpc?: string
   readonly sourceVpce?: string
+  /** Why: a code of `REASONS`. Absent where the protocol has none, which is the same as unspecified. */
+  readonly reason?: string
+  /** Why, in the provider's own words. Evidence, never policy. */
+  readonly justification?: string
+  /** The managed HSM pool that asks (Azure). */
+  readonly pool?: string
+  /** E-mail address of the person for whom it is. */
+  readonly email?: string
+  /** What it is for: a document, a message, a resource name. */
+  readonly resource?: string
+  /** The perimeter that the resource is in (Google Workspace). */
+  readonly perimeter?: string
 }
 
 /** For requests that ended before their claims could be read. */

@@ -11,7 +11,39 @@ export {
   type NewCredential,
   newAccessKeyId,
 } from './credentials.ts'
-export { createKey, describeKey, isKeyUse, type KeyInfo, type KeyUse, listKeys, rotateKey } from './keys.ts'
-export { restore, revoke, type SwitchResult, stillRevoked } from './switches.ts'
-export { createTenant, listTenants, setClients, type TenantInfo, tenantOrOnly } from './tenants.ts'
+export { type AskInfo, decide, type HoldInfo, listAsks, listHolds, removeHold, setHold } from './holds.ts'
+export { type ProbedToken, probeTokens, SERVED_PROTOCOLS, type Served, type ServedProtocol } from './hsm.ts'
+export {
+  createKey,
+  describeKey,
+  type ExternalKeySpec,
+  FOREIGN_SCHEMES,
+  type ForeignScheme,
+  isKeyUse,
+  KEY_SPEC_NAMES,
+  type KeyInfo,
+  type KeyUse,
+  listKeys,
+  rotateKey,
+  tokenAndObject,
+} from './keys.ts'
+export {
+  acceptedPolicy,
+  type PolicyInfo,
+  PolicyRefused,
+  policyProblems,
+  problemLine,
+  setPolicy,
+  showPolicy,
+} from './policies.ts'
+export { type By, listSwitches, restore, revoke, type SwitchInfo, type SwitchResult, stillRevoked } from './switches.ts'
+export {
+  createTenant,
+  listTenants,
+  setClients,
+  setQuota,
+  type TenantInfo,
+  type TenantQuota,
+  tenantOrOnly,
+} from './tenants.ts'
 export { wrapForImport } from './wrap.ts'

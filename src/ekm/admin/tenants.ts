@@ -2,6 +2,7 @@
 import type { PutRow } from '../../boundary/client/api.ts'
 import type { Row } from '../../boundary/words.ts'
 import { type AdminControl, AdminError, allRows, change, currentRow, type ReadControl } from '../../store/admin.ts'
+import { starterPolicy } from '../access/cedar/names.ts'
 import { isTenantName, MAX_PREFIX, uriPath } from '../keys/names.ts'
 import { readTenant, type Tenant, type TenantBody, writeTenant } from '../keys/tenants.ts'
 
@@ -12,16 +13,27 @@ export interface TenantInfo {
   readonly created: number
   readonly clients: readonly string[]
   readonly credentials: readonly string[]
+  /** Requests a second, and under way at once; null where the service's configuration decides. */
+  readonly perSecond: number | null
+  readonly inFlight: number | null
 }
 
 const MAX_NAME = 256
 const MAX_CLIENTS = 32
+/** Bounds of a quota, as those of the configuration (`load`). */
+const MIN_PER_SECOND = 0.01
+const MAX_PER_SECOND = 1_000_000
+const MAX_IN_FLIGHT = 100_000
 
-/** Throws `AdminError` where the name is malformed or taken. */
+/**
+ * With a policy, since without one nothing is allowed: the given text, which must have been accepted, or one that lets the tenant's callers use its keys.
+ * Throws `AdminError` where the name is malformed or taken.
+ */
 export function createTenant(
   control: AdminControl,
   name: string,
   clients: readonly string[] = [],
+  policy: Buffer = Buffer.from(starterPolicy(name)),
 ): Promise<TenantInfo> {
   if (!isTenantName(name))
     throw new AdminError(
@@ -32,7 +44,7 @@ export function createTenant(
     if ((await currentRow(control, 'tenant', name)) !== undefined)
       throw new AdminError(`The tenant ${name} exists already. See: holdfast ekm tenant list`)
     const body: TenantBody = { v: 1, created: Date.now(), clients, credentials: {} }
-    return { rows: [tenantRow(name, 0, body)], result: infoOf({ ...body, name }) }
+    return { rows: [tenantRow(name, 0, body), policyRow(name, 0, policy)], result: infoOf({ ...body, name }) }
   })
 }
 
@@ -42,6 +54,25 @@ export function setClients(control: AdminControl, name: string, clients: readonl
   return change(control, 'SetTenantClients', name, async () => {
     const { row, tenant } = await findTenant(control, name)
     const changed = { ...tenant, clients }
+    return { rows: [tenantRow(name, row.revision, changed)], result: infoOf(changed) }
+  })
+}
+
+export interface TenantQuota {
+  readonly perSecond?: number | undefined
+  readonly inFlight?: number | undefined
+}
+
+/** Replaces a tenant's quota; what is left out is the configuration's to say. Throws `AdminError` where there is no such tenant. */
+export function setQuota(control: AdminControl, name: string, quota: TenantQuota): Promise<TenantInfo> {
+  const { perSecond, inFlight } = quota
+  if (perSecond !== undefined && !(perSecond >= MIN_PER_SECOND && perSecond <= MAX_PER_SECOND))
+    throw new AdminError(`Requests a second are ${MIN_PER_SECOND} to ${MAX_PER_SECOND}.`)
+  if (inFlight !== undefined && !(Number.isInteger(inFlight) && inFlight >= 1 && inFlight <= MAX_IN_FLIGHT))
+    throw new AdminError(`Requests under way are a whole number, 1 to ${MAX_IN_FLIGHT}.`)
+  return change(control, 'SetTenantQuota', name, async () => {
+    const { row, tenant } = await findTenant(control, name)
+    const changed = { ...tenant, perSecond, inFlight }
     return { rows: [tenantRow(name, row.revision, changed)], result: infoOf(changed) }
   })
 }
@@ -78,6 +109,19 @@ export function tenantRow(name: string, expected: number, body: TenantBody): Put
   return { kind: 'tenant', id: name, scope: name, link: '', expected, body: writeTenant(body) }
 }
 
-function infoOf({ name, created, clients, credentials }: Tenant): TenantInfo {
-  return { tenant: name, uriPath: uriPath(name), created, clients, credentials: Object.keys(credentials) }
+/** `policy`: a tenant, or `*` for the whole service. */
+export function policyRow(policy: string, expected: number, body: Buffer): PutRow {
+  return { kind: 'owner-policy', id: policy, scope: policy, link: '', expected, body }
+}
+
+function infoOf({ name, created, clients, credentials, perSecond, inFlight }: Tenant): TenantInfo {
+  return {
+    tenant: name,
+    uriPath: uriPath(name),
+    created,
+    clients,
+    credentials: Object.keys(credentials),
+    perSecond: perSecond ?? null,
+    inFlight: inFlight ?? null,
+  }
 }

@@ -14,14 +14,17 @@ export interface TenantBody {
   readonly clients: readonly string[]
   /** By access key id. One that is not listed here is not accepted. */
   readonly credentials: Readonly<Record<string, { readonly created: number }>>
+  /** Requests a second, and requests under way; the configuration's where there is none. */
+  readonly perSecond?: number | undefined
+  readonly inFlight?: number | undefined
 }
 
 export interface Tenant extends TenantBody {
   readonly name: string
 }
 
-export function writeTenant({ v, created, clients, credentials }: TenantBody): Buffer {
-  return Buffer.from(JSON.stringify({ v, created, clients, credentials }), 'utf8')
+export function writeTenant({ v, created, clients, credentials, perSecond, inFlight }: TenantBody): Buffer {
+  return Buffer.from(JSON.stringify({ v, created, clients, credentials, perSecond, inFlight }), 'utf8')
 }
 
 const read = new WeakMap<Row, Tenant>()

@@ -40,6 +40,8 @@ const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
   LimitExceeded: error => (isRecorded(error) ? overQuota(`The limit is ${error.detail}.`) : tooFast()),
   Conflict: () => new KmsError('ConflictException', 'The resource was changed at the same time. Try again.'),
   AlreadyExists: () => new KmsError('AlreadyExistsException', 'The resource exists already.'),
+  // Only an owner's boundary has keys on hold.
+  Held: internal,
   InvalidRequest: internal,
   InvalidImportToken: () =>
     new KmsError('InvalidImportTokenException', 'The import token is invalid or is for another key.'),

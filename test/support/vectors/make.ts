@@ -2,8 +2,9 @@
  * Makes the test vectors of every format from fixed inputs and a fixed random source. What cannot be made twice alike (RSA-OAEP, the journal's frames)
  * is kept from the files that are there.
  */
+import { external } from './external.ts'
 import { grants } from './grants.ts'
-import { contexts, derivations, envelopes, external, messages } from './messages.ts'
+import { contexts, derivations, envelopes, messages } from './messages.ts'
 import { importTokens, journal, recipients, roots } from './root.ts'
 import { sessionTokens } from './sessions.ts'
 import type { VectorFile } from './source.ts'

@@ -3,7 +3,7 @@ import { createSecretKey } from 'node:crypto'
 import { openBox, sealBox } from '../../../src/boundary/crypto/box.ts'
 import { encodeContext } from '../../../src/boundary/crypto/context.ts'
 import { encodeEnvelope, externalAad } from '../../../src/boundary/crypto/envelope.ts'
-import { encryptExternal, integrityValue } from '../../../src/boundary/crypto/external.ts'
+import { encryptExternal } from '../../../src/boundary/crypto/external.ts'
 import { Derivation } from '../../../src/boundary/crypto/kdf.ts'
 import { encryptMessage, MessageKey } from '../../../src/boundary/crypto/message.ts'
 import { PURPOSES } from '../../../src/boundary/root/keyring.ts'
@@ -157,43 +157,5 @@ export function envelopes(): VectorFile {
         envelope: hex(envelope),
       },
     ],
-  }
-}
-
-export function external(): VectorFile {
-  const key = fixed('external key', 32)
-  const b64 = (text: string): Buffer => Buffer.from(text, 'base64')
-  const cases = [
-    { aad: Buffer.alloc(0), plaintext: Buffer.alloc(0), version: 1 },
-    { aad: Buffer.from('project=nile,department=marketing'), plaintext: fixed('external plaintext', 77), version: 258 },
-  ]
-  const example = {
-    metadata: b64('a2V5X3ZlcnNpb249MQ=='),
-    iv: b64('HMrlRw85cAJUd5Ax'),
-    ciphertext: b64('ghxkK1txeDNn3q8Y'),
-    tag: b64('vBxN2ncH1oEkR8WVXpmyYQ=='),
-  }
-  const exampleAad = Buffer.from('project=nile,department=marketing')
-  return {
-    vectors: cases.map(({ aad, plaintext, version }, at) => {
-      const made = encryptExternal(createSecretKey(key), version, plaintext, aad, true, stream(`external ${at}`))
-      const { iv, ciphertext, tag, metadata, integrityValue: value } = made
-      return {
-        key: hex(key),
-        version,
-        plaintext: hex(plaintext),
-        aad: hex(aad),
-        iv: hex(iv),
-        metadata: hex(metadata),
-        ciphertext: hex(ciphertext),
-        tag: hex(tag),
-        integrityValue: hex(value ?? Buffer.alloc(0)),
-      }
-    }),
-    specification: {
-      aad: hex(exampleAad),
-      ...Object.fromEntries(Object.entries(example).map(([name, bytes]) => [name, hex(bytes)])),
-      integrityValue: hex(integrityValue(exampleAad, example)),
-    },
   }
 }

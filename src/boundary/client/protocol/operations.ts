@@ -8,7 +8,7 @@ import { BOUNDARY_ERRORS, BoundaryError } from '../../words.ts'
 import { bool, bytes, type Codec, fixed, list, nothing, optional, struct, text, u16, u32, u64, word } from './codec.ts'
 import * as s from './shapes.ts'
 
-export type SocketKind = 'use' | 'control'
+export type SocketKind = 'use' | 'control' | 'admin'
 
 export interface Operation<I, O> {
   readonly code: number
@@ -20,6 +20,9 @@ export interface Operation<I, O> {
 const use = ['use'] as const
 const control = ['control'] as const
 const both = ['use', 'control'] as const
+const every = ['use', 'control', 'admin'] as const
+/** What may be done from afar: taking the key away, giving it back, deciding about holds, and what it takes to name them. */
+const afar = ['control', 'admin'] as const
 
 const op = <I, O>(
   code: number,
@@ -32,14 +35,14 @@ const { asserted, keyRef, context, plaintext, message, materialId, recipient, ro
 const ofKey = struct({ id: rowId, asserted })
 
 export const OPERATIONS = {
-  status: op(1, both, nothing, s.status),
+  status: op(1, every, nothing, s.status),
   writeSets: op(2, use, struct({ after: u64, max: u32 }), list(s.writeSet, 1 << 16)),
   checkRows: op(3, use, list(s.row, 1 << 12), list(s.rowCheck, 1 << 12)),
   openSecret: op(4, use, s.row, bytes(1 << 19)),
   record: op(5, use, s.recordEntry, nothing),
   putRows: op(6, both, struct({ rows: list(s.putRow, 1 << 12), asserted }), list(s.row, 1 << 12)),
-  getRow: op(7, control, struct({ kind: s.rowKind, id: rowId }), optional(s.row)),
-  listRows: op(8, control, struct({ kind: s.rowKind, after: rowId, max: u32 }), list(s.row, 1 << 16)),
+  getRow: op(7, afar, struct({ kind: s.rowKind, id: rowId }), optional(s.row)),
+  listRows: op(8, afar, struct({ kind: s.rowKind, after: rowId, max: u32 }), list(s.row, 1 << 16)),
 
   keyLastUsage: op(
     9,
@@ -139,6 +142,44 @@ export const OPERATIONS = {
     struct({ plaintext: message }),
   ),
 
+  externalWrap: op(
+    50,
+    use,
+    struct({ key: keyRef, algorithm: s.externalWrapAlgorithm, plaintext, asserted }),
+    struct({ wrapped: message, version: u32 }),
+  ),
+  externalUnwrap: op(
+    51,
+    use,
+    struct({ key: keyRef, algorithm: s.externalWrapAlgorithm, wrapped: message, version: u32, asserted }),
+    plaintext,
+  ),
+
+  externalDigest: op(
+    52,
+    use,
+    struct({ key: keyRef, ciphertext: s.externalCiphertext, aad: bytes(1 << 16), message, asserted }),
+    fixed(32),
+  ),
+  externalPrivateKey: op(
+    53,
+    use,
+    struct({
+      key: keyRef,
+      ciphertext: s.externalCiphertext,
+      aad: bytes(1 << 16),
+      spki: fixed(32),
+      algorithm: s.privateKeyAlgorithm,
+      message,
+      label: bytes(1024),
+      asserted,
+    }),
+    message,
+  ),
+
+  awaitDecision: op(55, use, struct({ ask: text(64), milliseconds: u32 }), nothing),
+  trip: op(54, use, struct({ target: s.revokeTarget, rule: text(256), evidence: text(1024), asserted }), nothing),
+
   createKey: op(32, use, struct({ input: s.createKey, asserted }), keyRow),
   enableKey: op(33, use, ofKey, keyRow),
   disableKey: op(34, use, ofKey, keyRow),
@@ -174,8 +215,8 @@ export const OPERATIONS = {
   unlock: op(64, control, bytes(1024), nothing),
   createExternalKey: op(65, control, struct({ input: s.externalKeyInput, asserted }), keyRow),
   rotateExternalKey: op(66, control, ofKey, keyRow),
-  revoke: op(67, control, struct({ target: s.revokeTarget, asserted }), nothing),
-  restore: op(68, control, struct({ target: s.revokeTarget, asserted }), nothing),
+  revoke: op(67, afar, struct({ target: s.revokeTarget, asserted }), nothing),
+  restore: op(68, afar, struct({ target: s.revokeTarget, asserted }), nothing),
   wrapForImport: op(
     69,
     control,
@@ -189,6 +230,8 @@ export const OPERATIONS = {
     }),
     struct({ wrapped: bytes(1024), fingerprint: fixed(32) }),
   ),
+  listAsks: op(72, afar, nothing, list(s.ask, 1 << 12)),
+  decideAsk: op(73, afar, struct({ ask: text(64), approve: bool, by: text(256), seconds: u32, asserted }), nothing),
   advanceClock: op(70, control, u64, u64),
   stop: op(71, control, nothing, nothing),
 } as const
@@ -226,7 +269,7 @@ export const clientHello: Codec<ClientHello & { magic: undefined }> = struct({ m
 export const serverHello: Codec<ServerHello & { magic: undefined }> = struct({
   magic,
   version: u16,
-  socket: word<SocketKind>({ use: 0, control: 1 }),
+  socket: word<SocketKind>({ use: 0, control: 1, admin: 2 }),
   service: word<'kms' | 'ekm'>({ kms: 0, ekm: 1 }),
   boundaryId: text(32),
   locked: bool,

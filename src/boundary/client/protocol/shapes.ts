@@ -4,14 +4,17 @@
 import {
   ENCRYPTION_ALGORITHMS,
   type EncryptionAlgorithm,
+  EXTERNAL_WRAP_ALGORITHMS,
+  type ExternalSpec,
   MAC_ALGORITHMS,
   MESSAGE_TYPES,
+  PRIVATE_KEY_ALGORITHMS,
   SIGNING_ALGORITHMS,
 } from '../../algorithms.ts'
 import { FormatError } from '../../bytes.ts'
 import { decodeRow, encodeRow } from '../../crypto/rows.ts'
 import { MAX_WRITE_SET_BYTES } from '../../journal/types.ts'
-import { checkAsserted } from '../../record.ts'
+import { checkAsserted, decodeAsserted, encodeAsserted } from '../../record.ts'
 import type { EncodedAsserted } from '../../record-fields.ts'
 import {
   ASSERTED_FIELDS,
@@ -27,6 +30,7 @@ import {
   type RowKind,
 } from '../../words.ts'
 import type {
+  Ask,
   BoundaryStatus,
   CreateKey,
   EncryptionContext,
@@ -251,10 +255,19 @@ export const externalCiphertext: Codec<ExternalCiphertext> = named(
   }),
 )
 
+const { EXTERNAL_AES_256, RSA_2048, RSA_3072, RSA_4096 } = KEY_SPECS
+const EXTERNAL_SPEC_CODES = { EXTERNAL_AES_256, RSA_2048, RSA_3072, RSA_4096 } as const satisfies Record<
+  ExternalSpec,
+  number
+>
+export const externalWrapAlgorithm = word(EXTERNAL_WRAP_ALGORITHMS)
+export const privateKeyAlgorithm = word(PRIVATE_KEY_ALGORITHMS)
+
 export const externalKeyInput = struct<{
   id: string
   scope: string
   tenant: string
+  spec: ExternalSpec
   backing: keyof typeof BACKINGS
   tokenObject: string
   mayEncrypt: boolean
@@ -263,25 +276,44 @@ export const externalKeyInput = struct<{
   id: rowId,
   scope: text(1024),
   tenant: text(128),
+  spec: word(EXTERNAL_SPEC_CODES),
   backing: word(BACKINGS),
   tokenObject: text(512),
   mayEncrypt: bool,
   mayDecrypt: bool,
 })
 
-const TARGETS = ['all', 'tenant', 'key'] as const
+/** A use that waits for a person, as the administrator is shown it. */
+export const ask: Codec<Ask> = struct<Ask>({
+  id: text(64),
+  keyId: rowId,
+  asserted: {
+    name: asserted.name,
+    write: (w, v) => asserted.write(w, encodeAsserted(v)),
+    read: r => decodeAsserted(asserted.read(r)),
+  },
+  firstAt: u64,
+  lastAt: u64,
+  count: u32,
+  waiting: u32,
+  decision: oneOf('none', 'approved', 'denied'),
+  by: text(256),
+  until: u64,
+})
+
+const TARGETS = ['all', 'tenant', 'key', 'protocol', 'principal'] as const
+type TargetKind = (typeof TARGETS)[number]
 export const revokeTarget: Codec<RevokeTarget> = {
-  name: 'u8 (0 all, 1 tenant, 2 key), name: string(512)',
+  name: 'u8 (0 all, 1 tenant, 2 key, 3 protocol, 4 principal), name: string(512)',
   write: (w, v) => {
-    if ('all' in v) w.u8(0).string('')
-    else if ('tenant' in v) w.u8(1).string(v.tenant)
-    else w.u8(2).string(v.key)
+    const [[kind, name]] = Object.entries(v) as [[TargetKind, string | true]]
+    w.u8(TARGETS.indexOf(kind)).string(name === true ? '' : name)
   },
   read: r => {
-    const target = TARGETS[r.u8()]
+    const kind = TARGETS[r.u8()]
     const name = rowId.read(r)
-    if (target === undefined) throw new FormatError('an unknown target')
-    return target === 'all' ? { all: true } : target === 'tenant' ? { tenant: name } : { key: name }
+    if (kind === undefined) throw new FormatError('an unknown target')
+    return (kind === 'all' ? { all: true } : { [kind]: name }) as RevokeTarget
   },
 }
 

@@ -2,7 +2,7 @@
  * Sealed keys that are open, bounded by count. Whatever is here is the newest revision: every transition evicts before it is answered. The oldest
  * that was not used since the last round goes first (clock).
  */
-import type { KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { KeyRef } from '../../client/protocol/shapes.ts'
 import { MessageKey } from '../../crypto/message.ts'
 import { Pair } from '../../crypto/pairs.ts'
@@ -12,6 +12,7 @@ import type { Keyring } from '../../root/keyring.ts'
 import { BoundaryError, type KeySpec, type KeyState, type KeyUsage } from '../../words.ts'
 import type { Book } from '../book.ts'
 import { expiresAt } from './due.ts'
+import { type Place, readPlace } from './place.ts'
 
 /** About 1.5 KiB each. */
 export const DEFAULT_OPEN_KEYS = 100_000
@@ -19,11 +20,11 @@ export const DEFAULT_OPEN_KEYS = 100_000
 /** The key's id as messages name it: the row id without its Region. */
 export const bareKeyId = (id: string): string => id.slice(id.indexOf('/') + 1)
 
-/** One material of an open key: `key` where it is sealed, `object` where it is in the token. */
-interface OpenMaterial {
+/** One material of an open key: `key` where it is sealed, `place` where it is in a token. */
+export interface OpenMaterial {
   readonly id: string
   readonly key: KeyObject | undefined
-  readonly object: string
+  readonly place: Place | undefined
   message: MessageKey | undefined
   pair: Pair | undefined
 }
@@ -47,6 +48,9 @@ export class OpenKey {
   readonly #materials: readonly OpenMaterial[]
   /** Lifecycle time from which uses are refused because material has expired; 0 for never. */
   readonly expiresAt: number
+  /** SPKI of the current pair, where its private half is in a token. */
+  readonly #spki: Buffer | undefined
+  #publicKey: KeyObject | undefined
   /** Used since the last round of eviction. */
   used = true
 
@@ -65,11 +69,12 @@ export class OpenKey {
     this.#materials = header.materials.map(({ id, description }) => ({
       id,
       key: materials.get(id),
-      object: header.backing === 'TOKEN' ? description : '',
+      place: header.backing === 'TOKEN' ? readPlace(description) : undefined,
       message: undefined,
       pair: undefined,
     }))
     this.expiresAt = expiresAt(header)
+    this.#spki = header.backing === 'TOKEN' && header.publicKey.length > 0 ? header.publicKey : undefined
   }
 
   /** Whether a reference is to exactly this. */
@@ -98,20 +103,31 @@ export class OpenKey {
     return material.message
   }
 
-  /** The private key, prepared for use. Throws KeyPendingImport where the key does not have it in the clear. */
-  pair(): Pair {
-    const material = this.#inTheClear()
-    material.pair ??= new Pair(material.key)
-    return material.pair
+  /** Newest first. */
+  materials(): readonly OpenMaterial[] {
+    return this.#materials.toReversed()
+  }
+
+  /** A private key, prepared for use: the current one, or that of `material`. Throws KeyPendingImport where the key does not have it in the clear. */
+  pair(material: OpenMaterial | undefined = this.current): Pair {
+    const clear = this.#inTheClear(material)
+    clear.pair ??= new Pair(clear.key)
+    return clear.pair
+  }
+
+  /** The public half of the current pair, wherever its private half is. */
+  publicHalf(): KeyObject {
+    if (this.#spki === undefined) return this.pair().publicKey
+    this.#publicKey ??= createPublicKey({ key: this.#spki, format: 'der', type: 'spki' })
+    return this.#publicKey
   }
 
   /** The secret of a key for MACs. Throws KeyPendingImport where the key does not have it in the clear. */
   secret(): KeyObject {
-    return this.#inTheClear().key
+    return this.#inTheClear(this.current).key
   }
 
-  #inTheClear(): OpenMaterial & { readonly key: KeyObject } {
-    const material = this.current
+  #inTheClear(material: OpenMaterial | undefined): OpenMaterial & { readonly key: KeyObject } {
     if (material?.key === undefined) throw new BoundaryError('KeyPendingImport')
     return material as OpenMaterial & { readonly key: KeyObject }
   }

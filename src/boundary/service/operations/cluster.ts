@@ -15,7 +15,7 @@ import { BoundaryError, type KeyHeader, type MaterialInfo } from '../../words.ts
 import { problemOf } from '../clusters.ts'
 import { allowed, baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 import { counterId } from '../keys/counters.ts'
-import { bareKeyId, type OpenKey } from '../keys/open-keys.ts'
+import { bareKeyId, type OpenKey, type OpenMaterial } from '../keys/open-keys.ts'
 import { newMaterial } from './create.ts'
 import { answerFor } from './recipient.ts'
 import { inOurWords } from './token.ts'
@@ -56,10 +56,13 @@ export async function destroyClusterKey(core: Core, header: KeyHeader): Promise<
   }
 }
 
-const cipherOf = (token: Token, object: string): TokenCipher => ({
-  encrypt: (iv, aad, plaintext) => token.gcmEncrypt(object as ObjectRef, iv, aad, plaintext),
-  decrypt: (iv, aad, ciphertext, tag) => token.gcmDecrypt(object as ObjectRef, iv, aad, ciphertext, tag),
-})
+function cipherOf(token: Token, { place }: OpenMaterial): TokenCipher {
+  if (place === undefined) throw new BoundaryError('Internal')
+  return {
+    encrypt: (iv, aad, plaintext) => token.gcmEncrypt(place.object, iv, aad, plaintext),
+    decrypt: (iv, aad, ciphertext, tag) => token.gcmDecrypt(place.object, iv, aad, ciphertext, tag),
+  }
+}
 
 const materialOf = (key: OpenKey, id: string): TokenMaterial => ({
   account: key.account,
@@ -79,7 +82,7 @@ export async function sealInCluster(
   const token = await tokenOf(core, key.cluster)
   try {
     const material = materialOf(key, current.id)
-    const ciphertext = await encryptTokenMessage(cipherOf(token, current.object), material, plaintext, context)
+    const ciphertext = await encryptTokenMessage(cipherOf(token, current), material, plaintext, context)
     mayStillUse(core, key)
     return { ciphertext, materialId: current.id }
   } catch (error) {
@@ -98,7 +101,7 @@ export async function openInCluster(
   if (material === undefined) throw new BoundaryError('InvalidCiphertext')
   const token = await tokenOf(core, key.cluster)
   try {
-    const cipher = cipherOf(token, material.object)
+    const cipher = cipherOf(token, material)
     const plaintext = await decryptTokenMessage(cipher, materialOf(key, material.id), message, context)
     mayStillUse(core, key)
     return { plaintext, materialId: material.id }

@@ -1,20 +1,25 @@
 /**
- * An owner's external keys: made, rotated, and used in the boundary or in the token (XKS proxy API §2.5). Encryptions are counted per version.
+ * An owner's external keys: made, rotated, and encrypting in the boundary or in the token (XKS proxy API §2.5). Encryptions are counted per version.
  */
 import { createHash, type KeyObject } from 'node:crypto'
+import { type ExternalSpec, SPECS } from '../../algorithms.ts'
 import type { ExternalCiphertext, KeyRow } from '../../client/api.ts'
 import type { InputOf } from '../../client/protocol/operations.ts'
-import { decryptExternal, encryptExternal, readExternalMetadata } from '../../crypto/external.ts'
+import { encryptExternal } from '../../crypto/external.ts'
+import { makePair } from '../../crypto/pairs.ts'
 import { secretBytes } from '../../crypto/random.ts'
 import type { OpenedKey } from '../../crypto/sealed.ts'
-import type { RecordFields } from '../../record-fields.ts'
-import { BoundaryError } from '../../words.ts'
+import type { EncodedAsserted, RecordFields } from '../../record-fields.ts'
+import { type Backing, BoundaryError, type KeyHeader, type KeySpec, type KeyUsage } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 import { BLOCK, counterId, encodeCounter } from '../keys/counters.ts'
 import { type OpenKey, Stale } from '../keys/open-keys.ts'
+import { readPlace } from '../keys/place.ts'
+import { making } from '../slow.ts'
 import { follow, type KeyChange, nextRow, type RowDraft, sealed, transition } from '../transition.ts'
 import { headerOf, newMaterial } from './create.ts'
-import { makeTokenKey, tokenDecrypt, tokenEncrypt } from './token.ts'
+import { makeTokenKey, makeTokenPair, tokenEncrypt, type Wanted } from './token.ts'
+import { mayAsk } from './use.ts'
 import { mayUse } from './uses.ts'
 
 /** Version n of a key, as its material's id: 8 hex digits. */
@@ -33,11 +38,16 @@ export interface NewExternalKey {
   readonly id: string
   readonly scope: string
   readonly tenant: string
+  readonly spec: ExternalSpec
   readonly backing: 'SEALED' | 'TOKEN'
   readonly tokenObject: string
   readonly mayEncrypt: boolean
   readonly mayDecrypt: boolean
 }
+
+/** A pair that may neither encrypt nor decrypt signs, and does nothing else: one pair is never for both. */
+const usageOf = ({ spec, mayEncrypt, mayDecrypt }: NewExternalKey): KeyUsage =>
+  spec !== 'EXTERNAL_AES_256' && !mayEncrypt && !mayDecrypt ? 'SIGN_VERIFY' : 'ENCRYPT_DECRYPT'
 
 function checkNew(core: Core, input: NewExternalKey): void {
   if (core.service !== 'ekm') throw new BoundaryError('NotPermitted', 'this boundary holds a provider’s keys')
@@ -47,16 +57,50 @@ function checkNew(core: Core, input: NewExternalKey): void {
   if (core.book.current('key', input.id) !== undefined) throw new BoundaryError('AlreadyExists')
 }
 
-/** Header and rows of a new external key. `bytes` is its material where that is sealed. */
-export function draftExternalKey(core: Core, input: NewExternalKey, object: string, bytes: Buffer | undefined) {
+/** Material of one version: sealed bytes, or an object in the token; and the DER SPKI of a pair. */
+export interface ExternalMaterial {
+  readonly bytes: Buffer | undefined
+  readonly object: string
+  readonly publicKey: Buffer
+}
+
+const NO_PUBLIC_KEY = Buffer.alloc(0)
+export const sealedSecret = (bytes: Buffer): ExternalMaterial => ({ bytes, object: '', publicKey: NO_PUBLIC_KEY })
+
+/** Fresh material for one version of a key. Key pairs are made on the thread pool. */
+async function makeExternal(
+  core: Core,
+  key: Wanted,
+  { spec, backing, named }: { spec: KeySpec; backing: Backing; named: string },
+): Promise<ExternalMaterial> {
+  const { material } = SPECS[spec]
+  if (material.kind === 'secret') {
+    return backing === 'TOKEN'
+      ? { bytes: undefined, object: await makeTokenKey(core, key, named), publicKey: NO_PUBLIC_KEY }
+      : sealedSecret(secretBytes(material.bytes))
+  }
+  if (backing === 'TOKEN') {
+    if (material.kind !== 'rsa' || !(key.mayEncrypt || key.mayDecrypt))
+      throw new BoundaryError('InvalidRequest', 'a pair in a token is RSA and for wrapping; pairs that sign are sealed')
+    const { place, publicKey } = await makeTokenPair(core, key, named, material.modulusBits)
+    return { bytes: undefined, object: place, publicKey }
+  }
+  const { privateKey, publicKey } = await making.run(() => makePair(material))
+  return { bytes: privateKey, object: '', publicKey }
+}
+
+/** Header and rows of a new external key with this material. */
+export function draftExternalKey(core: Core, input: NewExternalKey, { bytes, object, publicKey }: ExternalMaterial) {
   checkNew(core, input)
   const now = core.clocks.lifecycle()
   const id = versionId(1)
   const header = headerOf(core, {
     id: input.id,
     account: input.tenant,
-    spec: 'EXTERNAL_AES_256',
+    spec: input.spec,
+    usage: usageOf(input),
     origin: 'OWNER',
+    publicKey,
     backing: input.backing,
     tokenObject: object,
     mayEncrypt: input.mayEncrypt,
@@ -81,8 +125,12 @@ export function createExternalKey(
     let durable: Promise<{ writeSet: number }>
     try {
       checkNew(core, input)
-      const object = input.backing === 'TOKEN' ? await makeTokenKey(core, input, 1, input.tokenObject) : ''
-      const drafted = draftExternalKey(core, input, object, input.backing === 'TOKEN' ? undefined : secretBytes(32))
+      const { spec, backing, tokenObject: named } = input
+      const drafted = draftExternalKey(
+        core,
+        input,
+        await makeExternal(core, { ...input, version: 1 }, { spec, backing, named }),
+      )
       row = drafted.row
       const done: RecordFields = { ...fields, outcome: 'allowed', transition: '>Enabled', materialId: versionId(1) }
       durable = core.book.commit({ ...done, keyRevision: 1 }, drafted.rows)
@@ -94,33 +142,39 @@ export function createExternalKey(
   })
 }
 
+/** A new object in the token of the current one; what others may have encrypted stays with the object that they used. */
+function besides({ backing, tokenObject }: KeyHeader): string {
+  const token = backing === 'TOKEN' ? readPlace(tokenObject).token : ''
+  return token === '' ? '' : `token=${token}`
+}
+
 export async function rotateExternalKey(
   core: Core,
   { id, asserted }: InputOf<'rotateExternalKey'>,
   call: Call,
 ): Promise<KeyRow> {
-  const decide = async (key: OpenedKey, row: KeyRow): Promise<KeyChange> => {
-    const { header } = key
+  const decide = async (opened: OpenedKey, row: KeyRow): Promise<KeyChange> => {
+    const { header } = opened
     follow('rotateExternalKey', header)
     if (core.switches.stops(header.account)) throw new BoundaryError('KeyRevoked')
     const version = header.materials.reduce((last, each) => Math.max(last, Number.parseInt(each.id, 16)), 0) + 1
     if (version > MAX_VERSION) throw new BoundaryError('LimitExceeded', 'versions')
     const now = core.clocks.lifecycle()
-    const object =
-      header.backing === 'TOKEN'
-        ? await makeTokenKey(core, { id, mayEncrypt: header.mayEncrypt, mayDecrypt: header.mayDecrypt }, version, '')
-        : ''
+    const { spec, backing, mayEncrypt, mayDecrypt } = header
+    const key = { id, version, mayEncrypt, mayDecrypt }
+    const made = await makeExternal(core, key, { spec, backing, named: besides(header) })
+    const { bytes, object, publicKey } = made
     const next = newMaterial(versionId(version), now)
     const materials = [
       ...header.materials.map(each => ({ ...each, state: 'NON_CURRENT' as const })),
       { ...next, description: object, rotationType: 'ON_DEMAND' as const, rotatedAt: now },
     ]
     return {
-      header: { materials, tokenObject: object },
+      header: { materials, tokenObject: object, publicKey },
       materials:
-        header.backing === 'TOKEN'
-          ? key.materials
-          : new Map<string, KeyObject | Buffer>([...key.materials, [next.id, secretBytes(32)]]),
+        bytes === undefined
+          ? opened.materials
+          : new Map<string, KeyObject | Buffer>([...opened.materials, [next.id, bytes]]),
       rows: [counterRow(id, row.scope, version)],
       fields: { materialId: next.id },
     }
@@ -128,18 +182,20 @@ export async function rotateExternalKey(
   return (await transition(core, { operation: 'rotateExternalKey', id, call, asserted, decide })).row
 }
 
-function forOwner(core: Core, key: OpenKey): void {
+export function forOwner(core: Core, key: OpenKey, asserted: EncodedAsserted): void {
   mayUse(core, key)
+  mayAsk(core, key, asserted)
   if (key.spec !== 'EXTERNAL_AES_256') throw new BoundaryError('InvalidKeyUsage')
 }
 
 /** After waiting for a token or a block: what was revoked meanwhile is not handed out, although the use began before. */
-function stillAllowed(core: Core, key: OpenKey): void {
+export function stillAllowed(core: Core, key: OpenKey, asserted: EncodedAsserted): void {
   if (core.book.current('key', key.id)?.revision !== key.revision) throw new Stale(key.id)
   mayUse(core, key)
+  mayAsk(core, key, asserted)
 }
 
-const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
+export const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
 
 export async function externalEncrypt(
   core: Core,
@@ -156,7 +212,7 @@ export async function externalEncrypt(
   let result: ExternalCiphertext
   try {
     const key = core.open.open(input.key)
-    forOwner(core, key)
+    forOwner(core, key, input.asserted)
     if (!key.mayEncrypt) throw new BoundaryError('InvalidKeyUsage')
     const version = key.current
     if (version === undefined) throw new BoundaryError('Internal')
@@ -164,51 +220,14 @@ export async function externalEncrypt(
     fields = { ...fields, keyRevision: key.revision, materialId: version.id }
     const counted = core.counters.take(counterId(key.id, number))
     if (!(counted === true || (await counted))) throw new BoundaryError('LimitExceeded', 'rotate this key')
-    const material = version.key
-    result =
-      material === undefined
-        ? await tokenEncrypt(core, version.object, number, input)
-        : encryptExternal(material, number, input.plaintext, input.aad, input.integrity)
-    if (counted !== true || material === undefined) stillAllowed(core, key)
+    const { key: material, place } = version
+    if (material !== undefined) result = encryptExternal(material, number, input.plaintext, input.aad, input.integrity)
+    else if (place !== undefined) result = await tokenEncrypt(core, place, number, input)
+    else throw new BoundaryError('Internal')
+    if (counted !== true || material === undefined) stillAllowed(core, key, input.asserted)
   } catch (error) {
     return refuse(core, fields, error)
   }
   await core.book.record({ ...fields, outcome: 'allowed' })
   return result
-}
-
-/** The version that a ciphertext names; without metadata the first, which is all that there is before a rotation. */
-function versionOf(key: OpenKey, metadata: Buffer) {
-  const id = versionId(readExternalMetadata(metadata) ?? 1)
-  const version = key.material(id)
-  if (version === undefined) throw new BoundaryError('InvalidCiphertext')
-  return version
-}
-
-export async function externalDecrypt(core: Core, input: InputOf<'externalDecrypt'>, call: Call): Promise<Buffer> {
-  spaceForUses(core)
-  let fields: RecordFields = {
-    ...baseFields(core, 'externalDecrypt', call, input.asserted),
-    keyId: input.key.id,
-    aadDigest: sha256(input.aad),
-  }
-  let plaintext: Buffer
-  try {
-    const key = core.open.open(input.key)
-    forOwner(core, key)
-    if (!key.mayDecrypt) throw new BoundaryError('InvalidKeyUsage')
-    fields = { ...fields, keyRevision: key.revision }
-    const version = versionOf(key, input.ciphertext.metadata)
-    fields = { ...fields, materialId: version.id }
-    const material = version.key
-    plaintext =
-      material === undefined
-        ? await tokenDecrypt(core, version.object, input)
-        : decryptExternal(material, input.ciphertext, input.aad)
-    if (material === undefined) stillAllowed(core, key)
-  } catch (error) {
-    return refuse(core, fields, error)
-  }
-  await core.book.record({ ...fields, outcome: 'allowed', size: plaintext.length })
-  return plaintext
 }

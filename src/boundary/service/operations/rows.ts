@@ -1,6 +1,7 @@
 /**
  * Rows that are no keys: written in compare-and-set, all or none, each only from the socket that its kind allows; checked; opened; listed.
  */
+import { createHash } from 'node:crypto'
 import type { PutRow } from '../../client/api.ts'
 import { PAGE_BYTES } from '../../client/protocol/frames.ts'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
@@ -68,12 +69,19 @@ export async function putRows(core: Core, input: InputOf<'putRows'>, call: Call)
       throw new BoundaryError('InvalidRequest', `a change is of 1 to ${MAX_ROWS} rows`)
     }
     rows = draftRows(core, input.rows, call.source === 'control' ? 'control' : 'use', undefined)
-    durable = core.book.commit({ ...fields, outcome: 'allowed' }, rows)
+    durable = core.book.commit({ ...fields, ...policyDigestOf(rows), outcome: 'allowed' }, rows)
   } catch (error) {
     return refuse(core, fields, error)
   }
   call.writeSet = (await durable).writeSet
   return rows
+}
+
+/** Of the owner's policy among the rows: what `sha256sum` says of its file. Throws InvalidRequest where there are two, since a record names one. */
+function policyDigestOf(rows: readonly Row[]): Pick<RecordFields, 'policyDigest'> {
+  const [policy, another] = rows.filter(({ kind }) => kind === 'owner-policy')
+  if (another !== undefined) throw new BoundaryError('InvalidRequest', 'a change is of one policy')
+  return policy?.body ? { policyDigest: createHash('sha256').update(policy.body).digest() } : {}
 }
 
 export async function checkRows(core: Core, rows: readonly Row[]): Promise<OutputOf<'checkRows'>> {

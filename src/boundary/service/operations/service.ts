@@ -20,8 +20,14 @@ async function test(core: Core): Promise<{ ok: boolean; detail: string }> {
     const aad = Buffer.from('self test')
     const made = encryptExternal(key, 1, bytes, aad, false)
     if (!decryptExternal(key, made, aad).equals(bytes)) return { ok: false, detail: 'the cryptography library' }
-    if (core.token !== undefined && !(await testToken(core.token, bytes))) return { ok: false, detail: 'the token' }
-    return { ok: true, detail: '' }
+    // All of them, also after one that failed: it is by being asked that a token which nobody uses is found to be gone.
+    const tests = [...core.tokens].map(async ([name, token]) =>
+      (await testToken(token, bytes)) ? '' : `the token ${name}`,
+    )
+    const told = await Promise.allSettled(tests)
+    for (const one of told) if (one.status === 'rejected') throw one.reason
+    const wrong = told.map(one => (one.status === 'fulfilled' ? one.value.trim() : '')).filter(detail => detail !== '')
+    return { ok: wrong.length === 0, detail: wrong.join(', ') }
   } catch (error) {
     return { ok: false, detail: error instanceof TokenError ? error.message : 'the cryptography library' }
   }

@@ -35,10 +35,12 @@ export async function useKey<T>(
     const key = core.open.open(ref)
     fields.keyRevision = key.revision
     mayUse(core, key)
+    mayAsk(core, key, asserted)
     const done = work(key, fields)
     if (done instanceof Promise) {
       result = await done
       mayStillUse(core, key)
+      mayAsk(core, key, asserted)
     } else {
       result = done
     }
@@ -48,6 +50,12 @@ export async function useKey<T>(
   }
   await allowed(core, fields)
   return result
+}
+
+/** Throws what is against this use by whoever asks: an owner's kill switches and holds. A provider's boundary has none of either. */
+export function mayAsk(core: Core, key: OpenKey, asserted: EncodedAsserted): void {
+  if (core.switches.stopsCaller(asserted)) throw new BoundaryError('KeyRevoked')
+  core.holds.check(key.id, asserted)
 }
 
 /** Throws Stale where the key has another revision by now, and what its dates and the switches say. */

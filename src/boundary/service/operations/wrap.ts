@@ -10,7 +10,7 @@ import type { RecordFields } from '../../record-fields.ts'
 import { BoundaryError } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse } from '../core.ts'
 import { currentKey } from '../transition.ts'
-import { draftExternalKey, versionId } from './external.ts'
+import { draftExternalKey, sealedSecret, versionId } from './external.ts'
 
 /** Says that two materials are the same, and nothing else of them: 256 random bits cannot be searched. */
 const fingerprintOf = (material: Buffer): Buffer =>
@@ -26,6 +26,7 @@ async function materialOf(core: Core, input: InputOf<'wrapForImport'>): Promise<
   if (header.state !== 'Enabled' || core.switches.stops(header.account)) throw new BoundaryError('KeyRevoked')
   const current = header.materials.find(each => each.state === 'CURRENT')
   const key = current === undefined ? undefined : materials.get(current.id)
+  if (header.spec !== 'EXTERNAL_AES_256') throw new BoundaryError('InvalidState', 'only a secret key can be imported')
   if (key === undefined) throw new BoundaryError('InvalidState', 'the material of this key is in the token')
   return key.export()
 }
@@ -51,8 +52,15 @@ export async function wrapForImport(
     fields = { ...fields, outcome: 'allowed' }
     if (keepAs === undefined) durable = core.book.record(fields)
     else {
-      const wanted = { ...keepAs, backing: 'SEALED', tokenObject: '', mayEncrypt: true, mayDecrypt: true } as const
-      const { rows } = draftExternalKey(core, wanted, '', material)
+      const wanted = {
+        ...keepAs,
+        spec: 'EXTERNAL_AES_256',
+        backing: 'SEALED',
+        tokenObject: '',
+        mayEncrypt: true,
+        mayDecrypt: true,
+      } as const
+      const { rows } = draftExternalKey(core, wanted, sealedSecret(material))
       durable = core.book.commit({ ...fields, materialId: versionId(1), transition: '>Enabled' }, rows)
     }
   } catch (error) {

@@ -3,6 +3,7 @@
  * 512 printable ASCII characters, which tells whoever runs the provider's side what to do, and nothing about secrets or the machine.
  */
 import type { Reply } from '../../../http/types.ts'
+import { ProtocolError } from '../error.ts'
 
 export const XKS_ERRORS = {
   ValidationException: 400,
@@ -22,14 +23,7 @@ export type XksErrorName = keyof typeof XKS_ERRORS
 
 const MAX_MESSAGE = 511
 
-/** A refusal in the protocol's own words. `message` is sent to the caller: never put anything of the request's secrets into it. */
-export class XksError extends Error {
-  override readonly name: XksErrorName
-  constructor(name: XksErrorName, message: string) {
-    super(message)
-    this.name = name
-  }
-}
+export class XksError extends ProtocolError<XksErrorName> {}
 
 const JSON_HEADERS = { 'Content-Type': 'application/json' }
 

@@ -7,6 +7,7 @@ import type { HttpRequest, Peer } from '../../../http/types.ts'
 import { Secret } from '../../../store/secret.ts'
 import { ownTenantOnly, type Policy } from '../../access/policy.ts'
 import { DEFAULT_REPLAY_LIMITS, ReplayMemory } from '../../access/replay.ts'
+import { Rules } from '../../access/rules.ts'
 import { Core } from '../../core.ts'
 import { HealthMonitor } from '../../health.ts'
 import { FakeOwner } from '../../testing.ts'
@@ -58,7 +59,7 @@ function setup(policy: Policy = ownTenantOnly) {
   const replay = new ReplayMemory({ now: () => NOW, monotonic: () => time.monotonic }, DEFAULT_REPLAY_LIMITS, 0)
   let count = 0
   const handler = xksHandler({
-    core: new Core({ ...owner, policy, health, onDefect }),
+    core: new Core({ ...owner, policy, rules: new Rules([]), health, onDefect }),
     replica: owner.replica,
     authenticator: { protocol: 'xks', service: XKS_SERVICE, replica: owner.replica, replay, now: () => NOW },
     nextRequestId: () => `ours-${++count}`,
@@ -148,6 +149,7 @@ test('encrypt and decrypt, with one record each that holds the claims', async ()
     region: 'us-east-1',
     viaService: 'ebs',
     claimedPrincipal: METADATA.awsPrincipalArn,
+    claimedAccount: '123456789012',
     claimedKeyArn: METADATA.kmsKeyArn,
     claimedOperation: 'Encrypt',
     claimedRequestId: 'request-1',
@@ -156,7 +158,7 @@ test('encrypt and decrypt, with one record each that holds the claims', async ()
 })
 
 test('the order of checks: each request is wrong in all later ways too', async () => {
-  const { send, owner, strangers } = setup(() => false)
+  const { send, owner, strangers } = setup({ decide: () => ({ allowed: false, policies: [] }) })
   const bad = { body: Buffer.from('{'), secret: 'wrong', path: '/keys/none/encrypt' }
   is(await send({ ...bad, tenant: 'unknown', method: 'GET' }), 404, 'InvalidUriPathException')
   is(await send({ ...bad, path: '/keys/foo/sign', method: 'GET' }), 404, 'InvalidUriPathException')

@@ -4,14 +4,15 @@
  */
 import type { Handler, HttpErrorKind, HttpRequest, Reply } from '../../../http/types.ts'
 import type { Replica } from '../../../store/replica.ts'
-import { type AuthenticatedCaller, type Authenticator, authenticate } from '../../access/authenticate.ts'
-import { type Claims, NO_CLAIMS } from '../../access/claims.ts'
-import { type Call, type Core, CoreError, type CoreErrorCode } from '../../core.ts'
+import { type Authenticator, authenticate } from '../../access/authenticate.ts'
+import type { AuthenticatedCaller } from '../../access/caller.ts'
+import type { Core, CoreErrorCode } from '../../core.ts'
 import { readTenant } from '../../keys/tenants.ts'
-import { errorReply, METHOD_NOT_ALLOWED, XksError, type XksErrorName } from './errors.ts'
+import { type Answer, answer } from '../answer.ts'
+import { errorReply, METHOD_NOT_ALLOWED, type XksErrorName } from './errors.ts'
 import { OPERATIONS } from './operations.ts'
 import { parseBody, parseClaims } from './request.ts'
-import { parsePath, type XksOperation, type XksRoute } from './route.ts'
+import { parsePath, type XksRoute } from './route.ts'
 
 export const XKS_PROTOCOL = 'xks'
 /** The service in the credential scope ("Appendix A"). */
@@ -22,7 +23,9 @@ export const ERROR_NAMES: Readonly<Record<CoreErrorCode, XksErrorName>> = {
   KeyUnknown: 'KeyNotFoundException',
   KeyRevoked: 'InvalidStateException',
   UsageForbidden: 'InvalidKeyUsageException',
+  BadRequest: 'ValidationException',
   PolicyDenied: 'AccessDeniedException',
+  Held: 'AccessDeniedException',
   BadCiphertext: 'InvalidCiphertextException',
   KeyExhausted: 'InvalidStateException',
   Busy: 'ThrottlingException',
@@ -39,7 +42,7 @@ export interface XksOptions {
   /** A request of nobody who is known, with a reason out of a table. */
   readonly onStranger: (reason: string, address: string) => void
   /** Every other, when it is answered: `ok` or the name of the error, and how long it took. */
-  readonly onAnswer: (operation: XksOperation, outcome: string, seconds: number) => void
+  readonly onAnswer: (operation: string, outcome: string, seconds: number) => void
   readonly onDefect: (error: unknown, requestId?: string) => void
 }
 
@@ -74,49 +77,33 @@ async function handle(options: XksOptions, request: HttpRequest): Promise<Reply>
   }
 }
 
-interface Answer {
-  readonly outcome: string
-  readonly reply: Reply
-}
-
-const refusal = (name: XksErrorName, message: string): Answer => ({ outcome: name, reply: errorReply(name, message) })
-
-async function authenticated(
+function authenticated(
   options: XksOptions,
   request: HttpRequest,
   route: XksRoute,
   caller: AuthenticatedCaller,
   busy: boolean,
-): Promise<Answer> {
-  const { core } = options
+): Promise<Answer<Reply>> {
+  const { core, onDefect } = options
   const requestId = options.nextRequestId()
-  const call = (claims: Claims): Call => ({
-    caller,
-    claims,
-    operation: route.operation,
-    keyId: route.keyId,
-    requestId,
-    errorNames: ERROR_NAMES,
+  return answer({
+    core,
+    busy,
+    onDefect,
+    call: claims => ({
+      caller,
+      claims,
+      operation: route.operation,
+      keyId: route.keyId,
+      requestId,
+      errorNames: ERROR_NAMES,
+    }),
+    run: async told => {
+      const members = parseBody(request.body)
+      return OPERATIONS[route.operation](core, told(parseClaims(members, route.operation)), members)
+    },
+    refusal: (name, message) => errorReply(name as XksErrorName, message),
   })
-  let claims = NO_CLAIMS
-  try {
-    if (busy) return await core.busy(call(claims))
-    const members = parseBody(request.body)
-    claims = parseClaims(members, route.operation)
-    return { outcome: 'ok', reply: await OPERATIONS[route.operation](core, call(claims), members) }
-  } catch (error) {
-    if (error instanceof CoreError) return refusal(ERROR_NAMES[error.code], error.message)
-    if (!(error instanceof XksError)) options.onDefect(error, requestId)
-    const { name, message } =
-      error instanceof XksError ? error : new XksError('InternalException', 'The key manager failed.')
-    try {
-      await core.refused(call(claims), name)
-    } catch (cause) {
-      if (cause instanceof CoreError) return refusal(ERROR_NAMES[cause.code], cause.message)
-      throw cause
-    }
-    return refusal(name, message)
-  }
 }
 
 /** What the listener refuses by itself, in this protocol's form. */

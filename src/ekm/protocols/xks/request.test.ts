@@ -68,7 +68,15 @@ test('claims are not over-validated: odd ARNs, unknown operations and unknown fi
   )
   assert.equal(claims.principal, 'AWS Internal')
   assert.equal(claims.operation, 'BulkDecrypt')
-  assert.deepEqual(Object.keys(claims).sort(), ['keyArn', 'operation', 'principal', 'requestId', 'viaService'])
+  assert.deepEqual(Object.keys(claims).sort(), [
+    'account',
+    'keyArn',
+    'operation',
+    'principal',
+    'requestId',
+    'viaService',
+  ])
+  assert.equal(claims.account, METADATA.kmsKeyArn.split(':')[4], 'of the key, where the principal has none')
 })
 
 test('ARNs of 2048 characters are supported, longer ones are not', () => {

@@ -84,7 +84,14 @@ export function parseClaims(members: Members, operation: XksOperation): Claims {
     if (value.length > rule.max) throw unsupported(`requestMetadata.${name}`, rule.max, 'characters')
     claims[rule.claim] = value
   }
-  return claims
+  const account = accountOf(claims.principal) ?? accountOf(claims.keyArn)
+  return account === undefined ? claims : { ...claims, account }
+}
+
+/** The account in an ARN; undefined where it has none, as services of the provider have. */
+function accountOf(arn: string | undefined): string | undefined {
+  const account = arn?.startsWith('arn:') ? arn.split(':', 5)[4] : undefined
+  return account === '' ? undefined : account
 }
 
 /** Throws XksError. */

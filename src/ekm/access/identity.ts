@@ -1,0 +1,23 @@
+/** E-mail addresses and lists as they stand in verified tokens: bounded, and of one form, before anything is compared with them. */
+import { MAX_NAME } from '../core.ts'
+
+const EMAIL = /^[^\s@\p{C}]{1,64}@[^\s@\p{C}]{1,255}$/u
+
+/** In lower case; undefined for what is no address, or none that a kill switch could name. */
+export function readEmail(value: unknown): string | undefined {
+  if (typeof value !== 'string' || value.length > MAX_NAME || !EMAIL.test(value)) return undefined
+  return value.toLowerCase()
+}
+
+/** `max`: characters. */
+export function readText(value: unknown, max: number): string | undefined {
+  return typeof value === 'string' && value.length <= max ? value : undefined
+}
+
+const MAX_ENTRIES = 1000
+
+/** The strings of a claim that is a list; none where it is something else, or longer than any that is meant. */
+export function readList(value: unknown): readonly string[] {
+  if (!Array.isArray(value) || value.length > MAX_ENTRIES) return []
+  return value.filter(entry => typeof entry === 'string')
+}

@@ -1,0 +1,68 @@
+/** From answers to a configuration file: what was asked, and nothing that has a sound default. */
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import type { EkmConfigInput } from '../../config/ekm.ts'
+import type { Answers } from './answers.ts'
+import type { Certificates } from './certificates.ts'
+
+/** Ports of the protocols: the clouds call 443, which is forwarded to these. */
+export const PORTS = {
+  xks: 8444,
+  azure: 8445,
+  kubernetes: 8446,
+  dke: 8447,
+  kacls: 8448,
+  google: 8450,
+  operations: 9444,
+} as const
+
+export const dataOf = ({ folder }: Pick<Answers, 'folder'>): string => join(folder, 'data')
+export const configOf = ({ folder }: Pick<Answers, 'folder'>): string => join(folder, 'ekm.yaml')
+
+/** Every address, where a cloud is to reach it. */
+const EVERYWHERE = '0.0.0.0'
+
+export function configuration(answers: Answers, certificates: Certificates): EkmConfigInput {
+  const { clouds, tenant } = answers
+  const { certificateFile, keyFile, clientCaFile = '', clientName } = certificates
+  const server = { certificateFile, keyFile }
+  const clients = { caFile: clientCaFile, ...(clientName === undefined ? {} : { subjects: [clientName] }) }
+  return {
+    data: dataOf(answers),
+    // The proxy API of AWS has a listener always; nobody else's needs to reach it.
+    listen: clouds.includes('xks')
+      ? { host: EVERYWHERE, port: PORTS.xks, tls: { ...server, clients } }
+      : { host: '127.0.0.1', port: PORTS.xks, tls: server },
+    ...(clouds.includes('azure') && { azure: { host: EVERYWHERE, port: PORTS.azure, tls: { ...server, clients } } }),
+    ...(clouds.includes('kubernetes') && {
+      kubernetes: { sockets: [{ path: join(dataOf(answers), 'kms.sock'), tenant, key: 'kubernetes' }] },
+    }),
+    boundary: { root: rootOf(answers) },
+    operations: { port: PORTS.operations },
+  }
+}
+
+function rootOf({
+  folder,
+  root,
+  module = '',
+  tokenLabel = '',
+  pinFile = '',
+}: Answers): EkmConfigInput['boundary']['root'] {
+  switch (root) {
+    case 'keyfile':
+      return { kind: 'keyfile', file: join(folder, 'root.key') }
+    case 'passphrase':
+      return { kind: 'passphrase' }
+    case 'pkcs11':
+      return { kind: 'pkcs11', module, tokenLabel, pinFile }
+  }
+}
+
+export function configurationText(config: EkmConfigInput): string {
+  const head = [
+    '# Written by holdfast ekm init. Every setting: docs/ekm-settings.md, or',
+    '# holdfast check-config --service ekm --settings. After a change: holdfast check-config --service ekm ekm.yaml',
+  ]
+  return `${head.join('\n')}\n${stringify(config, { lineWidth: 120 })}`
+}
