@@ -3,10 +3,9 @@
  * and usage are judged, then the owner's policy, then the boundary does it. Every call ends in exactly one record: the boundary writes it for a
  * use, and this file has it written for everything else, before the answer.
  */
-import type { ExternalSpec, ExternalWrapAlgorithm } from '../boundary/algorithms.ts'
+import type { ExternalWrapAlgorithm } from '../boundary/algorithms.ts'
 import type { BoundaryUse, ExternalCiphertext, KeyRow, PrivateKeyWork } from '../boundary/client/api.ts'
 import { EXTERNAL_WRAPPINGS } from '../boundary/crypto/external-wrap.ts'
-import { readKeyHeader } from '../boundary/crypto/sealed.ts'
 import {
   ALL_SWITCH,
   decodeSwitch,
@@ -15,41 +14,22 @@ import {
   protocolSwitch,
   tenantSwitch,
 } from '../boundary/service/keys/switches.ts'
-import { type Asserted, BoundaryError, type BoundaryErrorCode, type KeyHeader, type Row } from '../boundary/words.ts'
+import { type Asserted, BoundaryError, type KeyHeader, type Row } from '../boundary/words.ts'
 import type { Replica } from '../store/replica.ts'
 import type { AuthenticatedCaller } from './access/caller.ts'
-import { asserted, type Claims } from './access/claims.ts'
+import type { Claims } from './access/claims.ts'
 import type { Action, Decision, Policy } from './access/policy.ts'
-import { reasonCode } from './access/reasons.ts'
 import { type Rules, type Trip, targetOf } from './access/rules.ts'
+import { CoreError, type CoreErrorCode, MESSAGES, OF_BOUNDARY } from './core-errors.ts'
+import { factsOf } from './facts.ts'
 import type { Health, HealthMonitor } from './health.ts'
+import { describe, headerOf, type KeyDescription } from './keys/description.ts'
 import { keyRowId } from './keys/names.ts'
 import { Admission, type Ticket } from './load/admission.ts'
 import { within } from './load/within.ts'
 
-/** Every way in which an authenticated call can fail; each protocol has its own name for each. */
-export type CoreErrorCode =
-  | 'KeyUnknown'
-  | 'KeyRevoked'
-  | 'UsageForbidden'
-  | 'BadRequest'
-  | 'PolicyDenied'
-  | 'Held'
-  | 'BadCiphertext'
-  | 'KeyExhausted'
-  | 'Busy'
-  | 'Unavailable'
-  | 'Internal'
-
-/** Already recorded where it could be. `message` is for the caller. */
-export class CoreError extends Error {
-  readonly code: CoreErrorCode
-  constructor(code: CoreErrorCode, message: string) {
-    super(message)
-    this.name = 'CoreError'
-    this.code = code
-  }
-}
+export { CoreError, type CoreErrorCode, MESSAGES } from './core-errors.ts'
+export type { KeyDescription } from './keys/description.ts'
 
 export interface Call {
   readonly caller: AuthenticatedCaller
@@ -68,17 +48,6 @@ export interface Call {
   ticket?: Ticket
   /** The protocol's name for each failure, for the record. */
   readonly errorNames: Readonly<Record<CoreErrorCode, string>>
-}
-
-export interface KeyDescription {
-  readonly enabled: boolean
-  readonly spec: ExternalSpec
-  readonly mayEncrypt: boolean
-  readonly mayDecrypt: boolean
-  /** The version that wraps now, from 1. */
-  readonly version: number
-  /** DER SPKI of an RSA key's current version; else empty. */
-  readonly publicKey: Buffer
 }
 
 export interface CoreOptions {
@@ -107,39 +76,6 @@ export interface CoreOptions {
   readonly onDefect: (error: unknown) => void
 }
 
-export const MESSAGES: Readonly<Record<CoreErrorCode, string>> = {
-  KeyUnknown: 'There is no external key of this id at this path.',
-  KeyRevoked: 'The owner has revoked the external key, or every use by this caller or at this path.',
-  UsageForbidden: 'The external key is not meant for this operation.',
-  PolicyDenied: 'The policy of the owner does not allow this operation.',
-  Held: 'The owner has put the external key on hold, and nobody has allowed this use yet.',
-  BadRequest: 'The key does not know this algorithm, or the algorithm takes no value of this length.',
-  BadCiphertext:
-    'The ciphertext, its metadata, initialization vector or authentication tag, or the additional authenticated data is not what this key has made.',
-  KeyExhausted: 'The external key has been used for as many encryptions as are safe; its owner must rotate it.',
-  Busy: 'Too many requests are being handled; try again.',
-  Unavailable: 'The key manager does not answer; try again.',
-  Internal: 'The key manager failed; its operator finds the cause in its log.',
-}
-
-/** What the boundary's refusals are here. It has recorded them, but for those that it could not. */
-const OF_BOUNDARY: Partial<Record<BoundaryErrorCode, CoreErrorCode>> = {
-  KeyGone: 'KeyUnknown',
-  KeyRevoked: 'KeyRevoked',
-  KeyDisabled: 'KeyRevoked',
-  InvalidState: 'KeyRevoked',
-  InvalidKeyUsage: 'UsageForbidden',
-  InvalidCiphertext: 'BadCiphertext',
-  InvalidRequest: 'BadRequest',
-  Held: 'Held',
-  Busy: 'Busy',
-  LimitExceeded: 'KeyExhausted',
-  Locked: 'Unavailable',
-  Unavailable: 'Unavailable',
-  TokenUnavailable: 'Unavailable',
-  DiskFull: 'Unavailable',
-}
-
 /** The boundary counts the milliseconds of a decision itself; so many more, and it does not answer. */
 const DECISION_GRACE_MS = 500
 /** Of a principal that can have a kill switch: what a row's id takes. */
@@ -163,30 +99,6 @@ const NEEDED = {
 /** Uses that take a thread or a session of its own for about a millisecond. */
 function takesLong({ spec, backing }: KeyHeader, action: Action): boolean {
   return backing === 'TOKEN' || (spec !== 'EXTERNAL_AES_256' && action !== 'wrap')
-}
-
-const headers = new WeakMap<KeyRow, KeyHeader>()
-function headerOf(row: KeyRow): KeyHeader {
-  let header = headers.get(row)
-  if (header === undefined) {
-    header = readKeyHeader(row.body ?? Buffer.alloc(0))
-    headers.set(row, header)
-  }
-  return header
-}
-
-function describe(header: KeyHeader, enabled: boolean): KeyDescription {
-  const { spec, mayEncrypt, mayDecrypt, materials, publicKey } = header
-  const current = materials.find(({ state }) => state === 'CURRENT')
-  return {
-    enabled,
-    // The boundary makes no other for an owner.
-    spec: spec as ExternalSpec,
-    mayEncrypt,
-    mayDecrypt,
-    version: Number.parseInt(current?.id ?? '0', 16),
-    publicKey,
-  }
 }
 
 const UNBOUNDED = { perSecond: 1e9, inFlight: 1e9 }
@@ -493,44 +405,4 @@ export class Core {
     if (code === 'Internal') this.#options.onDefect(error)
     return new CoreError(code, MESSAGES[code])
   }
-}
-
-/** A code of the vocabulary, and after it the provider's own words. */
-function reasonOf({ reason, justification }: Claims): string | undefined {
-  if (reason === undefined && justification === undefined) return undefined
-  const code = reasonCode(reason)
-  const words = [code === 'REASON_UNKNOWN' ? reason : '', justification].filter(text => text)
-  if (words.length === 0) return code === 'REASON_UNSPECIFIED' ? undefined : code
-  return `${code}: ${words.join(' ')}`
-}
-
-/** What the record says of a call, claims as such; a policy can be tried on it later (`access/cedar/record.ts`). */
-export function factsOf({ caller, claims, operation, requestId }: Call, decision?: Decision): Asserted {
-  return asserted({
-    operation: `${caller.protocol}:${operation}`,
-    requestId,
-    account: caller.tenant,
-    accessKeyId: caller.credentialId,
-    sourceIp: caller.sourceIp,
-    region: caller.region,
-    userAgent: caller.userAgent,
-    peer: caller.peerName,
-    viaService: claims.viaService,
-    // Of those who are not an access key id there is a name as well.
-    principal: caller.principal === caller.credentialId ? undefined : caller.principal,
-    reason: reasonOf(claims),
-    subject: claims.resource,
-    claimedPrincipal: claims.principal || claims.email || claims.pool,
-    claimedAccount: claims.account,
-    claimedRegion: claims.region,
-    claimedKeyArn: claims.keyArn,
-    claimedOperation: claims.operation,
-    claimedRequestId: claims.requestId,
-    claimedSourceVpc: claims.sourceVpc,
-    claimedSourceVpce: claims.sourceVpce,
-    claimedPool: claims.pool,
-    claimedEmail: claims.email,
-    claimedPerimeter: claims.perimeter,
-    policy: decision?.policies.join(','),
-  })
 }

@@ -101,7 +101,7 @@ test('what a record says of the use of keys is what its fields say', () => {
       if (said !== undefined) uses++
       assert.deepEqual(said, expected(bytes))
     }),
-    { numRuns: 5000 },
+    { numRuns: 10_000 },
   )
   assert.ok(uses > 100, `${uses} uses`)
 })
