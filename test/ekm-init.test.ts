@@ -31,31 +31,60 @@ const commands = (steps: readonly Step[]): string[][] =>
     .filter(line => line.startsWith('holdfast '))
     .map(line => line.split(' ').slice(1))
 
-test('what it writes starts, and each of its commands does what it says', async () => {
-  const made = await init('xks', '--cloud', 'xks', '--host', 'localhost', '--tenant', 'customers/acme')
-  assert.equal(statSync(made.config).mode & 0o777, 0o600)
-  for (const file of made.certificates)
-    assert.equal(statSync(file).mode & 0o777, file.endsWith('.key') ? 0o600 : 0o644, file)
-  // The ports may be others' on this machine.
-  writeFileSync(made.config, readFileSync(made.config, 'utf8').replace(/port: \d+/g, 'port: 0'))
-  const [start, ...then] = commands(made.steps)
-  assert.deepEqual(start, ['ekm', '--config', made.config])
-  const ekm = await startEkm<{ data: string; endpoint: string }>(['--config', made.config])
-  try {
-    const port = new URL(ekm.line.endpoint).port
-    for (const words of then) {
-      const here = words.map(word => word.replace('https://localhost/', `https://localhost:${port}/`))
-      const { code, stdout, stderr } = await holdfast(here)
-      assert.equal(code, 0, `${words.join(' ')}: ${stdout}${stderr}`)
+const CLOUDS: readonly {
+  readonly cloud: string
+  readonly args: readonly string[]
+  readonly keys: readonly string[]
+}[] = [
+  { cloud: 'xks', args: [], keys: ['aws'] },
+  { cloud: 'azure', args: ['--client-name', 'pool.managedhsmclient.azure.net'], keys: ['azure'] },
+  { cloud: 'google', args: ['--project', '123456789012'], keys: ['google'] },
+  {
+    cloud: 'kacls',
+    args: ['--issuer', 'https://id.acme.example/', '--audience', 'workspace-cse'],
+    keys: ['workspace', 'workspace-signer'],
+  },
+  { cloud: 'dke', args: ['--directory', 'a1b2c3d4-0000-1111-2222-333344445555'], keys: ['documents'] },
+  { cloud: 'kubernetes', args: [], keys: ['kubernetes'] },
+]
+
+for (const { cloud, args, keys } of CLOUDS) {
+  test(`${cloud}: what it writes starts, and each of its commands does what it says`, async () => {
+    const made = await init(cloud, '--cloud', cloud, '--host', 'localhost', '--tenant', 'customers/acme', ...args)
+    assert.equal(statSync(made.config).mode & 0o777, 0o600)
+    for (const file of made.certificates)
+      assert.equal(statSync(file).mode & 0o777, file.endsWith('.key') ? 0o600 : 0o644, file)
+    // The ports may be others' on this machine.
+    writeFileSync(made.config, readFileSync(made.config, 'utf8').replace(/port: \d+/g, 'port: 0'))
+    const [start, ...then] = commands(made.steps)
+    assert.deepEqual(start, ['ekm', '--config', made.config])
+    const ekm = await startEkm<{ data: string; endpoint: string } & Record<string, string>>(['--config', made.config])
+    try {
+      const url = cloud === 'xks' ? ekm.line.endpoint : (ekm.line[cloud] ?? '')
+      for (const words of then) {
+        const here = words.map(word =>
+          word.replace('https://localhost/', `${url.replace(/\/\/[^:/]+/, '//localhost')}/`),
+        )
+        const { code, stdout, stderr } = await holdfast(here)
+        assert.equal(code, 0, `${words.join(' ')}: ${stdout}${stderr}`)
+      }
+      const listed = await ekm.cli<{ keyId: string }[]>('key', 'list')
+      assert.deepEqual(listed.map(({ keyId }) => keyId).sort(), [...keys].sort())
+    } finally {
+      await ekm.stop()
     }
-    const keys = await ekm.cli<{ key: string }[]>('key', 'list')
-    assert.deepEqual(
-      keys.map(({ key }) => key),
-      ['customers/acme/aws'],
-    )
-  } finally {
-    await ekm.stop()
-  }
+  })
+}
+
+test('all six at once are one configuration', async () => {
+  const all = CLOUDS.map(({ cloud }) => cloud).join(',')
+  const args = CLOUDS.flatMap(each => each.args)
+  const { config } = await init('all', '--cloud', all, '--host', 'ekm.acme.example', ...args)
+  const checked = await holdfast(['check-config', '--service', 'ekm', config])
+  assert.equal(checked.code, 0, checked.stderr)
+  const text = readFileSync(config, 'utf8')
+  const ports = [...text.matchAll(/port: (\d+)/g)].map(([, port]) => port)
+  assert.equal(new Set(ports).size, ports.length, 'no port is named twice')
 })
 
 test('nothing that is there is overwritten', async () => {
@@ -79,6 +108,9 @@ test('what is missing or wrong is said by its name, and nothing is written', asy
     [/tenant: segments/, '--cloud', 'xks', '--host', 'a.example', '--tenant', 'a b'],
     [/root: one of/, '--cloud', 'xks', '--host', 'a.example', '--root', 'paper'],
     [/Path of the PKCS#11 module/, '--cloud', 'xks', '--host', 'a.example', '--root', 'pkcs11'],
+    [/GUID in lower case/, '--cloud', 'dke', '--host', 'a.example', '--directory', 'ABC'],
+    [/Issuer \(iss\)/, '--cloud', 'kacls', '--host', 'a.example'],
+    [/Number of the Google Cloud project/, '--cloud', 'google', '--host', 'a.example'],
     [/together/, '--cloud', 'xks', '--host', 'a.example', '--certificate', 'x.pem'],
   ]
   for (const [expected, ...args] of wrong) {

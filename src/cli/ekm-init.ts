@@ -32,6 +32,11 @@ interface Options {
   readonly certificateKey?: string
   readonly clientCa?: string
   readonly clientName?: string
+  readonly directory?: string
+  readonly issuer?: string
+  readonly audience?: string
+  readonly issuerKeys?: string
+  readonly project?: string
   readonly yes?: boolean
   readonly json?: boolean
 }
@@ -64,6 +69,11 @@ export function registerInit(ekm: Command, { out, err }: Pick<World<never>, 'out
     .option('--certificate-key <file>', 'PEM file of its private key, mode 0600')
     .option('--client-ca <file>', 'PEM file of the roots of the cloud’s client certificates')
     .option('--client-name <name>', 'name in the cloud’s client certificate')
+    .option('--directory <guid>', 'dke: id of the Entra tenant whose people may decrypt')
+    .option('--issuer <url>', 'kacls: issuer of your identity provider')
+    .option('--audience <text>', 'kacls: audience of its tokens')
+    .option('--issuer-keys <url>', 'kacls: URL of its public keys')
+    .option('--project <number>', 'google: number of the project that asks')
     .option('--yes', 'ask nothing: take the defaults')
     .option('--json', 'print JSON')
     .addHelpText('after', HELP)
@@ -102,6 +112,11 @@ async function answersOf(folder: string, options: Options): Promise<Answers> {
     ...(options.module !== undefined && { module: resolve(options.module) }),
     ...(options.tokenLabel !== undefined && { tokenLabel: options.tokenLabel }),
     ...(options.pinFile !== undefined && { pinFile: resolve(options.pinFile) }),
+    ...(options.directory !== undefined && { directory: options.directory }),
+    ...(options.issuer !== undefined && { issuer: options.issuer }),
+    ...(options.audience !== undefined && { audience: options.audience }),
+    ...(options.issuerKeys !== undefined && { issuerKeys: options.issuerKeys }),
+    ...(options.project !== undefined && { project: options.project }),
   }
   const terminal = options.yes !== true && process.stdin.isTTY === true
   const lines = terminal ? createInterface({ input: process.stdin, output: process.stderr }) : undefined

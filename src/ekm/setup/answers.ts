@@ -26,6 +26,14 @@ export interface Answers {
   readonly clientCaFile: string | undefined
   /** Name in the cloud's client certificate. */
   readonly clientName: string | undefined
+  /** Id of the Entra tenant whose people decrypt (dke). */
+  readonly directory: string | undefined
+  /** The owner's identity provider (kacls): issuer, audience, and where its keys are. */
+  readonly issuer: string | undefined
+  readonly audience: string | undefined
+  readonly issuerKeys: string | undefined
+  /** Number of the Google Cloud project that asks (google). */
+  readonly project: string | undefined
 }
 
 /** The clouds that show a client certificate. */
@@ -45,6 +53,11 @@ export interface Question {
 
 const always = (): boolean => true
 const token = ({ root }: Partial<Answers>): boolean => root === 'pkcs11'
+const of =
+  (cloud: ProtocolName) =>
+  ({ clouds }: Partial<Answers>): boolean =>
+    clouds?.includes(cloud) ?? false
+const https = (text: string): string => (/^https:\/\/[^\s?#]+$/.test(text) ? '' : 'it must be an https: URL')
 const filled = (text: string): string => (text === '' ? 'it must not be empty' : '')
 
 export const ROOT_KINDS: readonly RootKind[] = ['keyfile', 'passphrase', 'pkcs11']
@@ -99,5 +112,41 @@ export const QUESTIONS: readonly Question[] = [
     fallback: () => undefined,
     asked: token,
     wrong: filled,
+  },
+  {
+    name: 'directory',
+    text: 'Id of the Entra tenant whose people may decrypt (a GUID)?',
+    fallback: () => undefined,
+    asked: of('dke'),
+    wrong: text =>
+      /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) ? '' : 'it must be a GUID in lower case',
+  },
+  {
+    name: 'issuer',
+    text: 'Issuer (iss) of your identity provider?',
+    fallback: () => undefined,
+    asked: of('kacls'),
+    wrong: https,
+  },
+  {
+    name: 'audience',
+    text: 'Audience (aud) of its tokens for client-side encryption?',
+    fallback: () => undefined,
+    asked: of('kacls'),
+    wrong: filled,
+  },
+  {
+    name: 'issuerKeys',
+    text: 'URL of its public keys (jwks_uri)?',
+    fallback: ({ issuer = '' }) => `${issuer.replace(/\/$/, '')}/.well-known/jwks.json`,
+    asked: of('kacls'),
+    wrong: https,
+  },
+  {
+    name: 'project',
+    text: 'Number of the Google Cloud project that asks?',
+    fallback: () => undefined,
+    asked: of('google'),
+    wrong: text => (/^[1-9][0-9]{3,18}$/.test(text) ? '' : 'it must be the number of a project'),
   },
 ]

@@ -16,6 +16,17 @@ export const PORTS = {
   operations: 9444,
 } as const
 
+/** Names of the keys that the next steps make, one for each cloud. */
+export const KEY_NAMES = {
+  xks: 'aws',
+  azure: 'azure',
+  kubernetes: 'kubernetes',
+  dke: 'documents',
+  kacls: 'workspace',
+  kaclsSigner: 'workspace-signer',
+  google: 'google',
+} as const
+
 export const dataOf = ({ folder }: Pick<Answers, 'folder'>): string => join(folder, 'data')
 export const configOf = ({ folder }: Pick<Answers, 'folder'>): string => join(folder, 'ekm.yaml')
 
@@ -35,10 +46,72 @@ export function configuration(answers: Answers, certificates: Certificates): Ekm
       : { host: '127.0.0.1', port: PORTS.xks, tls: server },
     ...(clouds.includes('azure') && { azure: { host: EVERYWHERE, port: PORTS.azure, tls: { ...server, clients } } }),
     ...(clouds.includes('kubernetes') && {
-      kubernetes: { sockets: [{ path: join(dataOf(answers), 'kms.sock'), tenant, key: 'kubernetes' }] },
+      kubernetes: { sockets: [{ path: join(dataOf(answers), 'kms.sock'), tenant, key: KEY_NAMES.kubernetes }] },
     }),
+    ...tokenClouds(answers, server),
     boundary: { root: rootOf(answers) },
     operations: { port: PORTS.operations },
+  }
+}
+
+/** The clouds whose callers show tokens. */
+function tokenClouds(
+  answers: Answers,
+  tls: Pick<Certificates, 'certificateFile' | 'keyFile'>,
+): Partial<EkmConfigInput> {
+  const { clouds, host, tenant } = answers
+  const { directory = '', issuer = '', audience = '', issuerKeys = '', project = '' } = answers
+  const publicUrl = `https://${host}`
+  const listen = (port: number) => ({ host: EVERYWHERE, port, tls })
+  return {
+    ...(clouds.includes('dke') && {
+      dke: {
+        ...listen(PORTS.dke),
+        publicUrl,
+        tenants: {
+          [tenant]: {
+            directory,
+            audience: publicUrl,
+            issuers: {
+              [`https://sts.windows.net/${directory}/`]: {
+                audiences: [publicUrl],
+                keys: `https://login.microsoftonline.com/${directory}/discovery/keys`,
+              },
+            },
+            keys: { [KEY_NAMES.dke]: { emails: [], roles: [] } },
+          },
+        },
+      },
+    }),
+    ...(clouds.includes('kacls') && {
+      kacls: {
+        ...listen(PORTS.kacls),
+        publicUrl,
+        tenants: {
+          [tenant]: {
+            key: KEY_NAMES.kacls,
+            signingKey: KEY_NAMES.kaclsSigner,
+            authentication: { [issuer]: { audiences: [audience], keys: issuerKeys } },
+          },
+        },
+      },
+    }),
+    ...(clouds.includes('google') && {
+      googleExperimental: {
+        ...listen(PORTS.google),
+        tenants: {
+          [tenant]: {
+            issuers: {
+              'https://accounts.google.com': {
+                audiences: [publicUrl],
+                keys: 'https://www.googleapis.com/oauth2/v3/certs',
+              },
+            },
+            serviceAccounts: [`service-${project}@gcp-sa-ekms.iam.gserviceaccount.com`],
+          },
+        },
+      },
+    }),
   }
 }
 
@@ -64,5 +137,5 @@ export function configurationText(config: EkmConfigInput): string {
     '# Written by holdfast ekm init. Every setting: docs/ekm-settings.md, or',
     '# holdfast check-config --service ekm --settings. After a change: holdfast check-config --service ekm ekm.yaml',
   ]
-  return `${head.join('\n')}\n${stringify(config, { lineWidth: 120 })}`
+  return `${head.join('\n')}\n${stringify(config, { lineWidth: 120, aliasDuplicateObjects: false })}`
 }

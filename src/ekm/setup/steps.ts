@@ -4,7 +4,7 @@ import { uriPath } from '../keys/names.ts'
 import type { ProtocolName } from '../keys/protocols.ts'
 import type { Answers } from './answers.ts'
 import type { Certificates } from './certificates.ts'
-import { configOf, dataOf, PORTS } from './configuration.ts'
+import { configOf, dataOf, KEY_NAMES, PORTS } from './configuration.ts'
 
 export interface Step {
   /** For whom and what for; a sentence. */
@@ -20,21 +20,25 @@ const forward = (host: string, port: number): Step => ({
   lines: [],
 })
 
+/** The client certificate of a trial. */
+function clientOf({ made }: Certificates): string {
+  const provider = made.find(file => file.endsWith('trial-provider.pem'))
+  return provider === undefined ? '' : ` --cert ${provider} --key-file ${provider.replace(/pem$/, 'key')}`
+}
+
 const trial = ({ rootFile }: Certificates): string => (rootFile === undefined ? '' : ` --ca ${rootFile}`)
 
 const xks: Steps = (answers, certificates) => {
   const { host, tenant, folder } = answers
   const data = `--data ${dataOf(answers)}`
   const importFile = join(folder, 'xks-proxy.json')
-  const { made } = certificates
-  const provider = made.find(file => file.endsWith('trial-provider.pem'))
-  const client = provider === undefined ? '' : ` --cert ${provider} --key-file ${provider.replace(/pem$/, 'key')}`
+  const client = clientOf(certificates)
   return [
     {
       title:
         'A key for AWS, and the credential that AWS signs with; the file is for the AWS console, and its secret stands nowhere else.',
       lines: [
-        `holdfast ekm key create aws --tenant ${tenant} ${data}`,
+        `holdfast ekm key create ${KEY_NAMES.xks} --tenant ${tenant} ${data}`,
         `holdfast ekm credential create --tenant ${tenant} --import-file ${importFile} ${data}`,
       ],
     },
@@ -52,7 +56,7 @@ const xks: Steps = (answers, certificates) => {
         `aws kms create-custom-key-store --cli-input-json file://${importFile} --custom-key-store-name ${tenant.replaceAll('/', '-')} --custom-key-store-type EXTERNAL_KEY_STORE --xks-proxy-connectivity PUBLIC_ENDPOINT --xks-proxy-uri-endpoint https://${host}`,
         `# XksProxyUriPath, which the file holds: ${uriPath(tenant)}`,
         'aws kms connect-custom-key-store --custom-key-store-id STORE',
-        'aws kms create-key --origin EXTERNAL_KEY_STORE --custom-key-store-id STORE --xks-key-id aws',
+        `aws kms create-key --origin EXTERNAL_KEY_STORE --custom-key-store-id STORE --xks-key-id ${KEY_NAMES.xks}`,
       ],
     },
   ]
@@ -67,17 +71,23 @@ const azure: Steps = (answers, certificates) => {
       title:
         'A key for Azure, and the certificate that may speak for the tenant (the pool’s, as az keyvault ekm-connection certificate show tells).',
       lines: [
-        `holdfast ekm key create azure --tenant ${tenant} ${data}`,
+        `holdfast ekm key create ${KEY_NAMES.azure} --tenant ${tenant} ${data}`,
         `holdfast ekm tenant set-clients ${tenant} ${certificates.clientName ?? 'POOL.managedhsmclient.azure.net'} ${data}`,
       ],
     },
     forward(host, PORTS.azure),
     {
+      title: 'Look at it as Azure will.',
+      lines: [
+        `holdfast ekm doctor https://${host}/${tenant} --cloud azure${clientOf(certificates)}${trial(certificates)}`,
+      ],
+    },
+    {
       title: 'Tell Azure (docs/azure.md).',
       lines: [
         `az keyvault ekm-connection create --hsm-name HSM --host ${host} --server-ca-certificate ${ca} --path-prefix /${tenant}`,
         'az keyvault ekm-connection check --hsm-name HSM',
-        'az keyvault key create --hsm-name HSM --name KEY --external-key-id azure',
+        `az keyvault key create --hsm-name HSM --name KEY --external-key-id ${KEY_NAMES.azure}`,
       ],
     },
   ]
@@ -89,7 +99,7 @@ const kubernetes: Steps = answers => {
   return [
     {
       title: 'A key for the API server of this machine.',
-      lines: [`holdfast ekm key create kubernetes --tenant ${tenant} --data ${data}`],
+      lines: [`holdfast ekm key create ${KEY_NAMES.kubernetes} --tenant ${tenant} --data ${data}`],
     },
     {
       title: 'Tell the API server (docs/kubernetes.md): its EncryptionConfiguration names the socket.',
@@ -98,7 +108,79 @@ const kubernetes: Steps = answers => {
   ]
 }
 
-const CLOUD_STEPS: Partial<Readonly<Record<ProtocolName, Steps>>> = { xks, azure, kubernetes }
+const dke: Steps = (answers, certificates) => {
+  const { host, tenant } = answers
+  const url = `https://${host}/${tenant}/${KEY_NAMES.dke}`
+  return [
+    {
+      title: 'A key for labels in Purview; 2048 bits are what Office takes.',
+      lines: [
+        `holdfast ekm key create ${KEY_NAMES.dke} --tenant ${tenant} --spec RSA_2048 --data ${dataOf(answers)}`,
+        `# Who may decrypt: dke.tenants.${tenant}.keys.${KEY_NAMES.dke} in ${configOf(answers)}; nobody until you name people or roles`,
+      ],
+    },
+    forward(host, PORTS.dke),
+    {
+      title: 'Look at it as Office will.',
+      lines: [`holdfast ekm doctor https://${host}/${tenant} --cloud dke --key ${KEY_NAMES.dke}${trial(certificates)}`],
+    },
+    {
+      title:
+        'Tell Microsoft (docs/dke.md): an app registration with this Application ID URI, and a label with this key URL.',
+      lines: [`Application ID URI: https://${host}`, `double key encryption URL: ${url}`],
+    },
+  ]
+}
+
+const kacls: Steps = (answers, certificates) => {
+  const { host, tenant } = answers
+  const create = 'holdfast ekm key create'
+  const data = `--data ${dataOf(answers)}`
+  const url = `https://${host}/${tenant}/v1`
+  return [
+    {
+      title: 'The key that wraps for Workspace, and the pair that signs this service’s own tokens.',
+      lines: [
+        `${create} ${KEY_NAMES.kacls} --tenant ${tenant} ${data}`,
+        `${create} ${KEY_NAMES.kaclsSigner} --tenant ${tenant} --spec RSA_2048 --usage sign ${data}`,
+      ],
+    },
+    forward(host, PORTS.kacls),
+    {
+      title: 'Look at it as browsers will.',
+      lines: [`holdfast ekm doctor ${url} --cloud kacls${trial(certificates)}`],
+    },
+    {
+      title:
+        'Tell Google (docs/kacls.md): Admin console, Data, Compliance, Client-side encryption, External key services.',
+      lines: [`key service URL: ${url}`],
+    },
+  ]
+}
+
+const google: Steps = (answers, certificates) => {
+  const { host, tenant } = answers
+  return [
+    {
+      title: 'A key for Google Cloud; experimental, and untested against Google.',
+      lines: [`holdfast ekm key create ${KEY_NAMES.google} --tenant ${tenant} --data ${dataOf(answers)}`],
+    },
+    forward(host, PORTS.google),
+    {
+      title: 'Look at it from where Google is.',
+      lines: [`holdfast ekm doctor https://${host}/${tenant} --cloud google${trial(certificates)}`],
+    },
+    {
+      title: 'Tell Google (docs/google.md); LOCATION, RING and the service directory are yours.',
+      lines: [
+        `gcloud kms ekm-connections create ekm --location LOCATION --hostname ${host} --server-certificates-files ${certificates.certificateFile} --service-directory-service SERVICE --key-management-mode manual`,
+        `gcloud kms keys versions create --location LOCATION --keyring RING --key KEY --ekm-connection-key-path ${tenant}/${KEY_NAMES.google} --primary`,
+      ],
+    },
+  ]
+}
+
+const CLOUD_STEPS: Readonly<Record<ProtocolName, Steps>> = { xks, azure, kubernetes, dke, kacls, google }
 
 /** In the order in which they are done. */
 export function nextSteps(answers: Answers, certificates: Certificates): readonly Step[] {
@@ -122,7 +204,7 @@ export function nextSteps(answers: Answers, certificates: Certificates): readonl
         : 'Keep a copy of the data folder elsewhere.',
     lines: [],
   }
-  return [start, first, ...clouds.flatMap(cloud => CLOUD_STEPS[cloud]?.(answers, certificates) ?? []), keep]
+  return [start, first, ...clouds.flatMap(cloud => CLOUD_STEPS[cloud](answers, certificates)), keep]
 }
 
 export function stepsText(steps: readonly Step[]): string {
