@@ -7,6 +7,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { AzureClient, answeredByAzure } from './support/azure.ts'
+import { TestAuthority } from './support/certificates.ts'
 import { type Ekm, holdfast, startEkm } from './support/ekm.ts'
 import { load, quantile, type Sent, startLoad } from './support/xks-load.ts'
 
@@ -14,6 +16,7 @@ interface Line {
   readonly data: string
   readonly endpoint: string
   readonly operations: string
+  readonly azure: string
 }
 interface Credential {
   readonly accessKeyId: string
@@ -26,18 +29,26 @@ const SECONDS = 3
 const ROUNDS = 3
 /** How many times its latency alone the quiet one may see: what two processors and the client's own work make of it, and far from what a queue would. */
 const RATIO = 10
+/** The same of long work, which shares few threads: 16 unwraps under RSA-4096 stand before one under RSA-2048, and not 128. */
+const LONG_RATIO = 60
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-isolation-'))
 
 let ekm: Ekm<Line>
 const credentials: Record<string, Credential> = {}
+/** Pools of Azure that are two tenants more. */
+const pools: Record<string, AzureClient> = {}
 
 before(async () => {
+  const [owner, microsoft] = await Promise.all(['owner', 'microsoft'].map(name => TestAuthority.make(folder, name)))
+  assert.ok(owner && microsoft)
+  const server = await owner.issue('server', { commonName: 'ekm', ipAddresses: ['127.0.0.1'], use: 'server' })
   const file = join(folder, 'ekm.yaml')
   writeFileSync(
     file,
     JSON.stringify({
       data: join(folder, 'data'),
       listen: { port: 0 },
+      azure: { port: 0, tls: { ...server, clients: { caFile: microsoft.caFile } } },
       boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
       // A machine that stands still for a moment is not what is tested here.
       load: { withinMs: 5000 },
@@ -49,8 +60,18 @@ before(async () => {
     await ekm.cli('key', 'create', 'k', '--tenant', tenant)
     credentials[tenant] = await ekm.cli<Credential>('credential', 'create', '--tenant', tenant)
   }
+  for (const pool of ['slow', 'other']) {
+    await ekm.cli('tenant', 'create', pool, '--client', pool)
+    await ekm.cli('key', 'create', 'pair', '--tenant', pool, '--spec', pool === 'slow' ? 'RSA_4096' : 'RSA_2048')
+    pools[pool] = new AzureClient(
+      ekm.line.azure,
+      owner.caFile,
+      await microsoft.issue(pool, { commonName: pool, use: 'client' }),
+    )
+  }
 })
 after(async () => {
+  for (const pool of Object.values(pools)) pool.close()
   await ekm?.stop()
   rmSync(folder, { recursive: true, force: true })
 })
@@ -110,6 +131,53 @@ test('whoever is loaded far above its quota is turned away, and nobody else noti
   // What else the machine does shows in one round or another; what the loud one does would show in all of them.
   for (const all of Object.values(ratios)) assert.ok(Math.min(...all) < RATIO, String(all))
 })
+
+test('long work of one tenant takes turns: the short work of another does not wait for it, and its long work for little of it', async t => {
+  const [slow, other] = await Promise.all(['slow', 'other'].map(prepared))
+  assert.ok(slow && other)
+  const unwraps = async (): Promise<Sent[]> => {
+    const sent: Sent[] = []
+    for (let i = 0; i < 40; i++) {
+      const at = performance.now()
+      answeredByAzure(await other())
+      sent.push({ at, took: performance.now() - at, status: 200 })
+    }
+    return sent
+  }
+  await unwraps()
+  const ratios: Record<'short' | 'long', number[]> = { short: [], long: [] }
+  for (let round = 1; round <= ROUNDS; round++) {
+    const alone = { short: await quiet(), long: await unwraps() }
+    let over = false
+    let done = 0
+    const busy = Array.from({ length: 128 }, async () => {
+      while (!over) {
+        answeredByAzure(await slow())
+        done++
+      }
+    })
+    const beside = { short: await quiet(), long: await unwraps() }
+    over = true
+    await Promise.all(busy)
+    assert.ok(done > 128)
+    assert.deepEqual(statuses(beside.short), { 200: beside.short.length })
+    for (const kind of ['short', 'long'] as const)
+      ratios[kind].push(quantile(beside[kind], 0.5) / quantile(alone[kind], 0.5))
+  }
+  t.diagnostic(`times the latency alone: ${JSON.stringify(ratios)}`)
+  assert.ok(Math.min(...ratios.short) < RATIO, String(ratios.short))
+  // An unwrap of its own waits for the slow one's turns, not for its 128 requests.
+  assert.ok(Math.min(...ratios.long) < LONG_RATIO, String(ratios.long))
+})
+
+/** One unwrap under a pool's pair, again and again. */
+async function prepared(pool: string) {
+  const client = pools[pool]
+  assert.ok(client)
+  const value = Buffer.alloc(32, 7).toString('base64url')
+  const wrapped = answeredByAzure(await client.post(`/${pool}/pair/wrapkey`, { alg: 'RSA-OAEP-256', value }))
+  return () => client.post(`/${pool}/pair/unwrapkey`, { alg: 'RSA-OAEP-256', value: wrapped.json.value })
+}
 
 test('revoking a tenant, and a mistake in its settings, stop its requests and no others', async () => {
   await ekm.cli('tenant', 'set-quota', 'loud')

@@ -76,6 +76,8 @@ export interface CoreOptions {
   readonly onDefect: (error: unknown) => void
 }
 
+/** How long somebody whom nobody knows waits for what is published. */
+const PUBLISHED_WITHIN_MS = 2000
 /** The boundary counts the milliseconds of a decision itself; so many more, and it does not answer. */
 const DECISION_GRACE_MS = 500
 /** Of a principal that can have a kill switch: what a row's id takes. */
@@ -96,9 +98,15 @@ const NEEDED = {
   sign: [],
 } as const satisfies Record<string, Usages>
 
-/** Uses that take a thread or a session of its own for about a millisecond. */
-function takesLong({ spec, backing }: KeyHeader, action: Action): boolean {
-  return backing === 'TOKEN' || (spec !== 'EXTERNAL_AES_256' && action !== 'wrap')
+/** Uses that take a thread or a session of its own for about a millisecond: in a token, and with the private half of a pair. */
+function takesLong({ spec, backing }: KeyHeader, action: Action, { privateKey }: UseOptions): boolean {
+  return backing === 'TOKEN' || privateKey === true || (spec !== 'EXTERNAL_AES_256' && action !== 'wrap')
+}
+
+interface UseOptions {
+  readonly algorithm?: ExternalWrapAlgorithm
+  /** What the key opens is a private key, which is then used. */
+  readonly privateKey?: boolean
 }
 
 const UNBOUNDED = { perSecond: 1e9, inFlight: 1e9 }
@@ -135,7 +143,7 @@ export class Core {
       'wrap',
       NEEDED.encrypt,
       (key, facts) => boundary.externalWrap(key, algorithm, plaintext, facts),
-      algorithm,
+      { algorithm },
     )
   }
 
@@ -147,7 +155,7 @@ export class Core {
       'unwrap',
       NEEDED.decrypt,
       (key, facts) => boundary.externalUnwrap(key, algorithm, wrapped, version, facts),
-      algorithm,
+      { algorithm },
     )
   }
 
@@ -163,8 +171,12 @@ export class Core {
   usePrivateKey(call: Call, ciphertext: ExternalCiphertext, aad: Buffer, work: PrivateKeyWork): Promise<Buffer> {
     const { boundary } = this.#options
     const action = work.algorithm.startsWith('RSASSA') ? 'sign' : 'unwrap'
-    return this.#use(call, action, NEEDED.decrypt, (key, facts) =>
-      boundary.externalPrivateKey(key, ciphertext, aad, work, facts),
+    return this.#use(
+      call,
+      action,
+      NEEDED.decrypt,
+      (key, facts) => boundary.externalPrivateKey(key, ciphertext, aad, work, facts),
+      { privateKey: true },
     )
   }
 
@@ -196,7 +208,8 @@ export class Core {
     const { replica } = this.#options
     const id = keyRowId(tenant, keyId)
     try {
-      const row = (replica.peek('key', id) ?? (await replica.get('key', id))) as KeyRow | undefined
+      const known = replica.peek('key', id)
+      const row = (known ?? (await within(PUBLISHED_WITHIN_MS, replica.get('key', id)))) as KeyRow | undefined
       if (!row?.body) return undefined
       const header = headerOf(row)
       const off = await this.#isOff([ALL_SWITCH, tenantSwitch(tenant), protocolSwitch(protocol)])
@@ -242,16 +255,17 @@ export class Core {
     action: Action,
     needed: Usages,
     run: (key: KeyRow, facts: Asserted) => Promise<T>,
-    algorithm?: ExternalWrapAlgorithm,
+    options: UseOptions = {},
   ): Promise<T> {
     let waited = false
     for (let attempt = 1; ; attempt++) {
       const key = await this.#find(call)
       if (key === undefined) return this.#refuse(call, 'KeyUnknown')
-      const decision = await this.#judge(call, action, needed, headerOf(key), algorithm)
+      const decision = await this.#judge(call, action, needed, headerOf(key), options.algorithm)
       if (attempt === 1) await this.#observe(call, action)
       try {
-        if (takesLong(headerOf(key), action)) return await this.#inTurn(call, () => run(key, factsOf(call, decision)))
+        if (takesLong(headerOf(key), action, options))
+          return await this.#inTurn(call, () => run(key, factsOf(call, decision)))
         return await (call.ticket?.expired ? this.#refuse(call, 'Unavailable') : run(key, factsOf(call, decision)))
       } catch (error) {
         if (!(error instanceof BoundaryError)) throw error

@@ -21,10 +21,7 @@ import { Rules } from './access/rules.ts'
 import { Core } from './core.ts'
 import { HealthMonitor, readiness } from './health.ts'
 import { ANSWER_WITHIN_MS, type ProtocolName } from './keys/protocols.ts'
-import { Admission } from './load/admission.ts'
-import { LoadLog } from './load/load-log.ts'
-import { EkmMeter } from './load/meter.ts'
-import { tenantQuotas } from './load/quotas.ts'
+import { startLoad } from './load/start.ts'
 import { readsWithin } from './load/within.ts'
 import { pingListener } from './ping.ts'
 import { PROTOCOLS } from './protocols/index.ts'
@@ -86,26 +83,14 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
     })
   const policy = new CedarPolicy({ replica, now: Date.now, onDefect })
   policy.warmUp()
-  const { load } = config
-  const meter = new EkmMeter(config.metrics)
-  const loadLog = new LoadLog(entry => boundary.record(entry), log)
-  const admission = new Admission({
-    quotaOf: tenantQuotas(replica, load),
-    inFlight: config.limits.inFlight,
-    withinMs: load.withinMs,
-    onLoad: (who, reason) => {
-      meter.load(who, reason)
-      loadLog.count(who, reason)
-    },
-  })
+  const load = startLoad({ config, boundary, replica, metrics, log })
   const core = new Core({
     boundary,
     replica,
     policy,
     rules: new Rules(config.rules),
     health,
-    admission,
-    onAnswered: (caller, key, outcome, seconds) => meter.answered(caller, key, outcome, seconds),
+    ...load.forCore,
     onDefect,
   })
   const nextRequestId = requestIds()
@@ -129,7 +114,7 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
       config,
       core,
       health,
-      replica: readsWithin(load.withinMs ?? ANSWER_WITHIN_MS[name as ProtocolName], replica),
+      replica: readsWithin(config.load.withinMs ?? ANSWER_WITHIN_MS[name as ProtocolName], replica),
       log,
       nextRequestId,
       onStranger,
@@ -151,7 +136,6 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
   metrics.gauge('cached_bytes', 'Memory of verified rows', () => replica.cached.bytes)
   metrics.gauge('cached_decisions', 'Decisions of policies in memory', () => policy.cached)
   metrics.gauge('write_set', 'Number of the last write set in the store', () => replica.appliedUpTo)
-  metrics.add(meter.asMetrics(() => admission.underWay()))
   metrics.gauge('boundary_connected', 'Whether there is a connection to the boundary', () =>
     boundary.connected ? 1 : 0,
   )
@@ -182,7 +166,6 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
     )
     own.push(operations)
     for (const unknown of strangers) unknown.start()
-    loadLog.start()
     health.start(config.health.everyMs)
     return {
       urls,
@@ -193,8 +176,7 @@ async function listen(config: EkmConfig, store: Store, link: Linked, log: Log): 
         if (cut > 0) log('warn', 'requests were cut at the deadline', { cut })
         health.stop()
         for (const unknown of strangers) await unknown.stop()
-        await loadLog.stop()
-        admission.stop()
+        await load.stop()
         for (const listener of own) await listener.close({ deadlineMs: 0 })
         boundary.close()
         await store.close()

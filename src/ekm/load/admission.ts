@@ -23,13 +23,15 @@ export type TurnedAway = Exclude<LoadReason, 'deadline'>
 const LATE_SHARE = 0.75
 /** As many may be late, or not answered at all, before the next ones are turned away: one answer that never comes is no sign. */
 const TOLERATED = 8
-/** Long uses of one tenant that are at the boundary at once: enough to keep its threads or sessions at work, and little for others to wait behind. */
+/** Long uses of one tenant that are at the boundary at once: enough to keep its threads at work, and little for others to wait behind. */
 const TURNS = 16
 
 export interface AdmissionOptions {
   readonly quotaOf: (tenant: string) => Quota
   /** Requests of all tenants under way. From half of it on, none has more than its equal share. */
   readonly inFlight: number
+  /** Long uses of one tenant at the boundary at once. */
+  readonly turns?: number
   /** Instead of each protocol's own. */
   readonly withinMs?: number | undefined
   readonly onLoad?: (caller: Who, reason: LoadReason) => void
@@ -124,7 +126,7 @@ export class Ticket implements Timed {
   /** Resolves when it is the tenant's turn for another long use. `turnOver` must follow. */
   turn(): Promise<void> | undefined {
     const load = this.#load
-    if (load.turns >= TURNS) return new Promise(resolve => load.waiting.push(resolve))
+    if (load.turns >= this.#admission.turns) return new Promise(resolve => load.waiting.push(resolve))
     load.turns++
     return undefined
   }
@@ -146,6 +148,7 @@ export class Ticket implements Timed {
 
 export class Admission {
   readonly quotaOf: AdmissionOptions['quotaOf']
+  readonly turns: number
   readonly #options: AdmissionOptions
   readonly #now: () => number
   readonly #tenants = new Map<string, TenantLoad>()
@@ -156,6 +159,7 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.quotaOf = options.quotaOf
+    this.turns = options.turns ?? TURNS
     this.#options = options
     this.#now = options.now ?? (() => performance.now())
   }

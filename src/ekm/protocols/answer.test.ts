@@ -22,6 +22,7 @@ const CALLER = verified({
   userAgent: '',
 })
 const PLAINTEXT = Buffer.from('plain')
+const TURNS = 1
 
 function setup(t: TestContext, perSecond = 1000) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
@@ -32,7 +33,8 @@ function setup(t: TestContext, perSecond = 1000) {
   const counted: string[] = []
   const defects: unknown[] = []
   const onDefect = (error: unknown) => defects.push(error)
-  const admission = new Admission({ quotaOf: () => ({ perSecond, inFlight: 10 }), inFlight: 100, now: () => now })
+  const quota = { perSecond, inFlight: 10 }
+  const admission = new Admission({ quotaOf: () => quota, inFlight: 100, turns: TURNS, now: () => now })
   const core = new Core({
     ...owner,
     policy: ownTenantOnly,
@@ -189,5 +191,39 @@ test('a defect is answered and leaves nothing under way', async t => {
   const { ask, defects, underWay } = setup(t)
   assert.equal((await ask(async () => Promise.reject(new Error('foreseen by nobody')))).outcome, 'InternalException')
   assert.equal(defects.length, 1)
+  assert.deepEqual(underWay(), { acme: 0 })
+})
+
+test('long uses of a tenant, and no others, take turns at the boundary', async t => {
+  const { ask, owner, core, underWay } = setup(t)
+  owner.key('acme', 'pair', { spec: 'RSA_2048' })
+  let most = 0
+  let atOnce = 0
+  let done = () => {}
+  const { externalUnwrap } = owner.boundary
+  owner.boundary.externalUnwrap = async (...args) => {
+    most = Math.max(most, ++atOnce)
+    await new Promise<void>(resolve => {
+      done = resolve
+    })
+    atOnce--
+    return externalUnwrap(...args)
+  }
+  let wrapped: Buffer = Buffer.alloc(0)
+  const wrap = async (call: Call) => {
+    wrapped = (await core.wrap(call, 'RSA-OAEP-256', PLAINTEXT)).wrapped
+  }
+  assert.equal((await ask(wrap, 'pair')).outcome, 'ok')
+  const all = Array.from({ length: 9 }, () => ask(call => core.unwrap(call, 'RSA-OAEP-256', wrapped, 0), 'pair'))
+  assert.equal((await ask()).outcome, 'ok')
+  assert.equal(atOnce, TURNS)
+  let left = all.length
+  for (const each of all) void each.then(() => left--)
+  while (left > 0) {
+    done()
+    await new Promise(setImmediate)
+  }
+  for (const each of all) assert.equal((await each).outcome, 'ok')
+  assert.equal(most, TURNS)
   assert.deepEqual(underWay(), { acme: 0 })
 })
