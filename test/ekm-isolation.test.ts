@@ -30,7 +30,7 @@ const ROUNDS = 3
 /** How many times its latency alone the quiet one may see: what two processors and the client's own work make of it, and far from what a queue would. */
 const RATIO = 10
 /** The same of long work, which shares few threads: 16 unwraps under RSA-4096 stand before one under RSA-2048, and not 128. */
-const LONG_RATIO = 60
+const LONG_RATIO = 40
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-isolation-'))
 
 let ekm: Ekm<Line>
