@@ -20,6 +20,7 @@ import {
   type RowKind,
 } from '../boundary/words.ts'
 import { Secret } from '../store/secret.ts'
+import type { CoreOptions } from './core.ts'
 import { keyRowId } from './keys/names.ts'
 import { type TenantBody, writeTenant } from './keys/tenants.ts'
 
@@ -99,21 +100,7 @@ export class FakeOwner {
     },
   }
 
-  readonly boundary: Pick<
-    BoundaryUse,
-    | 'externalEncrypt'
-    | 'externalDecrypt'
-    | 'externalWrap'
-    | 'externalUnwrap'
-    | 'externalDigest'
-    | 'externalPrivateKey'
-    | 'sign'
-    | 'record'
-    | 'trip'
-    | 'awaitDecision'
-    | 'selfTest'
-    | 'status'
-  > = {
+  readonly boundary: CoreOptions['boundary'] & Pick<BoundaryUse, 'selfTest' | 'status'> = {
     externalEncrypt: async (key, plaintext, aad, integrity, asserted) =>
       this.#use(key, asserted, 'mayEncrypt', material =>
         encryptExternal(material('00000001'), 1, plaintext, aad, integrity),
