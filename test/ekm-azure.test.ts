@@ -13,7 +13,7 @@ import tls from 'node:tls'
 import { promisify } from 'node:util'
 import { AzureClient, answeredByAzure, refusedByAzure } from './support/azure.ts'
 import { type CertificateFiles, TestAuthority } from './support/certificates.ts'
-import { type Ekm, holdfast, ROOT, startEkm } from './support/ekm.ts'
+import { type Ekm, holdfast, PATIENT, ROOT, startEkm } from './support/ekm.ts'
 import { hammer, type Use } from './support/hammer.ts'
 
 const run = promisify(execFile)
@@ -52,6 +52,7 @@ before(async () => {
       data: join(folder, 'data'),
       listen: { port: 0 },
       azure: { port: 0, tls: { ...server, clients: { caFile: microsoft.caFile } } },
+      load: PATIENT,
       boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
     }),
   )

@@ -11,7 +11,7 @@ import { after, before, test } from 'node:test'
 import { connectAdmin } from '../src/boundary/client/control.ts'
 import { BoundaryError } from '../src/boundary/words.ts'
 import { type CertificateFiles, TestAuthority } from './support/certificates.ts'
-import { type Ekm, holdfast, startEkm } from './support/ekm.ts'
+import { type Ekm, holdfast, PATIENT, startEkm } from './support/ekm.ts'
 import { answered, refused } from './support/xks-behaviours.ts'
 import { decryptBody, encryptBody, SignerClient, type XksAnswer } from './support/xks-clients.ts'
 
@@ -44,6 +44,7 @@ before(async () => {
     JSON.stringify({
       data: join(folder, 'data'),
       listen: { port: 0 },
+      load: PATIENT,
       boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
       admin: { port: 0, tls: { ...server, clients: { caFile: staff.caFile } }, restore: ['ann'] },
       rules: [

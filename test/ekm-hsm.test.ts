@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { ProbedToken } from '../src/ekm/admin/index.ts'
 import { fails, run, temporaryFolder } from './boundary/harness.ts'
-import { type Ekm, holdfast, startEkm } from './support/ekm.ts'
+import { type Ekm, holdfast, PATIENT, startEkm } from './support/ekm.ts'
 import { freePort } from './support/kms.ts'
 import { SoftHsm } from './support/softhsm.ts'
 import { type Ask, survived, throughLoss } from './support/taken-token.ts'
@@ -31,6 +31,7 @@ const [pin, backupPin] = [write('pin', PIN), write('backup-pin', BACKUP_PIN)]
 const root = (pinFile: string) => ({ kind: 'pkcs11', module: hsm.module, tokenLabel: 'owner', pinFile })
 const configuration = (more: object = {}): object => ({
   data: join(folder, 'data'),
+  load: PATIENT,
   boundary: {
     root: root(pin),
     tokens: { backup: { module: hsm.module, tokenLabel: 'backup', pinFile: backupPin } },

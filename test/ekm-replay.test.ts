@@ -14,6 +14,7 @@ import { boundarySettings, serviceFolders } from '../src/config/boundary.ts'
 import { ekmConfig } from '../src/config/ekm.ts'
 import { parseConfig } from '../src/config/load.ts'
 import { createCredential, createKey, createTenant } from '../src/ekm/admin/index.ts'
+import { PATIENT } from './support/ekm.ts'
 import { freePort } from './support/kms.ts'
 import type { Clock } from './support/moved-ekm.ts'
 import { answered, refused } from './support/xks-behaviours.ts'
@@ -46,6 +47,7 @@ before(async () => {
   const config = parseConfig(ekmConfig, {
     data,
     listen: { port: await freePort() },
+    load: PATIENT,
     boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
   })
   const folders = serviceFolders(data)

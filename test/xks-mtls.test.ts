@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import tls from 'node:tls'
 import { type CertificateFiles, TestAuthority } from './support/certificates.ts'
-import { type Ekm, startEkm } from './support/ekm.ts'
+import { type Ekm, PATIENT, startEkm } from './support/ekm.ts'
 import { freePort } from './support/kms.ts'
 import { answered, refused } from './support/xks-behaviours.ts'
 import { CurlClient, encryptBody, SignerClient, type XksTarget } from './support/xks-clients.ts'
@@ -49,6 +49,7 @@ before(async () => {
         ping: { port: pingPort },
         tls: { ...server, clients: { caFile: provider.caFile, subjects: [EU, US] } },
       },
+      load: PATIENT,
       boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
     }),
   )

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { TestAuthority } from './support/certificates.ts'
-import { type Ekm, startEkm } from './support/ekm.ts'
+import { type Ekm, PATIENT, startEkm } from './support/ekm.ts'
 import { SoftHsm } from './support/softhsm.ts'
 import { answered, refused, xksBehaviours } from './support/xks-behaviours.ts'
 import { decryptBody, encryptBody, metadata, SignerClient, type XksTarget } from './support/xks-clients.ts'
@@ -39,6 +39,7 @@ before(async () => {
     JSON.stringify({
       data: join(folder, 'data'),
       listen: { port: 0, tls: server },
+      load: PATIENT,
       boundary: { root: { kind: 'pkcs11', module: hsm.module, tokenLabel: 'owner', pinFile } },
       health: { everyMs: 1000 },
     }),

@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ApiServerCode } from '../support/apiserver.ts'
 import { type CertificateFiles, TestAuthority } from '../support/certificates.ts'
-import { type Ekm, holdfast, ROOT, startEkm } from '../support/ekm.ts'
+import { type Ekm, holdfast, PATIENT, ROOT, startEkm } from '../support/ekm.ts'
 import { freePort } from '../support/kms.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-kubernetes-plugin-'))
@@ -51,6 +51,7 @@ before(async () => {
       data: join(folder, 'data'),
       listen: { port: 0 },
       kubernetes: { listen: { port, tls: { ...server, clients: { caFile: nodes.caFile } } } },
+      load: PATIENT,
       boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
     }),
   )

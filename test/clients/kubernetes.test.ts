@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Answer, ApiServerCode } from '../support/apiserver.ts'
-import { type Ekm, holdfast, ROOT, startEkm } from '../support/ekm.ts'
+import { type Ekm, holdfast, PATIENT, ROOT, startEkm } from '../support/ekm.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-kubernetes-'))
 const socketOf = (tenant: string): string => join(folder, `${tenant}.sock`)
@@ -30,6 +30,7 @@ before(async () => {
       data: join(folder, 'data'),
       listen: { port: 0 },
       kubernetes: { sockets },
+      load: PATIENT,
       boundary: { root: { kind: 'keyfile', file: join(folder, 'root.key') } },
     }),
   )

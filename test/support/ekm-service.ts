@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { EkmConfigInput } from '../../src/config/ekm.ts'
 import { TestAuthority } from './certificates.ts'
-import { type Ekm, holdfast, ROOT, startEkm } from './ekm.ts'
+import { type Ekm, holdfast, PATIENT, ROOT, startEkm } from './ekm.ts'
 
 /** What it prints when it is ready: its folder, and where each protocol is reached. */
 export interface ServiceLine {
@@ -35,6 +35,7 @@ export function startService(
   const config: EkmConfigInput = {
     data: join(folder, name),
     listen: { port: 0 },
+    load: PATIENT,
     boundary: { root: { kind: 'keyfile', file: join(folder, `${name}.key`) } },
     ...sections,
   }

@@ -8,6 +8,9 @@ import { createInterface } from 'node:readline'
 import type { DevLine } from '../../src/ekm/dev.ts'
 
 export const ROOT = resolve(import.meta.dirname, '..', '..')
+/** Time for an ekm's answers: the machine that runs the tests may be busy with others. What is tested of deadlines is tested with the usual ones. */
+export const PATIENT = { withinMs: 5000 } as const
+
 const HOLDFAST = join(ROOT, 'bin', 'holdfast')
 
 export interface CliResult {

@@ -2,6 +2,7 @@
  * Both sides as they run in earnest, for tests that need more than the demo has: any number of names for the owner's proxy, each reached through a relay that
  * a test can make silent, and every log line of all four processes in a file.
  */
+
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
@@ -15,6 +16,7 @@ import { startEkmService } from '../../src/ekm/dev.ts'
 import { type GivenCredential, makeAdministrator } from '../../src/kms/admin/index.ts'
 import { defaultConfig, startKmsService } from '../../src/kms/dev.ts'
 import { TestAuthority } from './certificates.ts'
+import { PATIENT } from './ekm.ts'
 import { ApiClient, type Credentials, freePort, REGION } from './kms.ts'
 
 export const CUSTOMER = '111122223333'
@@ -144,6 +146,7 @@ export async function startPair(
         port: proxyPort,
         tls: { ...server, clients: { caFile: authority.caFile, subjects: [subject] } },
       },
+      load: PATIENT,
       boundary: { root: { kind: 'keyfile', file: join(ownerData, 'root.key') } },
     }),
     false,

@@ -1,7 +1,7 @@
 """A client of Cloud EKM's wrap and unwrap, written from STET's public protos (confidential_wrap.proto: WrapRequest, UnwrapRequest, RequestContext), proto3's
 JSON mapping and Google's documentation alone, with the standard library: it plays Cloud KMS.
 
-Takes one JSON object as its argument: url (of the key, without the method), other (another key's), revoked, missing, rsa, ca, and tokens by what is right or
+Reads one JSON object from stdin: url (of the key, without the method), other (another key's), revoked, missing, rsa, ca, and tokens by what is right or
 wrong with them. Prints `ok NAME` for each thing that it has checked, and ends with an error at the first that is wrong.
 """
 import base64
@@ -12,7 +12,7 @@ import ssl
 import sys
 import urllib.parse
 
-GIVEN = json.loads(sys.argv[1])
+GIVEN = json.load(sys.stdin)
 KEY = "projects/acme-prod/locations/europe-west3/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"
 REASONS = (
     "REASON_UNSPECIFIED", "CUSTOMER_INITIATED_SUPPORT", "GOOGLE_INITIATED_SERVICE", "THIRD_PARTY_DATA_REQUEST", "GOOGLE_INITIATED_REVIEW",
