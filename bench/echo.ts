@@ -1,8 +1,10 @@
-/** A bare node:http server: reads a JSON body, answers it. No authentication, no policy, no record. */
-import { createServer } from 'node:http'
+/** A bare node:http server, or node:https with client certificates: reads a JSON body, answers it. No authentication, no policy, no record. */
+import { readFileSync } from 'node:fs'
+import { createServer, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
-const server = createServer((request, response) => {
+const echo: RequestListener = (request, response) => {
   const chunks: Buffer[] = []
   request.on('data', chunk => chunks.push(chunk))
   request.on('end', () => {
@@ -10,7 +12,12 @@ const server = createServer((request, response) => {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
     response.end(body)
   })
-})
+}
+const [cert, key, ca] = process.argv.slice(2).map(file => readFileSync(file))
+const server =
+  cert === undefined || key === undefined || ca === undefined
+    ? createServer(echo)
+    : createTlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, echo)
 server.keepAliveTimeout = 60_000
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
 process.on('disconnect', () => process.exit(0))

@@ -3,9 +3,12 @@
  * replies. Told over the message channel what to send; says how long each request took.
  */
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 
 export interface LoadJob {
   readonly port: number
+  /** Over TLS; PEM. */
+  readonly tls?: LoadTls | undefined
   /** Whole HTTP requests, sent in turn. */
   readonly requests: readonly Uint8Array[]
   /** How many to send in all; requests are used again from the start where there are fewer. */
@@ -15,6 +18,12 @@ export interface LoadJob {
   readonly from: number
   /** No more than this; otherwise as many as there are answers. */
   readonly perSecond?: number
+}
+
+export interface LoadTls {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
 }
 
 export interface LoadResult {
@@ -29,12 +38,18 @@ export interface LoadResult {
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 
-function run({ port, requests, count, connections, from, perSecond = Infinity }: LoadJob): Promise<LoadResult> {
+/** `ready` is waited for when all connections are open: handshakes are no part of what is measured. */
+async function run(
+  { port, tls, requests, count, connections, from, perSecond = Infinity }: LoadJob,
+  ready: () => Promise<void>,
+): Promise<LoadResult> {
   const took = new Float64Array(count)
   let sent = 0
   let done = 0
   let failed = 0
   let firstFailure = ''
+  const sockets = await Promise.all(Array.from({ length: connections }, () => open(port, tls)))
+  await ready()
   const start = performance.now()
   return new Promise((resolve, reject) => {
     const finish = (): void => {
@@ -43,8 +58,7 @@ function run({ port, requests, count, connections, from, perSecond = Infinity }:
       const at = (part: number): number => sorted[Math.min(count - 1, Math.floor(count * part))] ?? 0
       resolve({ seconds, p50: at(0.5), p99: at(0.99), failed, firstFailure })
     }
-    const one = (): Socket => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    const drive = (socket: Socket): void => {
       let pending: Buffer<ArrayBufferLike> = Buffer.alloc(0)
       let at = 0
       let began = 0
@@ -62,7 +76,6 @@ function run({ port, requests, count, connections, from, perSecond = Infinity }:
         began = performance.now()
         socket.write(requests[(from + at) % requests.length] as Uint8Array)
       }
-      socket.on('connect', next)
       socket.on('error', reject)
       socket.on('data', (chunk: Buffer) => {
         pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
@@ -81,14 +94,29 @@ function run({ port, requests, count, connections, from, perSecond = Infinity }:
         if (++done === count) finish()
         else next()
       })
-      return socket
+      next()
     }
-    for (let index = 0; index < connections; index++) one()
+    for (const socket of sockets) drive(socket)
   })
 }
 
-process.on('message', (job: LoadJob) => {
-  run(job).then(
+function open(port: number, tls: LoadTls | undefined): Promise<Socket> {
+  const to = { port, host: '127.0.0.1', noDelay: true }
+  return new Promise((resolve, reject) => {
+    const socket = tls === undefined ? connect(to) : connectTls({ ...to, ...tls })
+    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => resolve(socket))
+    socket.once('error', reject)
+  })
+}
+
+process.on('message', (message: LoadJob | 'go') => {
+  if (message === 'go') return
+  const ready = (): Promise<void> =>
+    new Promise(go => {
+      process.once('message', () => go())
+      process.send?.({ ready: true })
+    })
+  run(message, ready).then(
     result => process.send?.({ result }),
     error => process.send?.({ error: String(error) }),
   )

@@ -6,6 +6,7 @@ import { availableParallelism, cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { ALGORITHMS, BareLoops, compared } from './algorithms.ts'
 import { memoryOf } from './cpu.ts'
+import { startMeasuredEkm } from './ekm.ts'
 import { Granted } from './granted.ts'
 import { keyPolicy } from './grants.ts'
 import {
@@ -67,6 +68,7 @@ const wanted = (name: string): boolean => values.only === undefined || name.incl
 
 const loader = new Loader()
 say('starting nginx, a bare node:http echo, two KMSs and an external key manager …')
+const owner = await startMeasuredEkm()
 const nginx = await startNginx()
 const echo = await startEcho()
 const bare = new BareLoops()
@@ -118,6 +120,9 @@ try {
     ...(await manyTargets()),
     ...((await granted?.targets(loader, { keys: KEYS, grants: GRANTS, count: COUNT, say })) ?? []),
     xks,
+    ...owner.targets.map(({ requests, ...target }) =>
+      served(loader, { ...target, count: COUNT, requests: () => requests(COUNT) }),
+    ),
   ].filter(({ name }, index) => index === 0 || wanted(name))
   const rows = await measureAll(targets, ROUNDS, say)
   const report = {
@@ -130,6 +135,7 @@ try {
       [`kms boundary, ${KEYS} keys`]: memoryOf(many.boundary),
       ...granted?.memory(),
       'ekm front end': memoryOf(ekm.frontEnd),
+      'ekm front end, mutual TLS': memoryOf(owner.frontEnd),
     },
     startMs: { 'kms --dev': few.startedIn, 'ekm --dev': ekm.startedIn, ...granted?.started() },
   }
@@ -149,5 +155,5 @@ try {
   nginx.stop()
   echo.stop()
   bare.stop()
-  await Promise.all([few, many, ekm, granted].map(service => service?.stop()))
+  await Promise.all([owner, few, many, ekm, granted].map(service => service?.stop()))
 }

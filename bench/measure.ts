@@ -1,5 +1,6 @@
 /** What is measured, and the figures of a round of it. */
 import { cpuOf } from './cpu.ts'
+import type { LoadTls } from './load.ts'
 import type { Loader } from './loader.ts'
 
 /** Figures of one request, or of one run of an algorithm. */
@@ -27,6 +28,7 @@ export interface Served {
   /** Requests of a round. */
   readonly count: number
   readonly perSecond?: number
+  readonly tls?: LoadTls
   /** Signed anew for each round; used again from the start where there are fewer than `count`. */
   requests(): Buffer[]
 }
@@ -34,15 +36,18 @@ export interface Served {
 export const CONNECTIONS = 64
 
 export function served(loader: Loader, target: Served): Target {
-  const { name, port, frontEnd, boundary, count, perSecond, requests } = target
+  const { name, port, frontEnd, boundary, count, perSecond, tls, requests } = target
   const cpu = (pids: readonly number[]): number => pids.reduce((sum, pid) => sum + cpuOf(pid), 0)
   return {
     name,
     measure: async () => {
       const pace = perSecond === undefined ? {} : { perSecond }
-      const job = { port, requests: requests(), count, connections: CONNECTIONS, from: 0, ...pace }
-      const before = [cpu(frontEnd), cpu(boundary)] as const
-      const { failed, firstFailure, p50, p99 } = await loader.run(job)
+      const job = { port, ...(tls && { tls }), requests: requests(), count, connections: CONNECTIONS, from: 0, ...pace }
+      let before: readonly [number, number] = [0, 0]
+      // When all connections are open: handshakes are no part of it.
+      const { failed, firstFailure, p50, p99 } = await loader.run(job, () => {
+        before = [cpu(frontEnd), cpu(boundary)]
+      })
       if (failed > 0) throw new Error(`${name}: ${failed} requests failed, the first with ${firstFailure}`)
       const each = (after: number, from: number): number => (after - from) / 1000 / count
       return { frontEnd: each(cpu(frontEnd), before[0]), boundary: each(cpu(boundary), before[1]), p50, p99 }

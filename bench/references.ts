@@ -31,17 +31,26 @@ function nginxBinary(): string {
   return binary
 }
 
-export async function startNginx(): Promise<Reference> {
+/** `tls`: PEM files of its certificate; then it asks for one of the client, as an owner's key manager does. */
+export async function startNginx(tls?: {
+  readonly certificate: string
+  readonly key: string
+  readonly clients: string
+}): Promise<Reference> {
   const binary = nginxBinary()
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-nginx-'))
   const port = await freePort()
+  const secured =
+    tls === undefined
+      ? ''
+      : `ssl_certificate ${tls.certificate}; ssl_certificate_key ${tls.key}; ssl_client_certificate ${tls.clients}; ssl_verify_client on; ssl_protocols TLSv1.2 TLSv1.3;`
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => `${name}_temp_path ${folder}/${name};`)
   writeFileSync(
     join(folder, 'nginx.conf'),
     `daemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log;
 events { worker_connections 1024; }
 http { access_log off; keepalive_requests 100000000; ${paths.join(' ')}
-server { listen 127.0.0.1:${port}; location / { default_type application/json; return 200 '{"ok":true}'; } } }`,
+server { listen 127.0.0.1:${port}${tls === undefined ? '' : ' ssl'}; ${secured} location / { default_type application/json; return 200 '{"ok":true}'; } } }`,
   )
   const master = spawn(binary, ['-c', join(folder, 'nginx.conf'), '-p', folder], { stdio: 'ignore' })
   for (let tries = 0; !existsSync(join(folder, 'pid')) || readFileSync(join(folder, 'pid'), 'utf8') === ''; tries++) {
@@ -60,8 +69,14 @@ server { listen 127.0.0.1:${port}; location / { default_type application/json; r
   }
 }
 
-export async function startEcho(): Promise<Reference> {
-  const child: ChildProcess = fork(join(import.meta.dirname, 'echo.ts'))
+/** `tls`: PEM files, as of nginx. */
+export async function startEcho(tls?: {
+  readonly certificate: string
+  readonly key: string
+  readonly clients: string
+}): Promise<Reference> {
+  const files = tls === undefined ? [] : [tls.certificate, tls.key, tls.clients]
+  const child: ChildProcess = fork(join(import.meta.dirname, 'echo.ts'), files)
   const port = await new Promise<number>(resolve => child.once('message', (message: number) => resolve(message)))
   return { port, pids: [child.pid ?? 0], stop: () => child.kill('SIGTERM') }
 }

@@ -102,9 +102,9 @@ export async function startMeasured(service: 'kms' | 'ekm', args: readonly strin
   }
 }
 
-/** One XKS encrypt request; each is another, because the same one is answered no more than twice. */
-export function xksEncrypt(ekm: Measured, key: string): Buffer {
-  const body = JSON.stringify({
+/** The body of an XKS encrypt request; each is another, because the same one is answered no more than twice. */
+export function xksBody(): string {
+  return JSON.stringify({
     requestMetadata: {
       awsPrincipalArn: 'arn:aws:iam::111122223333:user/alice',
       kmsOperation: 'Encrypt',
@@ -114,5 +114,9 @@ export function xksEncrypt(ekm: Measured, key: string): Buffer {
     plaintext: Buffer.alloc(32, 7).toString('base64'),
     encryptionAlgorithm: 'AES_GCM',
   })
+}
+
+export function xksEncrypt(ekm: Measured, key: string): Buffer {
+  const body = xksBody()
   return ekm.sign({ path: `/${ekm.line.pathPrefix}/kms/xks/v1/keys/${key}/encrypt`, body })
 }
