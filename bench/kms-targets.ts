@@ -47,7 +47,7 @@ export function makeKeys(kms: Measured, input: object = {}): Promise<string[]> {
 }
 
 /** Deterministic choice of keys: the same run asks for the same ones. */
-function picker(ids: readonly string[]): () => string {
+export function picker(ids: readonly string[]): () => string {
   let state = 12_345
   return () => {
     state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
@@ -79,12 +79,11 @@ export const encryptName = (label: string): string => `Encrypt 32 B, ${label}`
 export function encryptTarget(
   loader: Loader,
   kms: Measured,
-  ids: readonly string[],
+  pick: () => string,
   label: string,
   count: number,
   by?: Signer,
 ): Target {
-  const pick = picker(ids)
   const input = () => ({ KeyId: pick(), Plaintext: PLAINTEXT })
   return asked(loader, kms, { name: encryptName(label), operation: 'Encrypt', input, count }, by)
 }
@@ -122,7 +121,7 @@ export async function symmetricTargets(
   const generate = () => ({ KeyId: pick(), NumberOfBytes: 32 })
   const [, decryptName, generateName] = symmetricNames(label)
   return [
-    encryptTarget(loader, kms, ids, label, count, by),
+    encryptTarget(loader, kms, pick, label, count, by),
     asked(loader, kms, { name: decryptName, operation: 'Decrypt', input: decrypt, count }, by),
     asked(loader, kms, { name: generateName, operation: 'GenerateDataKey', input: generate, count }, by),
   ]

@@ -15,6 +15,7 @@ import {
   encryptTarget,
   makeKeys,
   makeManyKeys,
+  picker,
   seldomTarget,
   symmetricNames,
   symmetricTargets,
@@ -91,9 +92,9 @@ async function fewTargets(): Promise<Target[]> {
   const targets = [
     ...(await symmetricTargets(loader, few, ids, FEW, COUNT)),
     seldomTarget(loader, few, ids, COUNT),
-    encryptTarget(loader, few, guarded, 'policy of ten statements', COUNT),
-    encryptTarget(loader, few, ids, 'a role by its own credential', COUNT, longLived),
-    encryptTarget(loader, few, ids, 'the same role assumed', COUNT, session),
+    encryptTarget(loader, few, picker(guarded), 'policy of ten statements', COUNT),
+    encryptTarget(loader, few, picker(ids), 'a role by its own credential', COUNT, longLived),
+    encryptTarget(loader, few, picker(ids), 'the same role assumed', COUNT, session),
   ]
   for (const algorithm of ALGORITHMS)
     targets.push(bare.target(algorithm, COUNT), await algorithmTarget(loader, few, algorithm, COUNT))
