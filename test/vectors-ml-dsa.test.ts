@@ -4,7 +4,8 @@ import { createHash, createPublicKey } from 'node:crypto'
 import { test } from 'node:test'
 import { readMaterial } from '../src/boundary/crypto/imported.ts'
 import { Pair, PublicHalf } from '../src/boundary/crypto/pairs.ts'
-import { signNow, signSlowly, verifyNow, verifySlowly } from '../src/boundary/crypto/signing.ts'
+import { sign, verify } from '../src/boundary/crypto/signing.ts'
+import { threads } from '../src/boundary/service/threads/threads.ts'
 import { acvp, wycheproof } from './support/go-modules.ts'
 
 const ALGORITHM = 'ML_DSA_SHAKE_256'
@@ -72,15 +73,15 @@ for (const level of [44, 65, 87] as const) {
           }
           if (each.msg !== undefined && (each.ctx ?? '') === '') {
             const message = bytes(each.msg)
-            assert.ok(verifyNow(pair, ALGORITHM, 'RAW', message, bytes(each.sig)))
-            const own = await signSlowly(pair, ALGORITHM, 'RAW', message)
-            assert.ok(await verifySlowly(pair, ALGORITHM, 'RAW', message, own))
+            assert.ok(verify(pair, ALGORITHM, 'RAW', message, bytes(each.sig)))
+            const own = await threads.sign(pair, ALGORITHM, 'RAW', message)
+            assert.ok(await threads.verify(pair, ALGORITHM, 'RAW', message, own))
           }
           if (each.mu !== undefined) {
             const mu = bytes(each.mu)
-            assert.ok(verifyNow(pair, ALGORITHM, 'EXTERNAL_MU', mu, bytes(each.sig)))
-            const own = await signSlowly(pair, ALGORITHM, 'EXTERNAL_MU', mu)
-            assert.ok(await verifySlowly(pair, ALGORITHM, 'EXTERNAL_MU', mu, own))
+            assert.ok(verify(pair, ALGORITHM, 'EXTERNAL_MU', mu, bytes(each.sig)))
+            const own = await threads.sign(pair, ALGORITHM, 'EXTERNAL_MU', mu)
+            assert.ok(await threads.verify(pair, ALGORITHM, 'EXTERNAL_MU', mu, own))
           }
         }
       }
@@ -118,9 +119,9 @@ test('ACVP ML-DSA sigGen: what their keys sign verifies under them imported', as
     const pair = await mlDsa(levelOf(group), fromExpanded(levelOf(group), bytes(given.sk)))
     assert.ok(pair !== undefined)
     const mu = muOf(bytes(rawPublic(pair)), bytes(given.message))
-    assert.ok(verifyNow(pair, ALGORITHM, 'EXTERNAL_MU', mu, bytes(expected.signature)))
-    const own = signNow(pair, ALGORITHM, 'EXTERNAL_MU', mu)
-    assert.ok(verifyNow(pair, ALGORITHM, 'EXTERNAL_MU', mu, own))
+    assert.ok(verify(pair, ALGORITHM, 'EXTERNAL_MU', mu, bytes(expected.signature)))
+    const own = sign(pair, ALGORITHM, 'EXTERNAL_MU', mu)
+    assert.ok(verify(pair, ALGORITHM, 'EXTERNAL_MU', mu, own))
   }
 })
 
@@ -132,7 +133,7 @@ test('ACVP ML-DSA sigVer: valid is what NIST says is valid', () => {
       createPublicKey({ key: spkiOf(levelOf(group), bytes(group.pk)), format: 'der', type: 'spki' }),
     )
     const mu = muOf(bytes(group.pk), bytes(given.message))
-    const valid = verifyNow(half, ALGORITHM, 'EXTERNAL_MU', mu, bytes(given.signature))
+    const valid = verify(half, ALGORITHM, 'EXTERNAL_MU', mu, bytes(given.signature))
     assert.equal(valid, expected.testPassed, String(given.tcId))
   }
 })

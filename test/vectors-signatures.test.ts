@@ -5,8 +5,9 @@ import { test } from 'node:test'
 import type { MessageType, SigningAlgorithm } from '../src/boundary/algorithms.ts'
 import { readMaterial } from '../src/boundary/crypto/imported.ts'
 import { Pair, PublicHalf } from '../src/boundary/crypto/pairs.ts'
-import { signNow, signSlowly, verifyNow, verifySlowly } from '../src/boundary/crypto/signing.ts'
+import { sign, verify } from '../src/boundary/crypto/signing.ts'
 import { fails } from '../src/boundary/service/testing/in-process.ts'
+import { threads } from '../src/boundary/service/threads/threads.ts'
 import { wycheproof } from './support/go-modules.ts'
 
 const bytes = (hex: unknown): Buffer => Buffer.from(String(hex), 'hex')
@@ -43,8 +44,8 @@ async function verdict(
   if (digest !== undefined) forms.push(['DIGEST', digest])
   const said = new Set<boolean>()
   for (const [type, input] of forms) {
-    said.add(verifyNow(half, algorithm, type, input, signature))
-    said.add(await verifySlowly(half, algorithm, type, input, signature))
+    said.add(verify(half, algorithm, type, input, signature))
+    said.add(await threads.verify(half, algorithm, type, input, signature))
   }
   assert.equal(said.size, 1, 'the ways of verifying disagree')
   return said.has(true)
@@ -135,10 +136,10 @@ test('Wycheproof RSA PKCS #1 v1.5: an imported key makes the very signatures', a
       for (const { msg, sig } of group.tests) {
         const message = bytes(msg)
         const digest = digestOf(algorithm, message) as Buffer
-        assert.deepEqual(signNow(pair, algorithm, 'RAW', message), bytes(sig))
-        assert.deepEqual(await signSlowly(pair, algorithm, 'RAW', message), bytes(sig))
-        assert.deepEqual(signNow(pair, algorithm, 'DIGEST', digest), bytes(sig))
-        assert.deepEqual(await signSlowly(pair, algorithm, 'DIGEST', digest), bytes(sig))
+        assert.deepEqual(sign(pair, algorithm, 'RAW', message), bytes(sig))
+        assert.deepEqual(await threads.sign(pair, algorithm, 'RAW', message), bytes(sig))
+        assert.deepEqual(sign(pair, algorithm, 'DIGEST', digest), bytes(sig))
+        assert.deepEqual(await threads.sign(pair, algorithm, 'DIGEST', digest), bytes(sig))
         done++
       }
     }

@@ -2,11 +2,8 @@
  * ECDH (SP 800-56A rev. 3, §5.7.1.2) with a peer's public key that comes from a stranger.
  */
 import { createPublicKey, diffieHellman, type KeyObject } from 'node:crypto'
-import { promisify } from 'node:util'
 import { BoundaryError } from '../words.ts'
 import { DerReader, onlySequence, TAG } from './der.ts'
-
-const onPool = promisify(diffieHellman) as (keys: { privateKey: KeyObject; publicKey: KeyObject }) => Promise<Buffer>
 
 /** The peer's key: DER SPKI with nothing behind it, a point on the named curve of `own`. Throws InvalidPublicKey. */
 export function peerKey(own: KeyObject, spki: Buffer): KeyObject {
@@ -30,18 +27,9 @@ export function peerKey(own: KeyObject, spki: Buffer): KeyObject {
 }
 
 /** The x coordinate, as long as the curve's field. Throws InvalidPublicKey where the peer's key leads to none. */
-export function agreeNow(privateKey: KeyObject, publicKey: KeyObject): Buffer {
+export function agree(privateKey: KeyObject, publicKey: KeyObject): Buffer {
   try {
     return diffieHellman({ privateKey, publicKey })
-  } catch {
-    throw new BoundaryError('InvalidPublicKey')
-  }
-}
-
-/** The same on the thread pool. */
-export async function agreeSlowly(privateKey: KeyObject, publicKey: KeyObject): Promise<Buffer> {
-  try {
-    return await onPool({ privateKey, publicKey })
   } catch {
     throw new BoundaryError('InvalidPublicKey')
   }

@@ -9,14 +9,17 @@ import { type OaepHash, oaepDecrypt, oaepEncrypt } from './oaep.ts'
 export interface ExternalWrapping {
   /** Whether it takes a pair: `wrap` its public half, `unwrap` its private one. Else both take the secret. */
   readonly rsa: boolean
+  /** Of RSA: who unwraps elsewhere needs to know no more. */
+  readonly oaepHash?: OaepHash
   /** Throws InvalidRequest for a length that the algorithm does not take. */
   readonly wrap: (key: KeyObject, plaintext: Buffer) => Buffer
   /** Throws InvalidCiphertext, always the same, whatever is wrong. */
-  readonly unwrap: (key: KeyObject, wrapped: Buffer) => Buffer | Promise<Buffer>
+  readonly unwrap: (key: KeyObject, wrapped: Buffer) => Buffer
 }
 
 const oaep = (hash: OaepHash): ExternalWrapping => ({
   rsa: true,
+  oaepHash: hash,
   wrap: (key, plaintext) => oaepEncrypt(key, hash, plaintext),
   unwrap: (key, wrapped) => oaepDecrypt(key, hash, wrapped),
 })

@@ -9,7 +9,7 @@ import type { Keyring } from '../root/keyring.ts'
 import { BoundaryError, KEY_SPECS, type KeySpec } from '../words.ts'
 import { openBox, sealBox } from './box.ts'
 import { unwrapInTwo, wrapInTwo } from './key-wrap.ts'
-import { type OaepHash, oaepDecrypt, oaepEncrypt } from './oaep.ts'
+import { type OaepHash, oaepDecryptSlowly, oaepEncrypt } from './oaep.ts'
 import type { RandomOption } from './random.ts'
 
 export interface ImportTokenInput {
@@ -121,7 +121,7 @@ export function openImportToken(
     validTo,
     unwrap: wrapped => {
       const { oaepHash, inTwo } = ALGORITHMS[algorithm]
-      return inTwo ? unwrapInTwo(privateKey, oaepHash, wrapped) : oaepDecrypt(privateKey, oaepHash, wrapped)
+      return inTwo ? unwrapInTwo(privateKey, oaepHash, wrapped) : oaepDecryptSlowly(privateKey, oaepHash, wrapped)
     },
   }
 }

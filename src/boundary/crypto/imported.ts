@@ -124,7 +124,7 @@ export async function readMaterial(spec: KeySpec, bytes: Buffer): Promise<Import
   } catch (error) {
     throw error instanceof BoundaryError ? error : incorrect('key material of this spec is a PKCS #8 private key, DER')
   }
-  if (kind.kind !== 'ec' && kind.kind !== 'ed25519' && !(await new NativeKey(bytes, 'private').check())) {
+  if (kind.kind !== 'ec' && kind.kind !== 'ed25519' && !(await NativeKey.read(bytes, 'private').check())) {
     throw incorrect('a private key that does not agree with itself')
   }
   return { material, publicKey: publicBytes(material) }

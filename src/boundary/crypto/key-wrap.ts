@@ -4,7 +4,7 @@
  */
 import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto'
 import { BoundaryError } from '../words.ts'
-import { type OaepHash, oaepDecrypt, oaepEncrypt } from './oaep.ts'
+import { type OaepHash, oaepDecryptSlowly, oaepEncrypt } from './oaep.ts'
 import { type RandomOption, secretBytes } from './random.ts'
 
 const CIPHER = 'id-aes256-wrap-pad'
@@ -66,7 +66,7 @@ export function wrapInTwo(publicKey: KeyObject, hash: OaepHash, bytes: Buffer, o
 /** Throws InvalidCiphertext, always the same, whatever is wrong. */
 export async function unwrapInTwo(privateKey: KeyObject, hash: OaepHash, wrapped: Buffer): Promise<Buffer> {
   const modulusBytes = (privateKey.asymmetricKeyDetails?.modulusLength ?? 0) / 8
-  const key = await oaepDecrypt(privateKey, hash, wrapped.subarray(0, modulusBytes))
+  const key = await oaepDecryptSlowly(privateKey, hash, wrapped.subarray(0, modulusBytes))
   try {
     if (key.length !== KEY_BYTES) throw new BoundaryError('InvalidCiphertext')
     return unwrapPadded(key, wrapped.subarray(modulusBytes))

@@ -1,7 +1,7 @@
 /**
  * RSAES-OAEP (RFC 8017 §7.1) with an empty label; MGF1 uses the same hash.
  */
-import { constants, type KeyObject, publicEncrypt, subtle } from 'node:crypto'
+import { constants, type KeyObject, privateDecrypt, publicEncrypt, subtle } from 'node:crypto'
 import { BoundaryError } from '../words.ts'
 
 export type OaepHash = 'sha1' | 'sha256'
@@ -20,8 +20,18 @@ export function oaepEncrypt(publicKey: KeyObject, hash: OaepHash, plaintext: Buf
   return publicEncrypt({ key: publicKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash }, plaintext)
 }
 
-/** On the thread pool: an RSA operation takes milliseconds. Throws InvalidCiphertext, always the same, whatever is wrong. */
-export async function oaepDecrypt(privateKey: KeyObject, hash: OaepHash, ciphertext: Buffer): Promise<Buffer> {
+/** Takes a millisecond or two. Throws InvalidCiphertext, always the same, whatever is wrong. */
+export function oaepDecrypt(privateKey: KeyObject, hash: OaepHash, ciphertext: Buffer): Buffer {
+  if (ciphertext.length !== modulusBytes(privateKey)) throw new BoundaryError('InvalidCiphertext')
+  try {
+    return privateDecrypt({ key: privateKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash }, ciphertext)
+  } catch {
+    throw new BoundaryError('InvalidCiphertext')
+  }
+}
+
+/** The same on the thread pool. */
+export async function oaepDecryptSlowly(privateKey: KeyObject, hash: OaepHash, ciphertext: Buffer): Promise<Buffer> {
   if (ciphertext.length !== modulusBytes(privateKey)) throw new BoundaryError('InvalidCiphertext')
   try {
     const name = 'RSA-OAEP'

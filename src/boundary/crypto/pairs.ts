@@ -48,8 +48,8 @@ export class PublicHalf {
   }
 
   /** As OpenSSL has it, for what node:crypto does not do. Made once and when it is first needed. */
-  get nativePublic(): NativeKey {
-    this.#native ??= new NativeKey(this.publicKey.export({ format: 'der', type: 'spki' }), 'public')
+  nativePublic(): NativeKey {
+    this.#native ??= NativeKey.read(this.publicKey.export({ format: 'der', type: 'spki' }), 'public')
     return this.#native
   }
 }
@@ -65,11 +65,11 @@ export class Pair extends PublicHalf {
   }
 
   /** As `nativePublic`, of the private half. */
-  get native(): NativeKey {
+  native(): NativeKey {
     if (this.#native === undefined) {
       const der = materialBytes(this.privateKey)
       try {
-        this.#native = new NativeKey(der, 'private')
+        this.#native = NativeKey.read(der, 'private')
       } finally {
         der.fill(0)
       }

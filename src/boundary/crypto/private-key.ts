@@ -15,18 +15,18 @@ import {
 import type { PrivateKeyAlgorithm } from '../algorithms.ts'
 import { BoundaryError } from '../words.ts'
 import { Pair, publicBytes } from './pairs.ts'
-import { checkMessage, signSlowly } from './signing.ts'
+import { checkMessage, type Signs } from './signing.ts'
 
 const MODULUS_BITS = { min: 2048, max: 4096 }
 
 /** `input`: the digest, or the ciphertext. `label`: of OAEP. */
-type Work = (pair: Pair, input: Buffer, label: Buffer) => Promise<Buffer>
+type Work = (pair: Pair, input: Buffer, label: Buffer, signs: Signs) => Promise<Buffer>
 
 const signing =
   (algorithm: Extract<PrivateKeyAlgorithm, `RSASSA_${string}`>): Work =>
-  async (pair, digest) => {
+  async (pair, digest, _label, signs) => {
     checkMessage(algorithm, 'DIGEST', digest)
-    return signSlowly(pair, algorithm, 'DIGEST', digest)
+    return signs(pair, algorithm, 'DIGEST', digest)
   }
 
 const oaep =
@@ -73,13 +73,14 @@ export async function usePrivateKey(
   algorithm: PrivateKeyAlgorithm,
   input: Buffer,
   label: Buffer,
+  signs: Signs,
 ): Promise<Buffer> {
   const privateKey = readKey(pkcs8)
   const digest = createHash('sha256').update(publicBytes(privateKey)).digest()
   if (spki.length !== digest.length || !timingSafeEqual(spki, digest)) throw new BoundaryError('InvalidCiphertext')
   const decrypts = algorithm.startsWith('RSAES')
   if (decrypts && input.length !== bitsOf(privateKey) / 8) throw new BoundaryError('InvalidCiphertext')
-  return WORK[algorithm](new Pair(privateKey), input, label)
+  return WORK[algorithm](new Pair(privateKey), input, label, signs)
 }
 
 const bitsOf = (key: KeyObject): number => key.asymmetricKeyDetails?.modulusLength ?? 0

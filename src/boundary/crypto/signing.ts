@@ -2,8 +2,8 @@
  * Signatures of every algorithm of the KMS (aws-kms.md §3.4), as data: which hash and scheme each has, which message types, and who does it. Messages go
  * through node:crypto, digests and mu through OpenSSL itself.
  */
-import { constants, type KeyObject, sign, verify } from 'node:crypto'
-import { promisify } from 'node:util'
+import * as crypto from 'node:crypto'
+import { constants, type KeyObject } from 'node:crypto'
 import type { MessageType, SigningAlgorithm } from '../algorithms.ts'
 import { type HashName, type SignatureScheme, unavailable } from '../pkcs11/libcrypto.ts'
 import { BoundaryError, type KeySpec } from '../words.ts'
@@ -94,51 +94,28 @@ function nativeScheme(key: KeyObject, algorithm: SigningAlgorithm): SignatureSch
 }
 
 const keyAnd = (key: KeyObject, algorithm: SigningAlgorithm) => ({ key, ...SCHEMES[algorithm].options })
-const signOnPool = promisify(sign) as (hash: HashName | null, data: Buffer, key: object) => Promise<Buffer>
-const verifyOnPool = promisify(verify) as (
-  hash: HashName | null,
-  data: Buffer,
-  key: object,
-  signature: Buffer,
-) => Promise<boolean>
+/** Who makes a signature: `sign`, or a thread that does it. */
+export type Signs = (pair: Pair, algorithm: SigningAlgorithm, type: MessageType, message: Buffer) => Promise<Buffer>
 
-/** Signs at once: for keys that `signsFast`. The message has been checked. */
-export function signNow(pair: Pair, algorithm: SigningAlgorithm, type: MessageType, message: Buffer): Buffer {
-  if (type !== 'RAW') return pair.native.sign(nativeScheme(pair.privateKey, algorithm), message)
-  return sign(SCHEMES[algorithm].hash, message, keyAnd(pair.privateKey, algorithm))
-}
-
-/** Signs on the thread pool. */
-export async function signSlowly(
-  pair: Pair,
+/** The message has been checked. */
+export function sign(
+  pair: Pick<Pair, 'privateKey' | 'native'>,
   algorithm: SigningAlgorithm,
   type: MessageType,
   message: Buffer,
-): Promise<Buffer> {
-  if (type !== 'RAW') return pair.native.signSlowly(nativeScheme(pair.privateKey, algorithm), message)
-  return signOnPool(SCHEMES[algorithm].hash, message, keyAnd(pair.privateKey, algorithm))
+): Buffer {
+  if (type !== 'RAW') return pair.native().sign(nativeScheme(pair.privateKey, algorithm), message)
+  return crypto.sign(SCHEMES[algorithm].hash, message, keyAnd(pair.privateKey, algorithm))
 }
 
-/** Whether the signature is valid, at once: for keys that `verifiesFast`. */
-export function verifyNow(
-  half: PublicHalf,
+/** Whether the signature is valid. */
+export function verify(
+  half: Pick<PublicHalf, 'publicKey' | 'nativePublic'>,
   algorithm: SigningAlgorithm,
   type: MessageType,
   message: Buffer,
   signature: Buffer,
 ): boolean {
-  if (type !== 'RAW') return half.nativePublic.verify(nativeScheme(half.publicKey, algorithm), message, signature)
-  return verify(SCHEMES[algorithm].hash, message, keyAnd(half.publicKey, algorithm), signature)
-}
-
-/** Whether the signature is valid, found out on the thread pool. */
-export async function verifySlowly(
-  half: PublicHalf,
-  algorithm: SigningAlgorithm,
-  type: MessageType,
-  message: Buffer,
-  signature: Buffer,
-): Promise<boolean> {
-  if (type !== 'RAW') return half.nativePublic.verifySlowly(nativeScheme(half.publicKey, algorithm), message, signature)
-  return verifyOnPool(SCHEMES[algorithm].hash, message, keyAnd(half.publicKey, algorithm), signature)
+  if (type !== 'RAW') return half.nativePublic().verify(nativeScheme(half.publicKey, algorithm), message, signature)
+  return crypto.verify(SCHEMES[algorithm].hash, message, keyAnd(half.publicKey, algorithm), signature)
 }

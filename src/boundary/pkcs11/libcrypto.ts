@@ -151,8 +151,13 @@ export class NativeKey {
   readonly #pkey: bigint
   readonly #size: number
 
+  private constructor(pkey: bigint) {
+    this.#pkey = pkey
+    this.#size = library().EVP_PKEY_get_size(pkey)
+  }
+
   /** `der` is PKCS #8 or SPKI, and is not wiped. Throws for what is none, and where OpenSSL cannot be reached. */
-  constructor(der: Buffer, half: 'private' | 'public') {
+  static read(der: Buffer, half: 'private' | 'public'): NativeKey {
     const openssl = library()
     const at = Buffer.alloc(8)
     new BigUint64Array(at.buffer, at.byteOffset, 1)[0] = addressOf(der)
@@ -162,9 +167,19 @@ export class NativeKey {
       openssl.ERR_clear_error()
       throw new Error('OpenSSL reads no key there')
     }
-    this.#pkey = pkey
-    this.#size = openssl.EVP_PKEY_get_size(pkey)
-    forgotten.register(this, pkey)
+    const key = new NativeKey(pkey)
+    forgotten.register(key, pkey)
+    return key
+  }
+
+  /** Where the key is, for another thread: only as long as this object is referenced. */
+  get address(): bigint {
+    return this.#pkey
+  }
+
+  /** A key of another thread, at its `address`. */
+  static lent(address: bigint): NativeKey {
+    return new NativeKey(address)
   }
 
   /** The signature of `input` (a digest, mu or message, as the scheme says). Throws where key and scheme do not fit. */
@@ -180,20 +195,6 @@ export class NativeKey {
     }
   }
 
-  /** The same on a thread of libuv's pool. */
-  signSlowly(scheme: SignatureScheme, input: Buffer): Promise<Buffer> {
-    const openssl = library()
-    const ctx = this.#context(scheme, 'sign')
-    const { signature, length, lengthOf } = this.#room()
-    return this.#onPool(ctx, openssl.EVP_PKEY_sign, [
-      ctx,
-      addressOf(signature),
-      addressOf(length),
-      addressOf(input),
-      input.length,
-    ]).then(result => this.#signed(result, signature, lengthOf, input))
-  }
-
   /** Whether `signature` is one of `input`. Never throws for what a signature may be. */
   verify(scheme: SignatureScheme, input: Buffer, signature: Buffer): boolean {
     const openssl = library()
@@ -203,18 +204,6 @@ export class NativeKey {
     } finally {
       openssl.EVP_PKEY_CTX_free(ctx)
     }
-  }
-
-  /** The same on a thread of libuv's pool. */
-  verifySlowly(scheme: SignatureScheme, input: Buffer, signature: Buffer): Promise<boolean> {
-    const ctx = this.#context(scheme, 'verify')
-    return this.#onPool(ctx, library().EVP_PKEY_verify, [
-      ctx,
-      addressOf(signature),
-      signature.length,
-      addressOf(input),
-      input.length,
-    ]).then(result => this.#verified(result, input, signature))
   }
 
   /** Whether a private key agrees with itself: primes, exponents, and the two halves with each other. On a thread of libuv's pool. */
@@ -234,8 +223,7 @@ export class NativeKey {
     return { signature, length, lengthOf }
   }
 
-  /** `kept`: what the call has used, referenced until here. */
-  #signed(result: number, signature: Buffer, length: BigUint64Array, ..._kept: Buffer[]): Buffer {
+  #signed(result: number, signature: Buffer, length: BigUint64Array): Buffer {
     if (result !== 1) {
       library().ERR_clear_error()
       throw new Error('OpenSSL made no signature')
@@ -243,7 +231,7 @@ export class NativeKey {
     return signature.subarray(0, Number(length[0]))
   }
 
-  #verified(result: number, ..._kept: Buffer[]): boolean {
+  #verified(result: number): boolean {
     if (result !== 1) library().ERR_clear_error()
     return result === 1
   }

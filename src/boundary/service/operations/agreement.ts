@@ -1,9 +1,9 @@
 /** DeriveSharedSecret (aws-kms.md §3.3). */
 import { hash } from 'node:crypto'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
-import { agreeNow, agreeSlowly, peerKey } from '../../crypto/agreement.ts'
+import { agree, peerKey } from '../../crypto/agreement.ts'
 import type { Call, Core } from '../core.ts'
-import { working } from '../slow.ts'
+import { threads } from '../threads/threads.ts'
 import { answerFor } from './recipient.ts'
 import { checkUsage, useKey } from './use.ts'
 
@@ -18,7 +18,7 @@ export function deriveSharedSecret(
     const { privateKey } = key.pair()
     const peer = peerKey(privateKey, input.publicKey)
     const answer = (secret: Buffer) => ({ sharedSecret: answerFor(input.recipient, secret, fields) })
-    if (key.spec === 'ECC_NIST_P256') return answer(agreeNow(privateKey, peer))
-    return working.run(() => agreeSlowly(privateKey, peer)).then(answer)
+    if (key.spec === 'ECC_NIST_P256') return answer(agree(privateKey, peer))
+    return threads.agree(privateKey, peer).then(answer)
   })
 }

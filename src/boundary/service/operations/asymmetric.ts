@@ -1,11 +1,11 @@
 /** Encrypt and Decrypt with RSA keys (aws-kms.md §3.2). */
 import type { EncryptionAlgorithm } from '../../algorithms.ts'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
-import { type OaepHash, oaepDecrypt, oaepEncrypt } from '../../crypto/oaep.ts'
+import { type OaepHash, oaepEncrypt } from '../../crypto/oaep.ts'
 import { BoundaryError } from '../../words.ts'
 import type { Call, Core } from '../core.ts'
 import type { OpenKey } from '../keys/open-keys.ts'
-import { working } from '../slow.ts'
+import { threads } from '../threads/threads.ts'
 import { answerFor } from './recipient.ts'
 import { checkUsage, useKey } from './use.ts'
 
@@ -29,7 +29,7 @@ export function encryptTo(key: OpenKey, algorithm: EncryptionAlgorithm, plaintex
 
 /** Throws InvalidCiphertext, always the same. */
 export const decryptWith = (key: OpenKey, algorithm: EncryptionAlgorithm, ciphertext: Buffer): Promise<Buffer> =>
-  working.run(() => oaepDecrypt(key.pair().privateKey, hashOf(algorithm), ciphertext))
+  threads.oaepDecrypt(key.pair().privateKey, hashOf(algorithm), ciphertext)
 
 export function asymmetricEncrypt(
   core: Core,

@@ -9,6 +9,7 @@ import { BoundaryError } from '../../words.ts'
 import type { Call, Core, Gathered } from '../core.ts'
 import type { OpenKey } from '../keys/open-keys.ts'
 import { working } from '../slow.ts'
+import { threads } from '../threads/threads.ts'
 import { openExternal, type Sealed } from './external-decrypt.ts'
 import { useKey } from './use.ts'
 
@@ -37,7 +38,9 @@ export function externalPrivateKey(core: Core, input: InputOf<'externalPrivateKe
     fields.algorithm = algorithm
     const secret = await open(core, key, input, fields)
     try {
-      const made = await working.run(() => usePrivateKey(secret, spki, algorithm, message, label))
+      const made = await working.run(() =>
+        usePrivateKey(secret, spki, algorithm, message, label, (...work) => threads.sign(...work)),
+      )
       fields.size = made.length
       return made
     } finally {

@@ -8,7 +8,7 @@ import { EXTERNAL_WRAPPINGS, type ExternalWrapping } from '../../crypto/external
 import { BoundaryError } from '../../words.ts'
 import type { Call, Core } from '../core.ts'
 import type { OpenKey, OpenMaterial } from '../keys/open-keys.ts'
-import { working } from '../slow.ts'
+import { threads } from '../threads/threads.ts'
 import { versionId } from './external.ts'
 import { tokenUnwrap, tokenWrap } from './token.ts'
 import { useKey } from './use.ts'
@@ -74,9 +74,9 @@ export function externalUnwrap(core: Core, input: InputOf<'externalUnwrap'>, cal
 }
 
 function unwrapWith(wrapping: ExternalWrapping, key: OpenKey, material: OpenMaterial, wrapped: Buffer) {
-  if (!wrapping.rsa) return wrapping.unwrap(secretOf(material), wrapped)
-  // A private operation takes about a millisecond.
-  return working.run(async () => wrapping.unwrap(key.pair(material).privateKey, wrapped))
+  const { oaepHash } = wrapping
+  if (oaepHash === undefined) return wrapping.unwrap(secretOf(material), wrapped)
+  return threads.oaepDecrypt(key.pair(material).privateKey, oaepHash, wrapped)
 }
 
 function named(key: OpenKey, version: number): readonly OpenMaterial[] {
