@@ -1,7 +1,7 @@
 /** What is asked of a KMS. */
 import type { Algorithm } from './algorithms.ts'
 import type { Loader } from './loader.ts'
-import { CONNECTIONS, served, type Target } from './measure.ts'
+import { CONNECTIONS, type Row, served, type Target } from './measure.ts'
 import type { Measured, Signer } from './services.ts'
 
 const PLAINTEXT = Buffer.alloc(32, 7).toString('base64')
@@ -125,6 +125,37 @@ export async function symmetricTargets(
     asked(loader, kms, { name: decryptName, operation: 'Decrypt', input: decrypt, count }, by),
     asked(loader, kms, { name: generateName, operation: 'GenerateDataKey', input: generate, count }, by),
   ]
+}
+
+/**
+ * Uses each key once, in an order that has nothing to do with theirs, so that what is measured afterwards is a service that has run for a while: the row is
+ * of these first uses, each of which takes the sealed key along and opens it.
+ */
+export async function firstUses(
+  loader: Loader,
+  kms: Measured,
+  ids: readonly string[],
+  label: string,
+  say: (text: string) => void,
+): Promise<Row> {
+  const mixed = ids.toSorted((a, b) => (a.slice(-12) < b.slice(-12) ? -1 : 1))
+  const sum = { frontEnd: 0, boundary: 0 }
+  for (let from = 0; from < mixed.length; from += MOST_REQUESTS) {
+    const some = mixed.slice(from, from + MOST_REQUESTS)
+    const { frontEnd, boundary } = await encryptTarget(loader, kms, inTurn(some), label, some.length).measure(0)
+    sum.frontEnd += frontEnd * some.length
+    sum.boundary += boundary * some.length
+    if ((from / MOST_REQUESTS) % 5 === 4) say(`  ${from + some.length} of ${mixed.length} keys used once`)
+  }
+  const frontEnd = sum.frontEnd / mixed.length
+  const boundary = sum.boundary / mixed.length
+  const name = encryptName(`${label}, first use of each`)
+  return { name, cpu: frontEnd + boundary, frontEnd, boundary, p50: undefined, p99: undefined }
+}
+
+function inTurn(ids: readonly string[]): () => string {
+  let next = 0
+  return () => ids[next++ % ids.length] as string
 }
 
 /** The whole path of an algorithm, with ten keys. */

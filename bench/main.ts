@@ -13,6 +13,7 @@ import {
   algorithmTarget,
   encryptName,
   encryptTarget,
+  firstUses,
   makeKeys,
   makeManyKeys,
   picker,
@@ -21,7 +22,7 @@ import {
   symmetricTargets,
 } from './kms-targets.ts'
 import { Loader } from './loader.ts'
-import { CONNECTIONS, measureAll, served, type Target } from './measure.ts'
+import { CONNECTIONS, measureAll, type Row, served, type Target } from './measure.ts'
 import { startEcho, startNginx } from './references.ts'
 import { print } from './report.ts'
 import { startMeasured, xksEncrypt } from './services.ts'
@@ -101,11 +102,16 @@ async function fewTargets(): Promise<Target[]> {
   return targets
 }
 
+/** Measured on the way, and once. */
+const once: Row[] = []
+
 async function manyTargets(): Promise<Target[]> {
   const label = `${KEYS} keys`
   if (!symmetricNames(label).some(wanted)) return []
   say(`making ${KEYS} keys …`)
-  return symmetricTargets(loader, many, await makeManyKeys(loader, many, KEYS, say), label, COUNT)
+  const ids = await makeManyKeys(loader, many, KEYS, say)
+  once.push(await firstUses(loader, many, ids, label, say))
+  return symmetricTargets(loader, many, ids, label, COUNT)
 }
 
 const xks = served(loader, {
@@ -125,7 +131,7 @@ try {
       served(loader, { ...target, count: COUNT, requests: () => requests(COUNT) }),
     ),
   ].filter(({ name }, index) => index === 0 || wanted(name))
-  const rows = await measureAll(targets, ROUNDS, say)
+  const rows = [...(await measureAll(targets, ROUNDS, say)), ...once]
   const report = {
     rows,
     algorithms: compared(rows, encryptName(FEW)),
