@@ -17,7 +17,12 @@ const google = Object.fromEntries(
 )
 
 const emails = z.array(z.string().min(3).max(320)).default([])
-const serviceUrl = z.string().max(512).refine(isServiceUrl, { error: 'must be an https: URL (http: on loopback only)' })
+// It names a principal: with any tenant before it a kill switch can.
+const serviceUrl = z
+  .string()
+  .max(320)
+  .regex(/^[!-~]*$/, { error: 'must be of printable ASCII' })
+  .refine(isServiceUrl, { error: 'must be an https: URL (http: on loopback only)' })
 
 const tenant = z.strictObject({
   key: z.string().min(1).max(128).describe('name of the key of this tenant that wraps: AES_256'),

@@ -1,12 +1,13 @@
 /** E-mail addresses and lists as they stand in verified tokens: bounded, and of one form, before anything is compared with them. */
-import { MAX_NAME } from '../core.ts'
-
 const EMAIL = /^[^\s@\p{C}]{1,64}@[^\s@\p{C}]{1,255}$/u
+/** Bytes (RFC 6531 §3.7.1): with any tenant before it a kill switch can name it, and a record holds it whole. */
+const MAX_EMAIL = 320
 
-/** In lower case; undefined for what is no address, or none that a kill switch could name. */
+/** In lower case; undefined for what is no address, or a longer one. */
 export function readEmail(value: unknown): string | undefined {
-  if (typeof value !== 'string' || value.length > MAX_NAME || !EMAIL.test(value)) return undefined
-  return value.toLowerCase()
+  if (typeof value !== 'string' || value.length > MAX_EMAIL || !EMAIL.test(value)) return undefined
+  const email = value.toLowerCase()
+  return Buffer.byteLength(email) > MAX_EMAIL ? undefined : email
 }
 
 /** `max`: characters. */

@@ -18,6 +18,7 @@ export interface TenantInfo {
   readonly inFlight: number | null
 }
 
+/** Bytes: with any tenant before it a kill switch can name it, and a record holds it whole. */
 const MAX_NAME = 256
 const MAX_CLIENTS = 32
 /** Bounds of a quota, as those of the configuration (`load`). */
@@ -78,8 +79,8 @@ export function setQuota(control: AdminControl, name: string, quota: TenantQuota
 }
 
 function checkClients(clients: readonly string[]): void {
-  if (clients.length > MAX_CLIENTS || clients.some(client => client === '' || client.length > MAX_NAME))
-    throw new AdminError(`Give at most ${MAX_CLIENTS} client names, each of 1 to ${MAX_NAME} characters.`)
+  if (clients.length > MAX_CLIENTS || clients.some(client => client === '' || Buffer.byteLength(client) > MAX_NAME))
+    throw new AdminError(`Give at most ${MAX_CLIENTS} client names, each of 1 to ${MAX_NAME} bytes.`)
 }
 
 export async function listTenants(control: ReadControl): Promise<TenantInfo[]> {

@@ -9,7 +9,7 @@ import { encodeAsserted } from '../../record.ts'
 import { BOUNDARY_ERRORS, BoundaryError, type BoundaryErrorCode } from '../../words.ts'
 import { FrameBatch, FrameSplitter } from './frames.ts'
 import { failure, OPERATIONS, type Operation, type OperationName } from './operations.ts'
-import { context, recordEntry } from './shapes.ts'
+import { context, recordEntry, revokeTarget } from './shapes.ts'
 
 test('frames come out as they went in, however the stream is cut', () => {
   const frame = fc.record(
@@ -104,6 +104,14 @@ test('contexts, records and failures are read as they were written', () => {
 test('text that is not UTF-8 is refused', () => {
   const bytes = Buffer.from([0, 1, 0, 1, 0xff, 0, 0])
   assert.throws(() => context.read(new Reader(bytes)), FormatError)
+})
+
+test('a target that has a name is never read as everything', () => {
+  const bytesOf = (kind: number, name: string) => Buffer.from(new Writer().u8(kind).string(name).done())
+  assert.deepEqual(revokeTarget.read(new Reader(bytesOf(0, ''))), { all: true })
+  assert.deepEqual(revokeTarget.read(new Reader(bytesOf(4, 'ada'))), { principal: 'ada' })
+  assert.throws(() => revokeTarget.read(new Reader(bytesOf(0, 'ada'))), FormatError)
+  assert.throws(() => revokeTarget.read(new Reader(bytesOf(5, 'ada'))), FormatError)
 })
 
 test('docs/formats/sockets.md lists every operation as it is', () => {

@@ -313,6 +313,8 @@ export const revokeTarget: Codec<RevokeTarget> = {
     const kind = TARGETS[r.u8()]
     const name = rowId.read(r)
     if (kind === undefined) throw new FormatError('an unknown target')
+    // One byte away from a single name: never taken for everything.
+    if (kind === 'all' && name !== '') throw new FormatError('everything has no name')
     return (kind === 'all' ? { all: true } : { [kind]: name }) as RevokeTarget
   },
 }

@@ -28,6 +28,7 @@ export function parsePath(rawPath: string): DkeRoute | undefined {
   const name = decrypts ? segments.slice(0, -2) : segments
   const keyId = name.at(-1) ?? ''
   const tenant = name.length === 1 ? ROOT_TENANT : name.slice(0, -1).join('/')
-  if (!isKeyId(keyId) || !isTenantName(tenant)) return undefined
+  // Two empty segments would be the slash that the root is called.
+  if (!isKeyId(keyId) || !isTenantName(tenant) || (name.length > 1 && tenant === ROOT_TENANT)) return undefined
   return { operation: decrypts ? 'decrypt' : 'publickey', tenant, keyId, guid: decrypts ? guid : '' }
 }
