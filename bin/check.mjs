@@ -9,10 +9,12 @@ import { environment, fail, installPackages, pinnedNode, root } from './lib.mjs'
 installPackages()
 const env = environment()
 
-const quick = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-  .filter(file => file.endsWith('.test.ts') && !file.endsWith('.slow.test.ts'))
-  .map(file => join('src', file))
-  .sort()
+const quick = ['src', 'fuzz'].flatMap(folder =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.test.ts') && !file.endsWith('.slow.test.ts'))
+    .map(file => join(folder, file))
+    .sort(),
+)
 
 const steps = [
   ['types', 'tsc', ['--noEmit']],

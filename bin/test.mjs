@@ -67,5 +67,5 @@ installComponents()
 if (chosen.length === 0 || chosen.some(path => path.includes('clients'))) installClients()
 run('tsc', ['--noEmit'])
 run(process.execPath, ['bin/lint.mjs'])
-const files = chosen.length > 0 ? chosen : ['src/**/*.test.ts', 'test/**/*.test.ts']
+const files = chosen.length > 0 ? chosen : ['src/**/*.test.ts', 'fuzz/**/*.test.ts', 'test/**/*.test.ts']
 process.exit(await runNode(['--test', '--test-concurrency=2', '--test-timeout=300000', ...files], { cwd: root }))

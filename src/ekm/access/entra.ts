@@ -12,7 +12,7 @@ export type EntraFailure = TokenFailure | 'TokenDirectory' | 'TokenIdentity'
 
 export interface EntraTenant {
   readonly name: string
-  readonly verifier: TokenVerifier
+  readonly verifier: Pick<TokenVerifier, 'verify'>
   /** `tid` of its tokens. */
   readonly directory: string
 }

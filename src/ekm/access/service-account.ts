@@ -11,7 +11,7 @@ export type ServiceAccountFailure = TokenFailure | 'TokenIdentity' | 'UnknownSer
 
 export interface ServiceAccountTenant {
   readonly name: string
-  readonly verifier: TokenVerifier
+  readonly verifier: Pick<TokenVerifier, 'verify'>
   /** In lower case; nobody else speaks for the tenant. */
   readonly serviceAccounts: ReadonlySet<string>
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHmac, generateKeyPairSync } from 'node:crypto'
 import test, { after, before } from 'node:test'
-import fc from 'fast-check'
 import { type JWTPayload, SignJWT, UnsecuredJWT } from 'jose'
 import { KeySet } from './jwks.ts'
 import { Issuer } from './testing.ts'
@@ -135,25 +134,13 @@ test('a token whose signature or content was changed, or that brings its own key
 })
 
 test('what is no token is refused before any key is looked for', async () => {
+  const asked = one.asked + other.asked
   await refused(undefined, 'TokenMissing')
   await refused('', 'TokenMissing')
   await refused('a'.repeat(MAX_TOKEN + 1), 'TokenTooLong')
   await refused('a.b', 'TokenMalformed')
   await refused(`${part({ alg: 'RS256' })}.${part({ iss: one.name })}.AA`, 'TokenMalformed')
   await refused(`${part({ alg: 'RS256', kid: 'k'.repeat(257) })}.${part({ iss: one.name })}.AA`, 'TokenMalformed')
-  const asked = one.asked + other.asked
-  await fc.assert(
-    fc.asyncProperty(
-      fc.oneof(
-        fc.string(),
-        fc.array(fc.base64String(), { maxLength: 5 }).map(p => p.join('.')),
-      ),
-      async text => {
-        assert.equal((await verifier.verify(text)).ok, false)
-      },
-    ),
-    { numRuns: 300 },
-  )
   assert.equal(one.asked + other.asked, asked)
 })
 

@@ -16,13 +16,13 @@ export interface WorkspaceTenant {
   /** As Google is told it: what its tokens have to say. */
   readonly kaclsUrl: string
   /** Of the identity provider, and delegated ones of this service. */
-  readonly users: TokenVerifier
+  readonly users: Pick<TokenVerifier, 'verify'>
   /** Of Google. */
-  readonly authorization: TokenVerifier
+  readonly authorization: Pick<TokenVerifier, 'verify'>
   /** Of the identity provider, for methods without an authorization token. */
-  readonly administrators: TokenVerifier
+  readonly administrators: Pick<TokenVerifier, 'verify'>
   /** Of the identity provider and of other key services. */
-  readonly peers: TokenVerifier
+  readonly peers: Pick<TokenVerifier, 'verify'>
   /** Of other key services. */
   readonly peerUrls: ReadonlySet<string>
   readonly ownerDomain: string | undefined

@@ -21,8 +21,7 @@ export interface Got {
   readonly json: Readonly<Record<string, unknown>>
 }
 
-export function protocolSetup(policy: Policy = ownTenantOnly) {
-  const owner = new FakeOwner()
+export function protocolSetup(policy: Policy = ownTenantOnly, owner = new FakeOwner()) {
   const defects: unknown[] = []
   const strangers: string[] = []
   const answers: string[] = []

@@ -100,30 +100,3 @@ test('property: a text is accepted exactly when it is the encoding of its bytes'
     }),
   )
 })
-
-test('property: no body makes the parser throw anything but a refusal', () => {
-  const value = fc.oneof(fc.jsonValue(), fc.constantFrom(...Object.values(WRAP), CONTEXT, '', null, 'RSA-OAEP'))
-  const members = fc.dictionary(
-    fc.oneof(fc.constantFrom('request_context', 'alg', 'value', '__proto__'), fc.string({ maxLength: 4 })),
-    value,
-    { maxKeys: 6 },
-  )
-  const body = fc.oneof(
-    fc.uint8Array({ maxLength: 64 }).map(bytes => Buffer.from(bytes)),
-    members.map(each => Buffer.from(JSON.stringify(each))),
-    members.map(each => Buffer.from(JSON.stringify({ ...each, request_context: CONTEXT }))),
-  )
-  fc.assert(
-    fc.property(body, bytes => {
-      try {
-        const parsed = readObject(bytes, invalid)
-        const claims = parseClaims(parsed)
-        assert.ok((claims.requestId ?? '').length <= 1025 && (claims.pool ?? '').length <= 512)
-        assert.ok(parseKeyOperation(parsed, MAX_VALUE).value.length <= MAX_VALUE)
-      } catch (error) {
-        assert.ok(error instanceof AzureError, String(error))
-      }
-    }),
-    { numRuns: 5000 },
-  )
-})

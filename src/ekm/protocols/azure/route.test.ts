@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
 import { isOurVersion, parsePath } from './route.ts'
 
 const ROUTES: readonly (readonly [string, string, string, string])[] = [
@@ -64,21 +63,4 @@ test('the version is given once, and is 0.1-preview', () => {
     `api-version=0.1-preview&${'x'.repeat(240)}`,
   ])
     assert.equal(isOurVersion(query), false, query)
-})
-
-test('property: a path that is taken is put together again from its parts, so that no two paths name one thing', () => {
-  const segment = fc.string({ unit: fc.constantFrom(...'aZ9-/._%é'), maxLength: 12 })
-  const word = fc.constantFrom('info', 'metadata', 'wrapkey', 'unwrapkey', '')
-  fc.assert(
-    fc.property(fc.array(fc.oneof(segment, word), { maxLength: 5 }), parts => {
-      const path = `/${parts.join('/')}`
-      const route = parsePath(path)
-      if (route === undefined) return
-      const { tenant, operation, keyId } = route
-      const prefix = tenant === '/' ? '' : `/${tenant}`
-      assert.equal(keyId === '' ? `${prefix}/info` : `${prefix}/${keyId}/${operation}`, path)
-      assert.match(`${tenant}${keyId}`, /^[A-Za-z0-9/-]+$/)
-    }),
-    { numRuns: 2000 },
-  )
 })

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import test, { after, before } from 'node:test'
-import fc from 'fast-check'
 import type { JWTPayload } from 'jose'
 import { BoundaryError, type BoundaryErrorCode } from '../../../boundary/words.ts'
 import { KeySet } from '../../access/jwks.ts'
@@ -291,31 +290,4 @@ test('every failure of the core and of the listener has a name of the table', ()
     kinds.map(kind => googleListenerError(kind).status),
     [400, 400, 400, 429, 503, 500],
   )
-})
-
-test('property: whatever an authentic caller sends, it is answered in this form, never with 5xx, and with one record', async () => {
-  const { owner, post, defects } = setup()
-  const token = await sign()
-  const key = fc.constantFrom('k', 'wrap-only', 'revoked', 'none')
-  const verb = fc.constantFrom('wrap', 'unwrap')
-  const bytes = fc.uint8Array({ maxLength: 80 }).map(each => Buffer.from(each).toString('base64'))
-  const body = fc.oneof(
-    fc.record(
-      { plaintext: bytes, wrappedBlob: bytes, additionalContext: fc.jsonValue(), additionalAuthenticatedData: bytes },
-      { requiredKeys: [] },
-    ),
-    fc.record({ plaintext: fc.jsonValue(), wrappedBlob: fc.jsonValue(), additionalContext: fc.constant(CONTEXT) }),
-    fc.uint8Array({ maxLength: 40 }).map(each => Buffer.from(each)),
-  )
-  await fc.assert(
-    fc.asyncProperty(key, verb, body, async (keyId, operation, content) => {
-      owner.records.length = 0
-      const { status, json } = await post(`/acme/${keyId}:${operation}`, content, token)
-      assert.ok(status < 500, String(status))
-      if (status !== 200) assert.deepEqual(Object.keys(json), ['error'])
-      assert.equal(owner.records.length, 1)
-    }),
-    { numRuns: 1000 },
-  )
-  assert.deepEqual(defects, [])
 })

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
 import { parsePath } from './route.ts'
 
 const ROUTES: readonly (readonly [string, string, string, string])[] = [
@@ -40,18 +39,4 @@ test('what Cloud EKM has and Holdfast does not is told apart from what is no pat
     `/${'a'.repeat(300)}/k:wrap`,
   ])
     assert.equal(parsePath(path), undefined, path)
-})
-
-test('property: a path that is taken is put together again from its parts', () => {
-  const segment = fc.string({ unit: fc.constantFrom(...'aZ9-_./:%é'), maxLength: 10 })
-  fc.assert(
-    fc.property(fc.array(segment, { maxLength: 4 }), fc.constantFrom('wrap', 'unwrap', ''), (parts, verb) => {
-      const path = `/${parts.join('/')}:${verb}`
-      const route = parsePath(path)
-      if (route === undefined || route === 'unimplemented') return
-      const prefix = route.tenant === '/' ? '' : `/${route.tenant}`
-      assert.equal(`${prefix}/${route.keyId}:${route.operation}`, path)
-    }),
-    { numRuns: 2000 },
-  )
 })

@@ -9,20 +9,18 @@ import {
   verify,
 } from 'node:crypto'
 import test, { after, before } from 'node:test'
-import fc from 'fast-check'
 import { decodeJwt, type JWTPayload } from 'jose'
 import { BoundaryError } from '../../../boundary/words.ts'
 import { KeySet } from '../../access/jwks.ts'
 import { Issuer } from '../../access/testing.ts'
 import { TokenVerifier } from '../../access/token.ts'
-import { WORKSPACE_METHODS, type WorkspaceMethod } from '../../access/workspace-rules.ts'
+import { WORKSPACE_METHODS } from '../../access/workspace-rules.ts'
 import { type Got, protocolSetup, send } from '../testing.ts'
 import { KACLS_ERRORS, type KaclsErrorName, kaclsListenerError } from './errors.ts'
 import { kaclsHandler, supported } from './handler.ts'
 import { parsePath } from './route.ts'
 import { Signer } from './signer.ts'
 import { MIGRATION_AUDIENCE } from './tokens.ts'
-import { decodeKey, decodePrivateKey } from './wrapped.ts'
 
 const URL_OF_ACME = 'https://kacls.example/acme/v1'
 const PEER = 'https://old.example/v1'
@@ -558,78 +556,7 @@ test('paths, and what stands in wrapped keys, are read one way only', () => {
     '/v1/constructor',
   ])
     assert.equal(parsePath(path), undefined, path)
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 400 }), bytes => {
-      decodeKey(Buffer.from(bytes))
-      decodePrivateKey(Buffer.from(bytes))
-    }),
-  )
 })
-
-test('no bytes make anything but an answer below 500, for any method', async () => {
-  const { handler, defects } = setup()
-  const methods = Object.keys(WORKSPACE_METHODS) as WorkspaceMethod[]
-  const ready = new Map<string, object>()
-  for (const method of methods) {
-    const [role = ''] = WORKSPACE_METHODS[method].roles
-    const isPrivileged = ['privileged', 'peers'].includes(WORKSPACE_METHODS[method].tokens)
-    ready.set(
-      method,
-      isPrivileged ? await admin() : await tokens(role, {}, { spki_hash: spki, spki_hash_algorithm: 'SHA-256' }),
-    )
-  }
-  const names = [
-    'key',
-    'wrapped_key',
-    'reason',
-    'resource_name',
-    'perimeter_id',
-    'original_kacls_url',
-    'digest',
-    'algorithm',
-    'private_key',
-    'wrapped_private_key',
-    'encrypted_data_encryption_key',
-    'rsa_oaep_label',
-    'rsa_pss_salt_length',
-    'spki_hash',
-    'spki_hash_algorithm',
-  ]
-  const value = fc.oneof(
-    fc.base64String(),
-    fc.string(),
-    fc.jsonValue(),
-    fc.constantFrom('SHA256withRSA', 'RSA/ECB/PKCS1Padding', PEM_START),
-  )
-  await fc.assert(
-    fc.asyncProperty(
-      fc.constantFrom(...methods),
-      fc.dictionary(fc.constantFrom(...names), value),
-      async (method, members) => {
-        const { status } = await send(handler, {
-          path: `/acme/v1/${method}`,
-          body: { ...ready.get(method), ...members },
-        })
-        assert.ok(status < 500, `${method}: ${status}`)
-      },
-    ),
-    { numRuns: 400 },
-  )
-  await fc.assert(
-    fc.asyncProperty(
-      fc.constantFrom(...methods),
-      fc.oneof(fc.uint8Array(), fc.json().map(Buffer.from)),
-      async (method, bytes) => {
-        const { status } = await send(handler, { path: `/acme/v1/${method}`, body: Buffer.from(bytes) })
-        assert.ok(status < 500, `${method}: ${status}`)
-      },
-    ),
-    { numRuns: 200 },
-  )
-  assert.deepEqual(defects, [])
-})
-
-const PEM_START = '-----BEGIN PRIVATE KEY-----'
 
 test('what the listener refuses has the form of this protocol', () => {
   for (const kind of ['TooLarge', 'Timeout', 'BadRequest', 'Overloaded', 'Unavailable', 'Internal'] as const) {

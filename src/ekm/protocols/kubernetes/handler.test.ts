@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
 import { BoundaryError } from '../../../boundary/words.ts'
 import type { Policy } from '../../access/policy.ts'
 import { ERROR_NAMES } from './errors.ts'
-import { frame } from './grpc/frames.ts'
 import type { UnaryReply } from './grpc/server.ts'
 import { keyIdOf, versionIn } from './key-id.ts'
-import { DECRYPT_REQUEST, ENCRYPT_REQUEST, MAX_PLAINTEXT, METHODS } from './messages.ts'
+import { DECRYPT_REQUEST, ENCRYPT_REQUEST, MAX_PLAINTEXT } from './messages.ts'
 import { REQUEST_ANNOTATION } from './operations.ts'
 import { encode } from './protobuf.ts'
 import { plugin, type Send, SOCKET, setup, TENANT } from './testing.ts'
@@ -208,27 +206,4 @@ test('key ids name tenant, key and version, and are read back', () => {
   assert.equal(versionIn('//k:v4294967295'), 4_294_967_295)
   for (const text of ['', 'k', 'k:v', 'k:v0', 'k:v01', 'k:v12345678901', 'k:v1 '])
     assert.equal(versionIn(text), 0, text)
-})
-
-test('property: no bytes make the handler fail, or answer as for a fault of its own', async () => {
-  const { send, encrypt, defects } = setup()
-  const made = await encrypt(SEED)
-  const good = frame(encode(DECRYPT_REQUEST, { ...made, uid: 'u', annotations: new Map([['a.b', Buffer.from('c')]]) }))
-  const damaged = fc
-    .array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 })
-    .map(edits => {
-      const bytes = Buffer.from(good)
-      for (const [at, byte] of edits) bytes[at] = byte
-      return bytes
-    })
-  const framed = fc.uint8Array({ maxLength: 300 }).map(bytes => frame(Buffer.from(bytes)))
-  const raw = fc.uint8Array({ maxLength: 20 }).map(bytes => Buffer.from(bytes))
-  await fc.assert(
-    fc.asyncProperty(fc.constantFrom(...METHODS), fc.oneof(damaged, framed, raw), async (method, body) => {
-      const { status } = await send({ method, body: Buffer.from(body) })
-      assert.ok(['OK', 'INVALID_ARGUMENT', 'UNIMPLEMENTED'].includes(status), status)
-    }),
-    { numRuns: 1500 },
-  )
-  assert.deepEqual(defects, [])
 })
