@@ -207,6 +207,31 @@ test('property: no bytes on a connection end the server', async t => {
   assert.deepEqual(defects, [])
 })
 
+/** A frame of headers of which no more than its beginning comes. */
+const BEGUN = Buffer.from('00006401040000000100073a6d6574686f64', 'hex')
+const GREETING = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  Buffer.from('000000040000000000', 'hex'),
+])
+for (const [name, bytes] of [
+  ['that rests', GREETING],
+  ['that stops inside a frame', Buffer.concat([GREETING, BEGUN])],
+  ['that says nothing', Buffer.alloc(0)],
+] as const) {
+  test(`a peer ${name} and never ends its own side is cut off`, async t => {
+    const { path, server, session } = await serve(t, undefined, { ...LIMITS, idleMs: 50 })
+    const gone = new Promise(resolve => session.once('close', resolve))
+    const socket = connect({ path, allowHalfOpen: true })
+    t.after(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.write(bytes)
+    socket.resume()
+    await new Promise(resolve => socket.once('end', resolve))
+    await gone
+    while (server.connections > 0) await new Promise(next => setImmediate(next))
+  })
+}
+
 test('the socket: closed to others from its first moment, in place of a dead one, never of a live one or of a file', async () => {
   const path = join(folder, 'kms.sock')
   const doors: UnixDoor[] = []

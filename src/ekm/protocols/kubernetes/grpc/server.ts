@@ -39,6 +39,8 @@ export interface GrpcServerOptions<Peer> {
 /** Streams of one connection at once. The API server has few; one connection must not take all that is in flight. */
 const STREAMS = 128
 const SESSION_MEGABYTES = 4
+/** How long a peer may take to end a connection that has been ended here; no longer than it may rest. */
+const LINGER_MS = 1000
 
 const overloaded: UnaryReply = { status: 'RESOURCE_EXHAUSTED', text: 'Too many requests are being handled; try again.' }
 const stopping: UnaryReply = { status: 'UNAVAILABLE', text: 'The key manager is stopping; try again.' }
@@ -83,7 +85,8 @@ export class GrpcServer<Peer> {
     this.#sessions.add(session)
     session.on('close', () => this.#sessions.delete(session))
     session.on('error', () => session.destroy())
-    session.setTimeout(limits.idleMs, () => session.close())
+    const leave = leaving(session, socket, Math.min(LINGER_MS, limits.idleMs))
+    session.setTimeout(limits.idleMs, leave)
     session.on('stream', (stream, headers) => {
       // A reset by the client is its right, and no error of ours.
       stream.on('error', () => {})
@@ -196,6 +199,32 @@ export class GrpcServer<Peer> {
     const cut = this.#inFlight
     for (const session of this.#sessions) session.destroy()
     return cut
+  }
+}
+
+/**
+ * Ends a connection when the calls that are under way on it are finished. A peer that has stopped inside a frame, or does not end its own side, would hold it
+ * for ever: node:http2 waits for both.
+ */
+function leaving(session: ServerHttp2Session, socket: Socket, lingerMs: number): () => void {
+  let open = 0
+  let left = false
+  let timer: NodeJS.Timeout | undefined
+  const cut = (): void => {
+    if (left && open === 0) timer ??= setTimeout(() => socket.destroy(), lingerMs)
+  }
+  session.on('stream', stream => {
+    open++
+    stream.once('close', () => {
+      open--
+      cut()
+    })
+  })
+  socket.once('close', () => clearTimeout(timer))
+  return () => {
+    left = true
+    session.close()
+    cut()
   }
 }
 
