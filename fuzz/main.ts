@@ -1,19 +1,25 @@
-/** `npm run fuzz`: inputs by the million for each parser, until the time or the number is up or something is found. */
+/**
+ * `npm run fuzz`: inputs by the million for each parser, or connections at every listener of a real service, until the time or the number is up or something is
+ * found.
+ */
 import { inspect, parseArgs } from 'node:util'
+import { fuzzListeners, type ListenersReport } from './listeners/run.ts'
 import { fuzz, type Report } from './runner.ts'
 import { TARGETS } from './targets/index.ts'
 
-const USAGE = `npm run fuzz -- [--target NAME] [--seconds N | --runs N] [--seed N] [--at N]
-  --target   only this one; may be given again
-  --seconds  for each target (10, where --runs is not given)
-  --runs     inputs for each target
-  --seed     repeats a run
-  --at       only the input of this number, to see what is done with it
-  --list     which targets there are`
+const USAGE = `npm run fuzz -- [--target NAME | --listeners] [--seconds N | --runs N] [--seed N] [--at N]
+  --target     only this one; may be given again
+  --listeners  instead: bytes on connections to every listener of a service that it starts
+  --seconds    for each target (10, where --runs is not given)
+  --runs       inputs for each target; connections
+  --seed       repeats a run
+  --at         only the input of this number, to see what is done with it
+  --list       which targets there are`
 
 const { values } = parseArgs({
   options: {
     target: { type: 'string', multiple: true },
+    listeners: { type: 'boolean', default: false },
     seconds: { type: 'string' },
     runs: { type: 'string' },
     seed: { type: 'string' },
@@ -38,8 +44,27 @@ function show({ target, runs, seconds, cpuSeconds, outcomes, slowest, growth }: 
   console.log(
     `${target}: ${runs} inputs in ${seconds.toFixed(1)} s, ${rate}; slowest ${slowest.ms.toFixed(1)} ms (--at ${slowest.at}); heap ${kilobytes >= 0 ? '+' : ''}${kilobytes} KiB`,
   )
+  showCounts(outcomes)
+}
+
+function showListeners({ connections, seconds, outcomes, growth }: ListenersReport): void {
+  const of = (name: 'frontEnd' | 'boundary'): string =>
+    `${Math.round(growth[name].memory / 1024)} KiB, ${growth[name].handles} handles`
+  console.log(
+    `listeners: ${connections} connections in ${seconds.toFixed(1)} s; more than before: front end ${of('frontEnd')}, boundary ${of('boundary')}`,
+  )
+  showCounts(outcomes)
+}
+
+function showCounts(outcomes: ReadonlyMap<string, number>): void {
   for (const [outcome, count] of [...outcomes].sort(([, a], [, b]) => b - a))
     console.log(`  ${String(count).padStart(10)}  ${outcome}`)
+}
+
+function found(again: string, failure: { readonly at: number }): never {
+  const whole = { depth: 8, maxStringLength: null, maxArrayLength: null }
+  console.error(`FOUND by npm run fuzz -- ${again} --seed ${seed} --at ${failure.at}\n${inspect(failure, whole)}`)
+  process.exit(1)
 }
 
 if (values.help) {
@@ -62,14 +87,15 @@ const runs = at === undefined ? number('runs') : 1
 const seconds = number('seconds') ?? (runs === undefined ? 10 : undefined)
 const bounds = { ...(runs === undefined ? {} : { runs }), ...(seconds === undefined ? {} : { seconds }) }
 console.log(`--seed ${seed}`)
-for (const target of TARGETS) {
-  if (values.target !== undefined && !values.target.includes(target.name)) continue
-  const report = await fuzz(target, { seed, first: at ?? 0, ...bounds })
-  show(report)
-  if (report.failure === undefined) continue
-  const again = `npm run fuzz -- --target ${target.name} --seed ${seed} --at ${report.failure.at}`
-  console.error(
-    `FOUND by ${again}\n${inspect(report.failure, { depth: 8, maxStringLength: null, maxArrayLength: null })}`,
-  )
-  process.exit(1)
+if (values.listeners) {
+  const report = await fuzzListeners({ seed, first: at ?? 0, ...bounds })
+  showListeners(report)
+  if (report.failure !== undefined) found('--listeners', report.failure)
+} else {
+  for (const target of TARGETS) {
+    if (values.target !== undefined && !values.target.includes(target.name)) continue
+    const report = await fuzz(target, { seed, first: at ?? 0, ...bounds })
+    show(report)
+    if (report.failure !== undefined) found(`--target ${target.name}`, report.failure)
+  }
 }
