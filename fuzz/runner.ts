@@ -45,7 +45,15 @@ const TRACE = 30
 const WARM_RUNS = 50_000
 
 export async function fuzz<Input>(target: Target<Input>, options: RunOptions): Promise<Report> {
-  return new Fuzzing(target, await target.start(), options).run()
+  const fuzzing = new Fuzzing(target, await target.start(), options)
+  const trace = Error.stackTraceLimit
+  // Nearly every input ends in a refusal, and a trace costs as much as all the rest of it.
+  Error.stackTraceLimit = 0
+  try {
+    return await fuzzing.run()
+  } finally {
+    Error.stackTraceLimit = trace
+  }
 }
 
 class Fuzzing<Input> {
@@ -64,8 +72,6 @@ class Fuzzing<Input> {
   }
 
   async run(): Promise<Report> {
-    // Nearly every input ends in a refusal, and a trace costs as much as all the rest of it.
-    Error.stackTraceLimit = 0
     const { seed, first = 0, runs = Number.POSITIVE_INFINITY, seconds = Number.POSITIVE_INFINITY } = this.#options
     const begun = performance.now()
     const cpu = process.cpuUsage()

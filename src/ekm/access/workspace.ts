@@ -151,7 +151,9 @@ function readGrant({ claims }: Token): Grant | undefined {
 }
 
 function readName(value: unknown): string | undefined {
-  return typeof value === 'string' && Buffer.byteLength(value) <= MAX_RESOURCE ? value : undefined
+  if (typeof value !== 'string' || Buffer.byteLength(value) > MAX_RESOURCE) return undefined
+  // Halves of characters are all the same in UTF-8, in which a name is bound to its key.
+  return value.isWellFormed() ? value : undefined
 }
 
 function denialOf(

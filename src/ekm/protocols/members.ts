@@ -37,6 +37,8 @@ export function optionalString(members: Members, name: string, max: number, inva
   if (value === undefined) return undefined
   if (typeof value !== 'string') throw invalid(`${name} is not a string.`)
   if (Buffer.byteLength(value) > max) throw invalid(`${name} is longer than ${max} bytes.`)
+  // Halves of characters, which JSON can say, are all the same in UTF-8: two names would be bound to one ciphertext.
+  if (!value.isWellFormed()) throw invalid(`${name} is no text of Unicode.`)
   return value
 }
 

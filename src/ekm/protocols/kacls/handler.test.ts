@@ -219,6 +219,7 @@ test('tokens that are nobody’s: 401 and a count, whichever of the two it is', 
       { ...body, authorization: await authorization('writer', { resource_name: 'é'.repeat(65) }) },
       'AuthorizationClaims',
     ],
+    [{ ...body, authorization: await authorization('writer', { perimeter_id: 'half \ud800' }) }, 'AuthorizationClaims'],
   ]
   for (const [sent, reason] of table) {
     is(await post('wrap', sent), 'Unauthorized')
@@ -263,6 +264,7 @@ test('privileged methods are for administrators, and unwrap without Google’s t
   assert.deepEqual((await unwrap({})).json, { key: DEK.toString('base64') })
   is(await unwrap({ resource_name: 'document-2' }), 'InvalidRequest')
   is(await unwrap({ resource_name: undefined }), 'InvalidRequest')
+  is(await unwrap({ resource_name: 'half \ud800' }), 'InvalidRequest')
   is(await unwrap({ authentication: await authentication() }), 'Forbidden')
   const own = { key: DEK.toString('base64'), perimeter_id: 'legal', resource_name: 'document-1' }
   const made = await post('privilegedwrap', await admin(own))
