@@ -66,6 +66,10 @@ export interface BoundaryLimits {
   readonly keys?: number
   /** On-demand rotations of one key. Default 25. */
   readonly onDemandRotations?: number
+  /** Encryptions with AES-GCM under one version of an external key. Default 2^31, and never more. */
+  readonly maxEncryptions?: number
+  /** Of those, how many there are before the key gets its next version by itself. Default a half. */
+  readonly renewAfter?: number
 }
 
 export interface BoundaryConfig {

@@ -14,9 +14,7 @@ import { namedTokens, type RootConfig, rootConfig, tokenConfig } from './shared.
 /** What both services' settings have. */
 export interface ServiceSettings {
   readonly data: string
-  readonly boundary: z.output<typeof shared.boundary> & {
-    readonly tokens?: z.output<typeof shared.ownersBoundary>['tokens']
-  }
+  readonly boundary: z.output<typeof shared.boundary> & Partial<z.output<typeof shared.ownersBoundary>>
   readonly log: z.output<typeof shared.log>
   /** Of the ekm: that it has an admin API. */
   readonly admin?: object | undefined
@@ -43,6 +41,8 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
     readonly floorBytes?: number
     readonly keys?: number
     readonly onDemandRotations?: number
+    readonly maxEncryptions?: number
+    readonly renewAfter?: number
   }
   readonly admin?: { readonly folder: string }
   readonly users?: { readonly frontEnd: User; readonly boundary: User; readonly admin?: User }
@@ -64,7 +64,7 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
   dev: boolean,
 ): BoundarySettings<Service> {
   const { data, boundary, log, cloudHsm, quotas } = settings
-  const { root, users, openKeys, floorBytes } = boundary
+  const { root, users, openKeys, floorBytes, maxEncryptions, renewAfter } = boundary
   mkdirSync(data, { recursive: true, mode: users === undefined ? 0o700 : 0o711 })
   return {
     service,
@@ -77,6 +77,8 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
     limits: {
       ...(openKeys === undefined ? {} : { openKeys }),
       ...(floorBytes === undefined ? {} : { floorBytes }),
+      ...(maxEncryptions === undefined ? {} : { maxEncryptions }),
+      ...(renewAfter === undefined ? {} : { renewAfter }),
       ...(quotas === undefined ? {} : { keys: quotas.keys, onDemandRotations: quotas.onDemandRotations }),
     },
     ...(users === undefined

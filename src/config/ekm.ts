@@ -95,6 +95,7 @@ export const ekmConfig: ConfigDefinition<typeof ekmSchema> = {
     ...shared.checkListen('listen', config.listen),
     ...shared.checkRoot(config.boundary.root),
     ...shared.checkTokens(config.boundary.tokens),
+    ...shared.checkRenewal(config.boundary),
     ...(config.admin !== undefined && config.boundary.users !== undefined && config.boundary.users.admin === undefined
       ? [{ path: 'boundary.users.admin', message: 'the admin API needs a user of its own' }]
       : []),

@@ -200,6 +200,18 @@ export const ownersBoundary = boundary
       )
       .default({})
       .describe('PKCS#11 tokens that keys may be in, besides the one of the root, each under a name of its own'),
+    maxEncryptions: z
+      .int()
+      .min(2)
+      .max(2 ** 31)
+      .default(2 ** 31)
+      .describe('encryptions with AES-GCM under one version of a key; beyond it they are refused'),
+    renewAfter: z
+      .int()
+      .min(1)
+      .max(2 ** 31 - 1)
+      .optional()
+      .describe('encryptions after which a key gets its next version by itself; default: a half of maxEncryptions'),
   })
   .describe('the process that holds key material')
 
@@ -238,6 +250,15 @@ export function heapMegabytes({ bytes }: { readonly bytes: number }): number {
 }
 
 export type RootSettings = z.output<typeof boundary>['root']
+
+/** The next version comes before the bound of the last one. */
+export const checkRenewal = ({
+  maxEncryptions,
+  renewAfter,
+}: z.output<typeof ownersBoundary>): { path: string; message: string }[] =>
+  renewAfter === undefined || renewAfter < maxEncryptions
+    ? []
+    : [{ path: 'boundary.renewAfter', message: 'must be below boundary.maxEncryptions' }]
 
 /** What a root needs beyond its fields. */
 export function checkRoot(root: RootSettings): { path: string; message: string }[] {

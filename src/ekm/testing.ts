@@ -171,6 +171,8 @@ export class FakeOwner {
         dev: true,
         lifecycleNow: 0,
         keys: 0,
+        maxEncryptions: 2 ** 31,
+        renewAfter: 2 ** 30,
         warnings: [],
       }
     },

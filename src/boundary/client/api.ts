@@ -59,6 +59,9 @@ export interface BoundaryStatus {
   /** Lifecycle time now. */
   readonly lifecycleNow: number
   readonly keys: number
+  /** How often a version of an external key encrypts with AES-GCM, and after how many of these the key gets the next one. */
+  readonly maxEncryptions: number
+  readonly renewAfter: number
   /** What could not be done to protect the process, each a sentence for the operator. Empty is good. */
   readonly warnings: readonly string[]
 }

@@ -17,13 +17,14 @@ import { Delivery } from './delivery.ts'
 import { DueScanner } from './due.ts'
 import type { FolderFiles } from './folder.ts'
 import { HANDLERS, LEAVES_DUE, WORKS_WHEN_LOW } from './handlers.ts'
-import { Counters, decodeCounter, encodeCounter } from './keys/counters.ts'
+import { type CounterLimits, Counters, counterLimits, decodeCounter, encodeCounter } from './keys/counters.ts'
 import { Holds } from './keys/holds.ts'
 import { Locks } from './keys/locks.ts'
 import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
 import { Switches } from './keys/switches.ts'
 import { type Log, placeOf } from './log.ts'
 import { advanceClock } from './operations/service.ts'
+import { Renewal } from './renewal.ts'
 import { type Opened, openByPassphrase, type RootState, readRoot } from './roots.ts'
 import { nextRow } from './transition.ts'
 import { UnlockLimit } from './unlock-limit.ts'
@@ -57,8 +58,10 @@ export class Boundary {
   readonly delivery = new Delivery()
   readonly #parts: BoundaryParts
   readonly #limit = new UnlockLimit()
+  readonly #counterLimits: CounterLimits
   #core: Core | undefined
   #scanner: DueScanner | undefined
+  #renewal: Renewal | undefined
   #rootState: RootState
   #stopping = false
   /** Set once by a failed write: nothing is answered any more. */
@@ -66,6 +69,8 @@ export class Boundary {
 
   constructor(parts: BoundaryParts) {
     this.#parts = parts
+    const { maxEncryptions, renewAfter } = parts.config.limits ?? {}
+    this.#counterLimits = counterLimits(maxEncryptions, renewAfter)
     this.#rootState = parts.rootState
   }
 
@@ -132,13 +137,15 @@ export class Boundary {
       locks: new Locks(),
       switches,
       holds,
-      counters: new Counters(
-        id => {
+      counters: new Counters({
+        limits: this.#counterLimits,
+        reservedNow: id => {
           const body = book.pinned('counter', id)
           return body === undefined ? 0 : decodeCounter(body)
         },
-        (id, to) => reserve(core, id, to),
-      ),
+        reserve: (id, to) => reserve(core, id, to),
+        onWorn: id => renewal.worn(id),
+      }),
       tokens: new Map([...(token === undefined ? [] : [['', token] as const]), ...this.#parts.tokens]),
       clusters: new Clusters(config.clusters ?? [], book, keyring),
       rootObjectId,
@@ -147,9 +154,12 @@ export class Boundary {
         onDemandRotations: config.limits?.onDemandRotations ?? DEFAULT_ON_DEMAND,
       },
     }
+    const renewal = new Renewal(core, log)
     book.onRow = row => {
-      if (row.kind === 'key') core.open.forget(row.id)
-      else if (row.kind === 'switch') switches.take(row)
+      if (row.kind === 'key') {
+        core.open.forget(row.id)
+        renewal.forget(row.id)
+      } else if (row.kind === 'switch') switches.take(row)
       else if (row.kind === 'hold') holds.take(row)
     }
     book.onWriteSet = (number, rows) => this.delivery.push(number, rows)
@@ -158,6 +168,8 @@ export class Boundary {
       outcome: 'allowed',
     })
     this.#core = core
+    this.#renewal = renewal
+    renewal.start()
     this.#scanner = new DueScanner(
       core,
       (id, error) => log('error', 'what is due of a key failed', { key: id, ...placeOf(error) }),
@@ -251,10 +263,13 @@ export class Boundary {
       dev: config.dev,
       lifecycleNow: core?.clocks.lifecycle() ?? Date.now(),
       keys: core?.book.live('key') ?? 0,
+      maxEncryptions: this.#counterLimits.most,
+      renewAfter: this.#counterLimits.renewAfter,
       warnings: [
         ...warnings,
         ...(journal?.lowOnSpace === true ? ['free space is below the floor: uses are refused, revoking works'] : []),
         ...tokenWarnings(core?.tokens ?? this.#parts.tokens),
+        ...(this.#renewal?.warnings() ?? []),
       ],
     }
   }
@@ -264,6 +279,7 @@ export class Boundary {
     this.#stopping = true
     const core = this.#core
     await this.#scanner?.stop()
+    await this.#renewal?.stop()
     if (core === undefined || this.dead) {
       await closeTokens(this.#parts.tokens)
       return

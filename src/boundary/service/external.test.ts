@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test'
 import type { ExternalCiphertext } from '../client/api.ts'
 import type { ControlConnection } from '../client/control.ts'
 import type { UseConnection } from '../client/use.ts'
-import { BLOCK, counterId, decodeCounter, MAX_ENCRYPTIONS } from './keys/counters.ts'
+import { counterId, decodeCounter } from './keys/counters.ts'
 import { fails, headerOfRow, type InProcess, inProcess, newKey } from './testing/in-process.ts'
 
 let boundary: InProcess
@@ -172,30 +172,37 @@ test('a provider’s operations are refused by an owner’s boundary, and the ot
   kms.remove()
 })
 
-test('encryptions are counted in blocks that survive, and end at 2^31', async () => {
-  const own = await inProcess({ config })
-  const key = await own.control.createExternalKey(
-    {
-      id: 'a/b',
-      scope: 'a',
-      tenant: 'a',
-      spec: 'EXTERNAL_AES_256',
-      backing: 'SEALED',
-      tokenObject: '',
-      mayEncrypt: true,
-      mayDecrypt: true,
-    },
-    {},
-  )
+test('encryptions are counted in blocks that survive, and end at the bound', async () => {
+  const limits = { maxEncryptions: 320, renewAfter: 319 }
+  const block = 19
+  const key = {
+    id: 'a/b',
+    scope: 'a',
+    tenant: 'a',
+    spec: 'EXTERNAL_AES_256',
+    backing: 'SEALED',
+    tokenObject: '',
+    mayEncrypt: true,
+    mayDecrypt: true,
+  } as const
+  const first = await inProcess({ config: { ...config, limits } })
+  const row = await first.control.createExternalKey(key, {})
   const id = counterId(key.id, 1)
-  const reserved = async () => decodeCounter((await own.control.getRow('counter', id))?.body ?? Buffer.alloc(0))
-  assert.equal(await reserved(), BLOCK)
-  await own.use.externalEncrypt(key, plaintext, aad, false, {})
-  // Nothing of the first block is known to be unused by a counter that was made anew: the next block is reserved first.
-  assert.equal(await reserved(), 2 * BLOCK)
-  assert.ok(MAX_ENCRYPTIONS === 2 ** 31)
-  await own.stop()
-  own.remove()
+  const reserved = async (own: InProcess) =>
+    decodeCounter((await own.control.getRow('counter', id))?.body ?? Buffer.alloc(0))
+  const encrypt = (own: InProcess) => own.use.externalEncrypt(row, plaintext, aad, false, {})
+  assert.equal(await reserved(first), block)
+  for (let i = 0; i < 3; i++) await encrypt(first)
+  assert.equal(await reserved(first), block, 'what this process has made is counted from nothing')
+  for (let i = 0; i < block; i++) await encrypt(first)
+  const before = await reserved(first)
+  assert.ok(before > block)
+  await first.stop()
+  const second = await inProcess({ config: { ...config, limits }, folder: first.folder })
+  await encrypt(second)
+  assert.equal(await reserved(second), before + block, 'what another process may have used is passed over')
+  await second.stop()
+  second.remove()
 })
 
 test('the self test does real cryptography and has a record', async () => {

@@ -334,6 +334,8 @@ export const status: Codec<BoundaryStatus> = struct<BoundaryStatus>({
   dev: bool,
   lifecycleNow: u64,
   keys: u32,
+  maxEncryptions: u64,
+  renewAfter: u64,
   warnings: list(text(2048), 64),
 })
 

@@ -12,7 +12,7 @@ import { materialId, materialKey } from '../../crypto/sealed.ts'
 import type { RecordFields } from '../../record-fields.ts'
 import { BoundaryError, type KeyHeader, type KeySpec, type MaterialInfo } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse } from '../core.ts'
-import { BLOCK, encodeCounter } from '../keys/counters.ts'
+import { encodeCounter } from '../keys/counters.ts'
 import { bareKeyId } from '../keys/open-keys.ts'
 import { MULTI_REGION_ID, regionOf } from '../keys/regions.ts'
 import { making } from '../slow.ts'
@@ -193,7 +193,9 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
     }
     if (clustered) {
       const counter = clusterCounter(input.id)
-      own.push({ kind: 'counter', id: counter, scope: input.scope, link: input.id, body: encodeCounter(BLOCK) })
+      const body = encodeCounter(core.counters.block)
+      core.counters.begin(counter)
+      own.push({ kind: 'counter', id: counter, scope: input.scope, link: input.id, body })
     }
     const rows = [row, ...own.map(draft => nextRow(core, draft)), ...draftRows(core, input.rows, 'use', input.id)]
     fields = { ...fields, policyDigest: header.policyDigest, transition: `>${header.state}`, outcome: 'allowed' }

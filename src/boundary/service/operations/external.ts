@@ -1,22 +1,20 @@
 /**
- * An owner's external keys: made, rotated, and encrypting in the boundary or in the token (XKS proxy API §2.5). Encryptions are counted per version.
+ * An owner's external keys: made, and encrypting in the boundary or in the token (XKS proxy API §2.5). Encryptions are counted per version.
  */
-import { createHash, type KeyObject } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { type ExternalSpec, SPECS } from '../../algorithms.ts'
 import type { ExternalCiphertext, KeyRow } from '../../client/api.ts'
 import type { InputOf } from '../../client/protocol/operations.ts'
 import { encryptExternal } from '../../crypto/external.ts'
 import { makePair } from '../../crypto/pairs.ts'
 import { secretBytes } from '../../crypto/random.ts'
-import type { OpenedKey } from '../../crypto/sealed.ts'
 import type { EncodedAsserted, RecordFields } from '../../record-fields.ts'
-import { type Backing, BoundaryError, type KeyHeader, type KeySpec, type KeyUsage } from '../../words.ts'
+import { type Backing, BoundaryError, type KeySpec, type KeyUsage } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
-import { BLOCK, counterId, encodeCounter } from '../keys/counters.ts'
+import { counterId, encodeCounter } from '../keys/counters.ts'
 import { type OpenKey, Stale } from '../keys/open-keys.ts'
-import { readPlace } from '../keys/place.ts'
 import { making } from '../slow.ts'
-import { follow, type KeyChange, nextRow, type RowDraft, sealed, transition } from '../transition.ts'
+import { nextRow, type RowDraft, sealed } from '../transition.ts'
 import { headerOf, newMaterial } from './create.ts'
 import { makeTokenKey, makeTokenPair, tokenEncrypt, type Wanted } from './token.ts'
 import { mayAsk } from './use.ts'
@@ -24,14 +22,14 @@ import { mayUse } from './uses.ts'
 
 /** Version n of a key, as its material's id: 8 hex digits. */
 export const versionId = (version: number): string => version.toString(16).padStart(8, '0')
-const MAX_VERSION = 0xffff_ffff
 
-const counterRow = (id: string, scope: string, version: number): RowDraft => ({
+/** With the first block reserved, as `Counters.begin` has it. */
+export const counterRow = (core: Core, id: string, scope: string, version: number): RowDraft => ({
   kind: 'counter',
   id: counterId(id, version),
   scope,
   link: id,
-  body: encodeCounter(BLOCK),
+  body: encodeCounter(core.counters.block),
 })
 
 export interface NewExternalKey {
@@ -68,7 +66,7 @@ const NO_PUBLIC_KEY = Buffer.alloc(0)
 export const sealedSecret = (bytes: Buffer): ExternalMaterial => ({ bytes, object: '', publicKey: NO_PUBLIC_KEY })
 
 /** Fresh material for one version of a key. Key pairs are made on the thread pool. */
-async function makeExternal(
+export async function makeExternal(
   core: Core,
   key: Wanted,
   { spec, backing, named }: { spec: KeySpec; backing: Backing; named: string },
@@ -111,7 +109,8 @@ export function draftExternalKey(core: Core, input: NewExternalKey, { bytes, obj
   const body = sealed(core, header, bytes === undefined ? new Map() : new Map([[id, bytes]]))
   const { id: keyId, scope } = input
   const row = nextRow(core, { kind: 'key', id: keyId, scope, link: '', body }) as KeyRow
-  return { row, rows: [row, nextRow(core, counterRow(keyId, scope, 1))] }
+  core.counters.begin(counterId(keyId, 1))
+  return { row, rows: [row, nextRow(core, counterRow(core, keyId, scope, 1))] }
 }
 
 export function createExternalKey(
@@ -140,46 +139,6 @@ export function createExternalKey(
     call.writeSet = (await durable).writeSet
     return row
   })
-}
-
-/** A new object in the token of the current one; what others may have encrypted stays with the object that they used. */
-function besides({ backing, tokenObject }: KeyHeader): string {
-  const token = backing === 'TOKEN' ? readPlace(tokenObject).token : ''
-  return token === '' ? '' : `token=${token}`
-}
-
-export async function rotateExternalKey(
-  core: Core,
-  { id, asserted }: InputOf<'rotateExternalKey'>,
-  call: Call,
-): Promise<KeyRow> {
-  const decide = async (opened: OpenedKey, row: KeyRow): Promise<KeyChange> => {
-    const { header } = opened
-    follow('rotateExternalKey', header)
-    if (core.switches.stops(header.account)) throw new BoundaryError('KeyRevoked')
-    const version = header.materials.reduce((last, each) => Math.max(last, Number.parseInt(each.id, 16)), 0) + 1
-    if (version > MAX_VERSION) throw new BoundaryError('LimitExceeded', 'versions')
-    const now = core.clocks.lifecycle()
-    const { spec, backing, mayEncrypt, mayDecrypt } = header
-    const key = { id, version, mayEncrypt, mayDecrypt }
-    const made = await makeExternal(core, key, { spec, backing, named: besides(header) })
-    const { bytes, object, publicKey } = made
-    const next = newMaterial(versionId(version), now)
-    const materials = [
-      ...header.materials.map(each => ({ ...each, state: 'NON_CURRENT' as const })),
-      { ...next, description: object, rotationType: 'ON_DEMAND' as const, rotatedAt: now },
-    ]
-    return {
-      header: { materials, tokenObject: object, publicKey },
-      materials:
-        bytes === undefined
-          ? opened.materials
-          : new Map<string, KeyObject | Buffer>([...opened.materials, [next.id, bytes]]),
-      rows: [counterRow(id, row.scope, version)],
-      fields: { materialId: next.id },
-    }
-  }
-  return (await transition(core, { operation: 'rotateExternalKey', id, call, asserted, decide })).row
 }
 
 export function forOwner(core: Core, key: OpenKey, asserted: EncodedAsserted): void {

@@ -80,6 +80,34 @@ function checkWanted(core: Core, { token, object }: WantedPlace, found: { readon
 const placeOf = ({ token, opens }: WantedPlace, { id, ref }: { id: string; ref: ObjectRef }): string =>
   writePlace({ token, opens, object: id === '' ? ref : `id:${id}` })
 
+/** Of an object of ours in a token. */
+const labelOf = ({ id, version }: Pick<Wanted, 'id' | 'version'>): string => `${id} v${version}`
+
+/** Whether the object of a key was made here, and not named by whoever made the key. */
+export async function madeByUs(core: Core, keyId: string, { token, opens, object }: Place): Promise<boolean> {
+  if (opens !== undefined) return false
+  try {
+    const { label } = await tokenOf(core, token).findKey(object)
+    return label.startsWith(`${keyId} v`)
+  } catch (error) {
+    throw inOurWords(error)
+  }
+}
+
+/**
+ * A boundary that ended between the object and the record of its version left an object that no version names, and its label is taken: what finds an object is
+ * its id, so the next one has another label.
+ */
+async function underFreeLabel<T>(wanted: string, make: (label: string, id: Buffer) => Promise<T>): Promise<T> {
+  const id = secretBytes(16)
+  try {
+    return await make(wanted, id)
+  } catch (error) {
+    if (!(error instanceof TokenError) || error.code !== 'KeyAmbiguous') throw error
+    return make(`${wanted} ${id.toString('hex', 0, 4)}`, id)
+  }
+}
+
 /** The object for one version of an AES key: the named one, or a new one where `named` names none. Returns its place. */
 export async function makeTokenKey(core: Core, key: Wanted, named: string): Promise<string> {
   const wanted = readWantedPlace(named)
@@ -89,7 +117,7 @@ export async function makeTokenKey(core: Core, key: Wanted, named: string): Prom
     throw new BoundaryError('InvalidRequest', 'a new object has no ciphertexts of another key manager')
   try {
     const found = await (wanted.object === undefined
-      ? token.generateKey(`${key.id} v${key.version}`, secretBytes(16), usage)
+      ? underFreeLabel(labelOf(key), (label, id) => token.generateKey(label, id, usage))
       : token.findKey(wanted.object))
     checkWanted(core, wanted, found)
     if ((key.mayEncrypt && !found.mayEncrypt) || (key.mayDecrypt && !found.mayDecrypt)) throw notAllowed()
@@ -115,7 +143,7 @@ export async function makeTokenPair(
     throw new BoundaryError('InvalidRequest', 'ciphertexts of another key manager are those of an AES key')
   try {
     const found = await (wanted.object === undefined
-      ? token.generatePair(`${key.id} v${key.version}`, secretBytes(16), modulusBits, key.mayDecrypt)
+      ? underFreeLabel(labelOf(key), (label, id) => token.generatePair(label, id, modulusBits, key.mayDecrypt))
       : token.findPair(wanted.object))
     checkWanted(core, wanted, found)
     if (found.modulusBits !== modulusBits)
