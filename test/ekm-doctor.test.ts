@@ -149,3 +149,14 @@ test('what does not resolve or listen ends with what to do, and wrong use with h
     assert.match(stderr, /error:/)
   }
 })
+
+test('with --data it looks at the keys of the service on this machine, and says where there is none', async () => {
+  await open.cli('key', 'create', 'k')
+  const { findings } = await xks(open, '--import-file', importFile, '--data', open.data)
+  assert.deepEqual(
+    findings.filter(({ check }) => check === 'encryptions').map(({ verdict, seen }) => [verdict, seen]),
+    [['ok', 'none of 1 keys needs a new version; the busiest has used 0.0 % of one']],
+  )
+  const nobody = await xks(open, '--import-file', importFile, '--data', join(folder, 'nobody'))
+  assert.deepEqual([nobody.code, verdicts(nobody.findings, 'encryptions')], [1, ['problem']])
+})

@@ -169,14 +169,16 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
     .option('--tenant <prefix>', 'only those of this tenant')
     .action((options: Common & { tenant?: string }) =>
       run(options, async control => {
-        const keys: admin.KeyInfo[] = []
-        for await (const each of admin.listKeys(control, prefixOption(options.tenant))) keys.push(each)
-        const rows = keys.map(({ key: id, spec, state, revokedBy, usage, version, backing, rotated }) => ({
+        const keys: admin.CountedKey[] = []
+        const count = await admin.counting(control)
+        for await (const each of admin.listKeys(control, prefixOption(options.tenant))) keys.push(await count(each))
+        const rows = keys.map(({ key: id, spec, state, revokedBy, usage, version, encryptions, backing, rotated }) => ({
           key: id,
           spec,
           state: revokedBy.length === 0 ? state : `${state} (${revokedBy.join(', ')})`,
           usage,
           version,
+          encryptions: encryptions === null ? '' : shownCount(encryptions),
           backing,
           since: time(rotated),
         }))
@@ -191,7 +193,8 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
     .argument('<key>', 'TENANT/NAME, or NAME where one tenant only has it')
     .action((id: string, options: Common) =>
       run(options, async control => {
-        const found = await admin.describeKey(control, id)
+        const count = await admin.counting(control)
+        const found = await count(await admin.describeKey(control, id))
         const {
           key: shownAs,
           spec,
@@ -204,6 +207,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
           versions,
           created,
           rotated,
+          encryptions,
         } = found
         const shown = {
           key: shownAs,
@@ -212,10 +216,11 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
           usage,
           backing: tokenObject === '' ? backing : `${backing} (${tokenObject})`,
           version: `${version}, of ${versions}`,
+          ...(encryptions === null ? {} : { encryptions: described(encryptions) }),
           created: time(created),
           rotated: time(rotated),
         }
-        const lines = Object.entries(shown).map(([name, value]) => `${name.padEnd(9)}${value}`)
+        const lines = Object.entries(shown).map(([name, value]) => `${name.padEnd(13)}${value}`)
         print(options, found, lines.join('\n'))
       }),
     )
@@ -229,6 +234,14 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
       }),
     )
 }
+
+const MANY = new Intl.NumberFormat('en-US')
+
+const shownCount = ({ counted, renewAfter }: admin.Encryptions): string =>
+  counted < renewAfter ? MANY.format(counted) : `${MANY.format(counted)} (needs a new version)`
+
+const described = ({ counted, most, renewAfter }: admin.Encryptions): string =>
+  `at most ${MANY.format(counted)} with this version, which may do ${MANY.format(most)}; the next version comes after ${MANY.format(renewAfter)}`
 
 function registerCredentials(credential: Command, { run, common, print, note }: Tools): void {
   common(credential, 'create', 'make a credential; its secret is shown once, now')

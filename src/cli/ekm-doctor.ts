@@ -4,10 +4,11 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { AdminError } from '../ekm/admin/index.ts'
 import { CLOUDS, type CloudName } from '../ekm/doctor/clouds.ts'
 import { examine } from '../ekm/doctor/doctor.ts'
+import { examineEncryptions } from '../ekm/doctor/encryptions.ts'
 import type { XksCredential } from '../ekm/doctor/probes.ts'
 import type { Finding, Target } from '../ekm/doctor/types.ts'
 import { Secret } from '../store/secret.ts'
-import type { World } from './admin-tools.ts'
+import type { EkmWorld } from './ekm-tools.ts'
 
 interface Options {
   readonly cloud: CloudName
@@ -17,6 +18,7 @@ interface Options {
   readonly importFile?: string
   readonly region: string
   readonly key?: string
+  readonly data?: string
   readonly json?: boolean
 }
 
@@ -24,7 +26,8 @@ const ID = 'HOLDFAST_DOCTOR_ACCESS_KEY_ID'
 const SECRET = 'HOLDFAST_DOCTOR_SECRET_ACCESS_KEY'
 
 const HELP = `
-Run it where the cloud is, or as near as you can: what it sees is what the cloud sees. It uses no key of a customer.
+Run it where the cloud is, or as near as you can: what it sees is what the cloud sees. It uses no key of a customer. With --data it
+also looks at the service on this machine: keys whose version has encrypted so often that it needs a successor, and has none.
 
 Examples:
   holdfast ekm doctor https://proxy.acme.example/customers/acme --cloud xks --import-file xks-proxy.json
@@ -34,7 +37,15 @@ Examples:
 Exit codes: 0 nothing is wrong, warnings at most; 1 at least one problem, or wrong use.`
 
 /** Adds the command to `holdfast ekm`. */
-export function registerDoctor(ekm: Command, { out, err }: Pick<World<never>, 'out' | 'err'>): void {
+export function registerDoctor(ekm: Command, { connect, out, err }: EkmWorld): void {
+  const onThisMachine = async (data: string): Promise<Finding[]> => {
+    const control = connect(data)
+    try {
+      return await examineEncryptions(control)
+    } finally {
+      control.close()
+    }
+  }
   ekm
     .command('doctor')
     .description('test a deployment from outside: name, TLS, certificates, clock, credential, latency')
@@ -48,6 +59,7 @@ export function registerDoctor(ekm: Command, { out, err }: Pick<World<never>, 'o
     .option('--import-file <file>', `xks: the file that credential create wrote; or ${ID} and ${SECRET}`)
     .option('--region <name>', 'xks: Region in the signature', 'us-east-1')
     .option('--key <name>', 'dke: a key to ask for')
+    .option('--data <dir>', 'the data folder of the service, where that is on this machine: look at its keys too')
     .option('--json', 'print JSON')
     .addHelpText('after', HELP)
     .action(async (url: URL, options: Options) => {
@@ -56,6 +68,7 @@ export function registerDoctor(ekm: Command, { out, err }: Pick<World<never>, 'o
           credential: credentialOf(options),
           key: options.key,
         })
+        if (options.data !== undefined) findings.push(...(await onThisMachine(options.data)))
         out(options.json === true ? JSON.stringify(findings) : findings.map(lineOf).join('\n'))
         if (findings.some(({ verdict }) => verdict === 'problem')) process.exitCode = 1
       } catch (error) {

@@ -147,6 +147,15 @@ limits: {bodyBytes: many}
       rootLabel: 'holdfast-root',
     })
   })
+
+  it('a key gets its next version before the last one is refused', () => {
+    const ekm = (rest: string) => `data: d\nboundary:\n  root: { kind: passphrase }\n${rest}`
+    assert.deepEqual(problems(ekm('  maxEncryptions: 1000\n  renewAfter: 1000\n'), ekmConfig), [
+      '5 boundary.renewAfter: must be below boundary.maxEncryptions',
+    ])
+    assert.deepEqual(problems(ekm('  maxEncryptions: 1000\n  renewAfter: 999\n'), ekmConfig), [])
+    assert.equal(problems(ekm('  maxEncryptions: 2147483649\n'), ekmConfig).length, 1)
+  })
 })
 
 describe('the environment', () => {

@@ -11,6 +11,7 @@ export {
   type NewCredential,
   newAccessKeyId,
 } from './credentials.ts'
+export { type CountedKey, counting, type Encryptions } from './encryptions.ts'
 export { type AskInfo, decide, type HoldInfo, listAsks, listHolds, removeHold, setHold } from './holds.ts'
 export { type ProbedToken, probeTokens, SERVED_PROTOCOLS, type Served, type ServedProtocol } from './hsm.ts'
 export {

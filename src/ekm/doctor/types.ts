@@ -6,7 +6,7 @@
 export type Verdict = 'ok' | 'warning' | 'problem'
 
 export interface Finding {
-  /** What was looked at: `name`, `tls`, `certificate`, `client-certificate`, `clock`, `credential`, `latency`, `key`, `health`. */
+  /** What was looked at: `name`, `tls`, `certificate`, `client-certificate`, `clock`, `credential`, `latency`, `key`, `health`, `encryptions`. */
   readonly check: string
   readonly verdict: Verdict
   /** What was seen, with units. */

@@ -1,11 +1,13 @@
 /** What the service has against too much load, put together from its configuration. */
 import type { BoundaryUse } from '../../boundary/client/api.ts'
+import { counterLimits } from '../../boundary/service/keys/counters.ts'
 import type { EkmConfig } from '../../config/ekm.ts'
 import type { Log } from '../../http/logging.ts'
 import type { Metrics } from '../../http/metrics.ts'
 import type { Replica } from '../../store/replica.ts'
 import type { CoreOptions } from '../core.ts'
 import { Admission } from './admission.ts'
+import { EncryptionsMeter } from './encryptions.ts'
 import { LoadLog } from './load-log.ts'
 import { EkmMeter } from './meter.ts'
 import { tenantQuotas } from './quotas.ts'
@@ -16,7 +18,7 @@ const USUAL_SESSIONS = 8
 export interface LoadParts {
   readonly config: Pick<EkmConfig, 'load' | 'metrics' | 'limits' | 'boundary'>
   readonly boundary: Pick<BoundaryUse, 'record'>
-  readonly replica: Pick<Replica, 'get' | 'peek'>
+  readonly replica: Pick<Replica, 'get' | 'peek' | 'listAll' | 'watch'>
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -42,6 +44,8 @@ export function startLoad({ config, boundary, replica, metrics, log }: LoadParts
     },
   })
   metrics.add(meter.asMetrics(() => admission.underWay()))
+  const { most, renewAfter } = counterLimits(config.boundary.maxEncryptions, config.boundary.renewAfter)
+  metrics.add(new EncryptionsMeter({ replica, keys: config.metrics.keys, most, renewAfter }).asMetrics())
   loadLog.start()
   return {
     forCore: {

@@ -44,15 +44,6 @@ test('no number is given that was not reserved durably before, and none twice, t
   )
 })
 
-test('a version that this process makes is counted from nothing, within its first block', async () => {
-  const row = { durable: USUAL.most }
-  const counters = life(row, USUAL)
-  counters.begin('k#2')
-  assert.equal(counters.used('k#2'), 0)
-  for (let i = 1; i <= counters.block / 4; i++) assert.equal(counters.take('k#2'), true)
-  assert.equal(counters.used('k#2'), counters.block / 4)
-})
-
 test('the last encryption is number 2^31', async () => {
   assert.equal(USUAL.most, 2 ** 31)
   const row = { durable: MAX_ENCRYPTIONS - 1000 }

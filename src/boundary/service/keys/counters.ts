@@ -62,7 +62,7 @@ export interface CounterParts {
 
 export class Counters {
   readonly limits: CounterLimits
-  /** Numbers in a block, and those that a new version has reserved from the start. */
+  /** Numbers in a block. */
   readonly block: number
   readonly #parts: CounterParts
   readonly #counters = new Map<string, Counter>()
@@ -71,11 +71,6 @@ export class Counters {
     this.#parts = parts
     this.limits = parts.limits
     this.block = Math.max(1, Math.min(MAX_BLOCK, Math.floor(parts.limits.renewAfter / BLOCKS_BEFORE_RENEWAL)))
-  }
-
-  /** A version is being made whose row reserves the first block: in this process none of its numbers has been used. Until that row is there nobody can use one. */
-  begin(id: string): void {
-    this.#counters.set(id, { next: 0, reserved: this.block, reserving: undefined })
   }
 
   /** Encryptions of a version: at least as many as there were. */
@@ -87,7 +82,7 @@ export class Counters {
   take(id: string): boolean | Promise<boolean> {
     let counter = this.#counters.get(id)
     if (counter === undefined) {
-      // Whatever was reserved before this process may have been used.
+      // Whatever was reserved before this process may have been used. Of a new version nothing is.
       const reserved = this.#parts.reservedNow(id)
       counter = { next: reserved, reserved, reserving: undefined }
       this.#counters.set(id, counter)

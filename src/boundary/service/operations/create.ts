@@ -193,9 +193,7 @@ export async function createKey(core: Core, { input, asserted }: InputOf<'create
     }
     if (clustered) {
       const counter = clusterCounter(input.id)
-      const body = encodeCounter(core.counters.block)
-      core.counters.begin(counter)
-      own.push({ kind: 'counter', id: counter, scope: input.scope, link: input.id, body })
+      own.push({ kind: 'counter', id: counter, scope: input.scope, link: input.id, body: encodeCounter(0) })
     }
     const rows = [row, ...own.map(draft => nextRow(core, draft)), ...draftRows(core, input.rows, 'use', input.id)]
     fields = { ...fields, policyDigest: header.policyDigest, transition: `>${header.state}`, outcome: 'allowed' }

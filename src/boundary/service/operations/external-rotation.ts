@@ -13,7 +13,7 @@ import { counterId } from '../keys/counters.ts'
 import { readPlace } from '../keys/place.ts'
 import { currentKey, follow, type KeyChange, transition } from '../transition.ts'
 import { newMaterial } from './create.ts'
-import { counterRow, makeExternal, versionId } from './external.ts'
+import { counterRows, makeExternal, versionId } from './external.ts'
 import { madeByUs } from './token.ts'
 
 const MAX_VERSION = 0xffff_ffff
@@ -50,14 +50,13 @@ async function successor(
     ...header.materials.map(each => ({ ...each, state: 'NON_CURRENT' as const })),
     { ...next, description: object, rotationType, rotatedAt: now },
   ]
-  core.counters.begin(counterId(id, version))
   return {
     header: { materials, tokenObject: object, publicKey },
     materials:
       bytes === undefined
         ? opened.materials
         : new Map<string, KeyObject | Buffer>([...opened.materials, [next.id, bytes]]),
-    rows: [counterRow(core, id, row.scope, version)],
+    rows: counterRows(spec, id, row.scope, version),
     fields: { ...more, materialId: next.id },
   }
 }

@@ -23,13 +23,16 @@ import { mayUse } from './uses.ts'
 /** Version n of a key, as its material's id: 8 hex digits. */
 export const versionId = (version: number): string => version.toString(16).padStart(8, '0')
 
-/** With the first block reserved, as `Counters.begin` has it. */
-export const counterRow = (core: Core, id: string, scope: string, version: number): RowDraft => ({
+/** Of a version that has encrypted nothing yet; pairs do not do what is counted. */
+export const counterRows = (spec: KeySpec, id: string, scope: string, version: number): RowDraft[] =>
+  spec === 'EXTERNAL_AES_256' ? [newCounter(id, scope, version)] : []
+
+const newCounter = (id: string, scope: string, version: number): RowDraft => ({
   kind: 'counter',
   id: counterId(id, version),
   scope,
   link: id,
-  body: encodeCounter(core.counters.block),
+  body: encodeCounter(0),
 })
 
 export interface NewExternalKey {
@@ -109,8 +112,7 @@ export function draftExternalKey(core: Core, input: NewExternalKey, { bytes, obj
   const body = sealed(core, header, bytes === undefined ? new Map() : new Map([[id, bytes]]))
   const { id: keyId, scope } = input
   const row = nextRow(core, { kind: 'key', id: keyId, scope, link: '', body }) as KeyRow
-  core.counters.begin(counterId(keyId, 1))
-  return { row, rows: [row, nextRow(core, counterRow(core, keyId, scope, 1))] }
+  return { row, rows: [row, ...counterRows(input.spec, keyId, scope, 1).map(draft => nextRow(core, draft))] }
 }
 
 export function createExternalKey(
