@@ -262,12 +262,13 @@ describe('holdfast ekm over tokens', () => {
     }
   })
 
-  test('both tokens are lost under load and found again: every request is answered in time, none with anything else', async () => {
+  /** What is asked of each key in turn: an encryption, and the decryption of what it has encrypted before. */
+  const asksOf = async (keys: readonly string[]): Promise<Ask[]> => {
     const plaintext = randomBytes(32)
     const asks: Ask[] = []
     const named = (status: number, json: Readonly<Record<string, string>>): string =>
       status === 200 ? 'done' : `${status} ${json.errorName}`
-    for (const key of ['first', 'second']) {
+    for (const key of keys) {
       const encrypted = answered(await encrypt(key, plaintext))
       asks.push(async () => {
         const { status, json } = await encrypt(key, plaintext)
@@ -279,13 +280,30 @@ describe('holdfast ekm over tokens', () => {
         return named(status, json)
       })
     }
-    const outcome = await throughLoss(hsm, 24, asks)
-    await survived(outcome, ['503 DependencyTimeoutException', '429 ThrottlingException'], asks)
+    return asks
+  }
+  const REFUSALS = ['503 DependencyTimeoutException', '429 ThrottlingException']
+
+  test('both tokens are lost under load and found again: every request is answered in time, none with anything else', async () => {
+    const asks = await asksOf(['first', 'second'])
+    const outcome = await throughLoss(hsm.removable(), 24, asks)
+    await survived(outcome, REFUSALS, asks)
     assert.ok(outcome.slowest < DEADLINE_MS, `${outcome.slowest} ms`)
     const { healthStatus } = JSON.parse(
       answered(await client.send({ path: 'health', body: { requestMetadata: metadata('KmsHealthCheck') } })).text,
     ).ekmFleetDetails[0]
     assert.equal(healthStatus, 'ACTIVE')
+  })
+
+  test('one of two tokens of a module is lost under load and found again; no request for a key in the other one fails', async () => {
+    const [asks, others] = [await asksOf(['second']), await asksOf(['first'])]
+    const outcome = await throughLoss(hsm.removable('backup'), 12, asks, others)
+    await survived(outcome, REFUSALS, asks)
+    assert.ok((outcome.beside.get('done') ?? 0) > 100)
+    assert.ok(outcome.slowest < DEADLINE_MS, `${outcome.slowest} ms`)
+    const lines = ekm.stderr.split('\n').filter(line => line.includes('"the token'))
+    assert.match(lines.at(-2) ?? '', /the token backup is lost/)
+    assert.match(lines.at(-1) ?? '', /the token backup is open/)
   })
 })
 
@@ -322,7 +340,7 @@ for (const calls of ['sync', 'async'] as const) {
         }, named),
       )
     }
-    const outcome = await throughLoss(hsm, 6, asks)
+    const outcome = await throughLoss(hsm.removable(), 6, asks)
     await survived(outcome, ['refused'], asks)
     assert.ok(outcome.slowest < DEADLINE_MS, `${outcome.slowest} ms`)
     await running.stop()

@@ -2,7 +2,7 @@
  * SoftHSM tokens of the tests' own, in folders of their own, and objects in them with values and attributes that only a test would want.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CKA, CKF, CKU_USER } from '../../src/boundary/pkcs11/constants.ts'
@@ -34,12 +34,19 @@ export interface ObjectUsage {
   readonly extractable?: boolean
 }
 
+export interface Removable {
+  take(): void
+  putBack(): void
+}
+
 /** One SoftHSM configuration with its token folder. While it is in use, SOFTHSM2_CONF of this process names it. */
 export class SoftHsm {
   readonly folder: string
   readonly tokens: string
   readonly configuration: string
   readonly module: string
+  /** Of each token, by its label. */
+  readonly #folders = new Map<string, string>()
 
   constructor() {
     this.module = softhsmModule()
@@ -61,8 +68,26 @@ export class SoftHsm {
 
   addToken(label: string, pin: string): this {
     const args = ['--init-token', '--free', '--label', label, '--pin', pin, '--so-pin', '87654321']
+    const before = new Set(readdirSync(this.tokens))
     execFileSync('softhsm2-util', args, { env: { ...process.env, SOFTHSM2_CONF: this.configuration }, stdio: 'pipe' })
+    for (const name of readdirSync(this.tokens)) if (!before.has(name)) this.#folders.set(label, name)
     return this
+  }
+
+  /** All tokens, or the one of this label, as something that can be taken away and put back. */
+  removable(label?: string): Removable {
+    const place = label === undefined ? this.tokens : join(this.tokens, this.#folders.get(label) ?? '')
+    const away = join(this.folder, 'away')
+    return {
+      take: () => {
+        renameSync(place, away)
+        if (label === undefined) mkdirSync(place)
+      },
+      putBack: () => {
+        if (label === undefined) rmSync(place, { recursive: true })
+        renameSync(away, place)
+      },
+    }
   }
 
   /** OpenSC's tool on the token of this label, logged in; what it prints. */

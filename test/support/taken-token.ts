@@ -1,7 +1,6 @@
 /** Load on a token that is taken away and put back: what every request got, and how long it took. */
 import assert from 'node:assert/strict'
-import { mkdirSync, renameSync, rmSync } from 'node:fs'
-import type { SoftHsm } from './softhsm.ts'
+import type { Removable } from './softhsm.ts'
 
 /** Resolves with `done` or the name of the refusal; rejects where neither is what came. */
 export type Ask = () => Promise<string>
@@ -11,6 +10,8 @@ export interface Outcome {
   readonly before: ReadonlyMap<string, number>
   readonly without: ReadonlyMap<string, number>
   readonly after: ReadonlyMap<string, number>
+  /** Of what needs no token that was taken, in all phases. */
+  readonly beside: ReadonlyMap<string, number>
   /** Milliseconds that the slowest request took. */
   readonly slowest: number
 }
@@ -18,13 +19,22 @@ export interface Outcome {
 /** Of each request, so many answers in each phase: enough that the loss meets requests in every state. */
 const ENOUGH = 50
 
-/** Asks without a pause, `workers` at once, each all of `asks` in turn; takes the token away under it, and puts it back. */
-export async function throughLoss(hsm: SoftHsm, workers: number, asks: readonly Ask[]): Promise<Outcome> {
+/**
+ * Asks without a pause, `workers` at once, each all of `asks` in turn; takes the token away under it, and puts it back. As many ask `others`, which need no token
+ * that is taken.
+ */
+export async function throughLoss(
+  token: Removable,
+  workers: number,
+  asks: readonly Ask[],
+  others: readonly Ask[] = [],
+): Promise<Outcome> {
   let counts = new Map<string, number>()
   let done = asks.map(() => 0)
   let refused = asks.map(() => 0)
   let slowest = 0
   let over = false
+  const beside = new Map<string, number>()
   const waiting: { readonly enough: () => boolean; readonly resolve: () => void }[] = []
   const told = (at: number, answer: string, took: number): void => {
     counts.set(answer, (counts.get(answer) ?? 0) + 1)
@@ -55,24 +65,30 @@ export async function throughLoss(hsm: SoftHsm, workers: number, asks: readonly 
       told(at, answer, performance.now() - started)
     }
   })
+  const runningBeside = Array.from({ length: others.length === 0 ? 0 : workers }, async (_, worker) => {
+    for (let turn = worker; !over; turn++) {
+      const started = performance.now()
+      const answer = await (others[turn % others.length] as Ask)()
+      beside.set(answer, (beside.get(answer) ?? 0) + 1)
+      slowest = Math.max(slowest, performance.now() - started)
+    }
+  })
   await until(allDone)
   const before = phase()
-  const away = `${hsm.tokens}.away`
-  renameSync(hsm.tokens, away)
-  mkdirSync(hsm.tokens)
+  token.take()
   await until(allRefused)
   const without = phase()
-  rmSync(hsm.tokens, { recursive: true })
-  renameSync(away, hsm.tokens)
+  token.putBack()
   await until(allDone)
   over = true
-  await Promise.all(running)
-  return { before, without, after: phase(), slowest }
+  await Promise.all([...running, ...runningBeside])
+  return { before, without, after: phase(), beside, slowest }
 }
 
 /** Every request was answered in time, nothing but `refusals` was said, and afterwards all of `asks` work again. */
 export async function survived(outcome: Outcome, refusals: readonly string[], asks: readonly Ask[]): Promise<void> {
   assert.deepEqual([...outcome.before.keys()], ['done'])
+  for (const answer of outcome.beside.keys()) assert.equal(answer, 'done')
   for (const phase of [outcome.without, outcome.after])
     for (const answer of phase.keys()) assert.ok([...refusals, 'done'].includes(answer), answer)
   for (const ask of asks) assert.equal(await ask(), 'done')

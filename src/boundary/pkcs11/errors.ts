@@ -60,15 +60,17 @@ export interface VendorProfile {
   readonly manufacturer: string
   /** A token in this process, which answers in microseconds: asynchronous calls would cost more than they save. */
   readonly inProcess: boolean
+  /** Looks for tokens when it is initialised and at no other time, and is soon done with it: it is initialised anew although others of its tokens are open. */
+  readonly rereads: boolean
   /** Return values of `C_Decrypt` that may mean a tag mismatch here. They are believed only when the token proves healthy afterwards. */
   readonly invalidCiphertext: readonly number[]
 }
 
 const VENDORS: readonly VendorProfile[] = [
-  { manufacturer: 'SoftHSM', inProcess: true, invalidCiphertext: [CKR.GENERAL_ERROR] },
+  { manufacturer: 'SoftHSM', inProcess: true, rereads: true, invalidCiphertext: [CKR.GENERAL_ERROR] },
 ]
 
-const UNKNOWN: VendorProfile = { manufacturer: '', inProcess: false, invalidCiphertext: [] }
+const UNKNOWN: VendorProfile = { manufacturer: '', inProcess: false, rereads: false, invalidCiphertext: [] }
 
 export function vendorProfile(manufacturer: string): VendorProfile {
   return VENDORS.find(vendor => manufacturer.startsWith(vendor.manufacturer)) ?? UNKNOWN

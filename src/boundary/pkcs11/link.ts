@@ -3,37 +3,18 @@
  * A loss is noticed by what calls return, and by asking the token after errors that do not say. One login at the start, one for each return.
  */
 import { type Connection, connect, openSession, openSessionNow, present, type Validity } from './connection.ts'
+import { Gate } from './gate.ts'
 import type { Maybe, Module } from './module.ts'
 import { SessionPool } from './pool.ts'
+import { HELD } from './reinitialization.ts'
 import type { Session } from './session.ts'
 import { TokenError, type TokenOptions, type TokenStatus } from './types.ts'
+import { Outdated, TimedOut, within } from './waits.ts'
 
 const DEFAULT_SESSIONS = 8
 const DEFAULT_DEADLINE_MS = 200
 const DEFAULT_QUEUE = 1024
 const DEFAULT_REOPEN_MS = 1000
-
-/** Work met a session or a handle of before: it is safe and useful to do it again. Never reaches callers. */
-export class Outdated extends Error {
-  readonly error: TokenError
-  constructor(error: TokenError) {
-    super(error.message)
-    this.error = error
-  }
-}
-
-/** Settles as `work` does, or rejects with Timeout. `work` goes on. */
-export async function within<T>(work: Promise<T>, ms: number, message: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TokenError('Timeout', message)), ms)
-  })
-  try {
-    return await Promise.race([work, timeout])
-  } finally {
-    clearTimeout(timer)
-  }
-}
 
 export class TokenLink {
   readonly #module: Module
@@ -53,6 +34,12 @@ export class TokenLink {
   #attempt: Promise<void> | undefined
   #retry: NodeJS.Timeout | undefined
   #asking: Promise<boolean> | undefined
+  /** Shut while the module is initialised anew for another token. */
+  readonly #gate = new Gate()
+  /** Work on sessions of its own, which takes seconds. */
+  #aside = 0
+  /** Of the module, when the connection was made. */
+  #epoch = 0
 
   constructor(module: Module, options: TokenOptions) {
     this.#module = module
@@ -63,19 +50,23 @@ export class TokenLink {
     this.#pool = new SessionPool(sessions, this.#queueLimit, () => this.#openSession())
   }
 
-  /** The token is not open; `opened` waits for it or says why. */
+  /** No work can begin now; `opened` waits until it can, or says why. */
   get lost(): boolean {
-    return this.#state !== 'open'
+    return this.#state !== 'open' || this.#gate.opening !== undefined
   }
 
   async open(): Promise<void> {
-    const connection = await this.#module.connecting(() => this.#connect())
+    this.#take(await this.#module.connecting(() => this.#connect()))
+    this.#state = 'open'
+  }
+
+  /** Throws where the link was closed meanwhile. */
+  #take(connection: Connection): void {
     if (this.#state === 'closed') {
       this.#module.release(connection.slot, this)
       throw this.#failure
     }
     this.#connection = connection
-    this.#state = 'open'
   }
 
   /** The first opening has failed, or takes too long: whatever may still come of it is not used. */
@@ -87,6 +78,7 @@ export class TokenLink {
 
   #connect(): Promise<Connection> {
     this.#generation += 1
+    this.#epoch = this.#module.epoch
     return connect({
       module: this.#module,
       wanted: this.#options.token,
@@ -107,6 +99,7 @@ export class TokenLink {
 
   #openSession(): Maybe<Session> {
     const connection = this.#connection
+    if (this.#gate.opening !== undefined) throw new Outdated(HELD)
     if (connection === undefined) throw this.#failure
     return this.#module.asynchronous
       ? openSession(this.#module, connection.slot, this.#validity())
@@ -151,6 +144,7 @@ export class TokenLink {
         return
       }
       this.#connection = connection
+      this.#module.found()
       this.#become('open', this.#failure)
     } catch (error) {
       if (this.#state !== 'lost') return
@@ -164,6 +158,35 @@ export class TokenLink {
     }
   }
 
+  busy(): boolean {
+    return this.#aside > 0 || this.#abandoned > 0
+  }
+
+  hold(): Promise<void> {
+    return this.#gate.shut()
+  }
+
+  resume(): void {
+    this.#gate.open()
+  }
+
+  /** As after a loss, of which nobody is told: the token was there all the time. Where it is not found now, it is lost. */
+  async renew(): Promise<void> {
+    if (this.#state === 'open') {
+      this.#forget()
+      this.#pool.reset(new Outdated(HELD))
+      try {
+        this.#take(await this.#connect())
+      } catch (error) {
+        if (error instanceof TokenError && error.code === 'PinIncorrect') {
+          this.#options.pin.wipe()
+          this.#become('failed', error)
+        } else this.#lose(error instanceof TokenError ? error : new TokenError('Failed', (error as Error).message))
+      }
+    }
+    this.#gate.open()
+  }
+
   /** Some modules (SoftHSM) see a token that has come back only after they were initialised anew. */
   async #connectAgain(): Promise<Connection> {
     // A question that the token has not answered still holds a thread, and it would not answer us either.
@@ -172,23 +195,30 @@ export class TokenLink {
       return await this.#connect()
     } catch (error) {
       const refused = error instanceof TokenError && error.code === 'PinIncorrect'
-      if (refused || this.#state !== 'lost' || !this.#module.reinitialize()) throw error
+      if (refused || this.#state !== 'lost' || !(await this.#module.reinitialize())) throw error
       return this.#connect()
     }
   }
 
   /** Resolves when the token is open; waits for an attempt under way to get it back, for at most `timeoutMs`. */
   async opened(timeoutMs: number): Promise<void> {
-    const attempt = this.#attempt
-    if (this.#state === 'lost' && attempt !== undefined && this.#pool.waiting + this.#hoping < this.#queueLimit) {
-      this.#hoping += 1
-      try {
-        await within(attempt, timeoutMs, this.#failure.message)
-      } finally {
-        this.#hoping -= 1
-      }
-    }
+    const until = performance.now() + timeoutMs
+    const { opening } = this.#gate
+    if (opening !== undefined) await this.#hope(opening, timeoutMs, HELD)
+    if (this.#state === 'lost' && this.#attempt !== undefined)
+      await this.#hope(this.#attempt, until - performance.now(), this.#failure)
     if (this.#state !== 'open') throw this.#failure
+  }
+
+  /** Waits, unless too many do. */
+  async #hope(what: Promise<void>, timeoutMs: number, otherwise: TokenError): Promise<void> {
+    if (this.#pool.waiting + this.#hoping >= this.#queueLimit) throw otherwise
+    this.#hoping += 1
+    try {
+      await within(what, timeoutMs, otherwise.message)
+    } finally {
+      this.#hoping -= 1
+    }
   }
 
   /** Draws the consequences of an error of `onSession`: true where the same work may be done again. Throws what is to be thrown instead. */
@@ -204,14 +234,14 @@ export class TokenLink {
     return false
   }
 
-  doubt(): void {
-    this.#checkPresent(new TokenError('TokenLost', 'another token of its module was lost, and with it this one')).catch(
-      () => {},
-    )
+  async doubt(): Promise<void> {
+    const error = new TokenError('TokenLost', 'another token of its module was lost, and with it this one')
+    await this.#checkPresent(error).catch(() => {})
   }
 
   /** After an error that does not say whether the token is still there: asks, once for all who want to know. */
   async #checkPresent(error: TokenError): Promise<void> {
+    await this.#gate.opening
     const connection = this.#connection
     if (connection === undefined) throw this.#failure
     this.#asking ??= present(this.#module, connection).finally(() => {
@@ -234,8 +264,12 @@ export class TokenLink {
       this.#pool.drop()
       throw new Outdated(this.#failure)
     }
+    if (this.#gate.opening !== undefined) {
+      this.#pool.release(session)
+      throw new Outdated(HELD)
+    }
     try {
-      const result = work(session)
+      const result = this.#gate.during(() => work(session))
       if (result instanceof Promise) return await this.#untilDeadline(session, result, deadline)
       this.#giveBack(session)
       return result
@@ -254,12 +288,22 @@ export class TokenLink {
    */
   async aside<T>(ms: number, work: (session: Session) => Maybe<T>): Promise<T> {
     const connection = this.#connection
+    if (this.#gate.opening !== undefined) throw new Outdated(HELD)
     if (connection === undefined) throw this.#failure
-    const session = await openSession(this.#module, connection.slot, this.#validity(), true)
-    const done = Promise.resolve(work(session))
-    const close = () => (this.#current(session) ? session.close() : undefined)
-    done.then(close, close)
+    this.#aside += 1
+    const done = this.#onOwnSession(connection, work).finally(() => {
+      this.#aside -= 1
+    })
     return within(done, ms, `the token did not answer within ${ms / 1000} s`)
+  }
+
+  async #onOwnSession<T>({ slot }: Connection, work: (session: Session) => Maybe<T>): Promise<T> {
+    const session = await openSession(this.#module, slot, this.#validity(), true)
+    try {
+      return await work(session)
+    } finally {
+      if (this.#current(session)) await session.close()
+    }
   }
 
   #untilDeadline<T>(session: Session, work: Promise<T>, deadline: number): Promise<T> {
@@ -292,7 +336,8 @@ export class TokenLink {
   }
 
   #current(session: Session): boolean {
-    return this.#state === 'open' && session.generation === this.#generation
+    const { epoch } = this.#module
+    return this.#state === 'open' && session.generation === this.#generation && this.#epoch === epoch
   }
 
   #giveBack(session: Session): void {
@@ -344,12 +389,5 @@ export class TokenLink {
       await within(closing, this.deadlineMs, '').catch(() => undefined)
     }
     this.#module.close()
-  }
-}
-
-/** The session is still inside a call: it is discarded when that returns, not now. */
-class TimedOut extends TokenError {
-  constructor(message: string) {
-    super('Timeout', message)
   }
 }

@@ -7,6 +7,7 @@ import { CKR, ckrName } from './constants.ts'
 import { type Cryptoki, type FunctionName, INFO_BYTES, initializeArguments, readInfo } from './cryptoki.ts'
 import { type VendorProfile, vendorProfile } from './errors.ts'
 import { type Argument, addressOf } from './koffi.ts'
+import { Reinitialization, type SlotOwner } from './reinitialization.ts'
 import { TokenError } from './types.ts'
 
 export type Maybe<T> = T | Promise<T>
@@ -42,11 +43,6 @@ export interface Running {
   readonly aside: boolean
 }
 
-export interface SlotOwner {
-  /** Another token of the module is gone: looks whether its own is still there. */
-  readonly doubt: () => void
-}
-
 export class Module {
   readonly path: string
   readonly #key: string
@@ -64,6 +60,7 @@ export class Module {
   #connecting: Promise<unknown> = Promise.resolve()
   #inFlight = 0
   readonly #idle: (() => void)[] = []
+  readonly #again: Reinitialization
 
   /** Initialises. Throws `TokenError` ModuleUnusable. */
   constructor(path: string, load: (path: string) => Cryptoki) {
@@ -81,6 +78,17 @@ export class Module {
     this.manufacturer = manufacturer
     this.library = `${manufacturer}, ${library}`
     this.vendor = vendorProfile(manufacturer)
+    this.#again = new Reinitialization({
+      owners: () => [...this.#slots.values()],
+      calls: () => this.#inFlight,
+      idle: () => this.idle(),
+      mayDisturb: this.vendor.rereads,
+      anew: () => {
+        this.#functions.C_Finalize(null)
+        this.epoch += 1
+        this.#initialize()
+      },
+    })
     inUse.set(this.#key, this)
   }
 
@@ -165,17 +173,16 @@ export class Module {
   }
 
   /**
-   * C_Finalize and C_Initialize: some modules see a token that has come back only then (SoftHSM is one). Not while a call is inside, which would be
-   * undefined behaviour, nor while another token is open, which would lose it: false then. That one is asked whether it is still there, lest a token that nobody
-   * uses keep those that are gone with it from coming back.
+   * C_Finalize and C_Initialize, for a token that is gone: reinitialization.ts. Inside `connecting`. Never while a call is inside, which would be undefined
+   * behaviour. False where it was not done.
    */
-  reinitialize(): boolean {
-    for (const owner of this.#slots.values()) owner.doubt()
-    if (this.#inFlight > 0 || this.#slots.size > 0) return false
-    this.#functions.C_Finalize(null)
-    this.epoch += 1
-    this.#initialize()
-    return true
+  reinitialize(): Promise<boolean> {
+    return this.#again.run()
+  }
+
+  /** A token that was gone has been found. */
+  found(): void {
+    this.#again.found()
   }
 
   /** One token less. The last one finalises; with a call inside it stays initialised: the process is about to end anyway. */

@@ -123,7 +123,7 @@ export class SessionPool {
   }
 
   /** The token is gone: forgets idle sessions without closing them, and fails what waits. Those in use come back through `drop`. */
-  reset(error: TokenError): void {
+  reset(error: Error): void {
     this.#places -= this.#idle.length
     this.#idle.length = 0
     for (let waiter = this.#next(); waiter !== undefined; waiter = this.#next()) waiter.reject(error)

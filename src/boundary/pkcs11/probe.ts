@@ -14,6 +14,7 @@ import { type MechanismInfo, mechanismsOf } from './mechanisms.ts'
 import { type Module, openModule, type Ran } from './module.ts'
 import { rawDecrypt } from './oaep.ts'
 import { pairTemplates, publicHalfOf } from './pairs.ts'
+import type { SlotOwner } from './reinitialization.ts'
 import { type Attribute, attributeBoolean, attributeNumber, type Session } from './session.ts'
 import {
   IV_BYTES,
@@ -71,7 +72,13 @@ export async function probeToken(
   { module: path, token, pin, capabilities = {} }: ProbeOptions,
   load: (path: string) => Cryptoki = loadCryptoki,
 ): Promise<TokenReport> {
-  const link = { doubt: () => {} }
+  const link: SlotOwner = {
+    doubt: async () => {},
+    busy: () => true,
+    hold: async () => {},
+    resume: () => {},
+    renew: async () => {},
+  }
   const session = { generation: 1, valid: () => true }
   let module: Module | undefined
   try {

@@ -7,7 +7,7 @@ import { ckrName } from './constants.ts'
 import { type Cryptoki, loadCryptoki } from './cryptoki.ts'
 import { isInvalidCiphertext, isNotOffered, isStaleHandle, tokenError } from './errors.ts'
 import { createKey, type KnownKey, lookUp } from './keys.ts'
-import { Outdated, TokenLink, within } from './link.ts'
+import { TokenLink } from './link.ts'
 import { andThen, type Maybe, type Module, openModule, type Ran } from './module.ts'
 import { Oaep } from './oaep.ts'
 import { createPair, type KnownPair, lookUpPair } from './pairs.ts'
@@ -33,6 +33,7 @@ import {
   type TokenStatus,
   threadPoolSize,
 } from './types.ts'
+import { Outdated, within } from './waits.ts'
 
 const MAX_SESSIONS = 64
 /** Finding the token and logging in at the start, and making a key: network HSMs take seconds for these. */

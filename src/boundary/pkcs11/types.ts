@@ -161,7 +161,7 @@ export interface TokenStatus {
   readonly sessions: number
   readonly abandoned: number
   readonly waiting: number
-  /** C_Login calls made so far: one at start, one for each return of the token. */
+  /** C_Login calls made so far: one at start, one for each return of the token, one each time that its module was initialised anew for another one. */
   readonly logins: number
   /** Times that the token was lost. */
   readonly losses: number
