@@ -59,7 +59,7 @@ export class Ekm<Line extends object = DevLine> {
     const found = { frontEnd: 0, boundary: 0 }
     const pid = this.process.pid ?? 0
     for (const child of readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')) {
-      const command = readFileSync(`/proc/${child}/cmdline`, 'utf8')
+      const command = commandOf(child)
       if (command.includes('/ekm/main')) found.frontEnd = Number(child)
       if (command.includes('/service/main')) found.boundary = Number(child)
     }
@@ -71,6 +71,15 @@ export class Ekm<Line extends object = DevLine> {
     if (this.process.exitCode !== null) return this.process.exitCode
     this.process.kill('SIGTERM')
     return ended
+  }
+}
+
+/** Empty of a process that has ended meanwhile. */
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return ''
   }
 }
 
