@@ -116,6 +116,9 @@ export function verify(
   message: Buffer,
   signature: Buffer,
 ): boolean {
+  // RFC 8017 §8.1.2 and §8.2.2, step 1: OpenSSL also takes one that has lost a leading zero.
+  const modulusBits = half.publicKey.asymmetricKeyDetails?.modulusLength
+  if (modulusBits !== undefined && signature.length !== modulusBits / 8) return false
   if (type !== 'RAW') return half.nativePublic().verify(nativeScheme(half.publicKey, algorithm), message, signature)
   return crypto.verify(SCHEMES[algorithm].hash, message, keyAnd(half.publicKey, algorithm), signature)
 }
