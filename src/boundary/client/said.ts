@@ -14,6 +14,7 @@ import type {
   RowKind,
   WriteSet,
 } from '../words.ts'
+
 /** Pairs as the caller gave them, in any order. The boundary sorts by bytes of the name and encodes with lengths. */
 export type EncryptionContext = ReadonlyArray<readonly [name: string, value: string]>
 
