@@ -2,23 +2,27 @@
  * The load: a process of its own, so that its CPU is not the server's. A closed loop over kept-alive connections writes prepared bytes and counts the
  * replies. Told over the message channel what to send; says how long each request took.
  */
-import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { openGrpc } from './load-grpc.ts'
+import { openHttp } from './load-http.ts'
 
-export interface LoadJob {
-  readonly port: number
-  /** Over TLS; PEM. */
-  readonly tls?: LoadTls | undefined
-  /** Whole HTTP requests, sent in turn. */
+/** HTTP on a port of this machine, or gRPC on a Unix socket. `tls`: PEM. */
+export type Where = { readonly port: number; readonly tls?: LoadTls | undefined } | { readonly socket: string }
+
+export type LoadJob = Where & {
+  /** Whole requests, sent in turn. */
   readonly requests: readonly Uint8Array[]
   /** How many to send in all; requests are used again from the start where there are fewer. */
   readonly count: number
+  /** Requests under way. gRPC has several on a connection. */
   readonly connections: number
   /** Where in `requests` to begin. */
   readonly from: number
   /** No more than this; otherwise as many as there are answers. */
   readonly perSecond?: number
 }
+
+/** Requests at once on a connection of gRPC. */
+const STREAMS = 8
 
 export interface LoadTls {
   readonly ca: string
@@ -32,41 +36,43 @@ export interface LoadResult {
   readonly p50: number
   readonly p99: number
   readonly failed: number
-  /** Body of the first reply that was not 200, for the message. */
+  /** Body of the first reply that was not good, for the message. */
   readonly firstFailure: string
 }
 
-const HEAD_END = Buffer.from('\r\n\r\n')
+/** A place for one request at a time. */
+export interface Channel {
+  onAnswer(listener: Answered): void
+  send(bytes: Uint8Array): void
+  end(): void
+}
+/** Empty for a good answer, and otherwise what it was. */
+export type Answered = (failure: string) => void
 
 /** `ready` is waited for when all connections are open: handshakes are no part of what is measured. */
-async function run(
-  { port, tls, requests, count, connections, from, perSecond = Infinity }: LoadJob,
-  ready: () => Promise<void>,
-): Promise<LoadResult> {
+async function run(job: LoadJob, ready: () => Promise<void>): Promise<LoadResult> {
+  const { requests, count, from, perSecond = Infinity } = job
   const took = new Float64Array(count)
   let sent = 0
   let done = 0
   let failed = 0
   let firstFailure = ''
-  const sockets = await Promise.all(Array.from({ length: connections }, () => open(port, tls)))
+  const channels = await open(job)
   await ready()
   const start = performance.now()
-  return new Promise((resolve, reject) => {
+  return new Promise(resolve => {
     const finish = (): void => {
       const seconds = (performance.now() - start) / 1000
       const sorted = took.sort()
       const at = (part: number): number => sorted[Math.min(count - 1, Math.floor(count * part))] ?? 0
+      for (const channel of channels) channel.end()
       resolve({ seconds, p50: at(0.5), p99: at(0.99), failed, firstFailure })
     }
-    const drive = (socket: Socket): void => {
-      let pending: Buffer<ArrayBufferLike> = Buffer.alloc(0)
+    const drive = (channel: Channel): void => {
       let at = 0
       let began = 0
       const next = (): void => {
-        if (sent >= count) {
-          socket.end()
-          return
-        }
+        if (sent >= count) return
         at = sent++
         const early = start + (at * 1000) / perSecond - performance.now()
         if (early > 0) setTimeout(send, early)
@@ -74,39 +80,29 @@ async function run(
       }
       const send = (): void => {
         began = performance.now()
-        socket.write(requests[(from + at) % requests.length] as Uint8Array)
+        channel.send(requests[(from + at) % requests.length] as Uint8Array)
       }
-      socket.on('error', reject)
-      socket.on('data', (chunk: Buffer) => {
-        pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
-        const head = pending.indexOf(HEAD_END)
-        if (head < 0) return
-        const text = pending.toString('latin1', 0, head)
-        const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0)
-        const whole = head + 4 + length
-        if (pending.length < whole) return
-        if (!text.startsWith('HTTP/1.1 200')) {
+      channel.onAnswer(failure => {
+        if (failure !== '') {
           failed++
-          if (firstFailure === '') firstFailure = pending.toString('latin1', 0, whole)
+          if (firstFailure === '') firstFailure = failure
         }
-        pending = pending.subarray(whole)
         took[at] = performance.now() - began
         if (++done === count) finish()
         else next()
       })
       next()
     }
-    for (const socket of sockets) drive(socket)
+    for (const channel of channels) drive(channel)
   })
 }
 
-function open(port: number, tls: LoadTls | undefined): Promise<Socket> {
-  const to = { port, host: '127.0.0.1', noDelay: true }
-  return new Promise((resolve, reject) => {
-    const socket = tls === undefined ? connect(to) : connectTls({ ...to, ...tls })
-    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => resolve(socket))
-    socket.once('error', reject)
-  })
+async function open(job: LoadJob): Promise<Channel[]> {
+  const { connections } = job
+  const all = <T>(count: number, one: () => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: count }, one))
+  if (!('socket' in job)) return all(connections, () => openHttp(job.port, job.tls))
+  const opened = await all(connections / STREAMS, () => openGrpc(job.socket, STREAMS))
+  return opened.flat()
 }
 
 process.on('message', (message: LoadJob | 'go') => {

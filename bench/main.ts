@@ -6,7 +6,7 @@ import { availableParallelism, cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { ALGORITHMS, BareLoops, compared } from './algorithms.ts'
 import { memoryOf } from './cpu.ts'
-import { startMeasuredEkm } from './ekm.ts'
+import { startMeasuredEkm } from './ekm/targets.ts'
 import { Granted } from './granted.ts'
 import { keyPolicy } from './grants.ts'
 import {
@@ -127,9 +127,10 @@ try {
     ...(await manyTargets()),
     ...((await granted?.targets(loader, { keys: KEYS, grants: GRANTS, count: COUNT, say })) ?? []),
     xks,
-    ...owner.targets.map(({ requests, ...target }) =>
-      served(loader, { ...target, count: COUNT, requests: () => requests(COUNT) }),
-    ),
+    ...owner.targets.map(({ where, slowness, requests, ...target }) => {
+      const count = Math.ceil(COUNT / slowness)
+      return served(loader, { ...where, ...target, count, requests: () => requests(count) })
+    }),
   ].filter(({ name }, index) => index === 0 || wanted(name))
   const rows = [...(await measureAll(targets, ROUNDS, say)), ...once]
   const report = {

@@ -1,6 +1,6 @@
 /** What is measured, and the figures of a round of it. */
 import { cpuOf } from './cpu.ts'
-import type { LoadTls } from './load.ts'
+import type { Where } from './load.ts'
 import type { Loader } from './loader.ts'
 
 /** Figures of one request, or of one run of an algorithm. */
@@ -20,15 +20,13 @@ export interface Target {
   measure(round: number): Promise<Round>
 }
 
-export interface Served {
+export type Served = Where & {
   readonly name: string
-  readonly port: number
   readonly frontEnd: readonly number[]
   readonly boundary: readonly number[]
   /** Requests of a round. */
   readonly count: number
   readonly perSecond?: number
-  readonly tls?: LoadTls
   /** Signed anew for each round; used again from the start where there are fewer than `count`. */
   requests(): Buffer[]
 }
@@ -36,13 +34,13 @@ export interface Served {
 export const CONNECTIONS = 64
 
 export function served(loader: Loader, target: Served): Target {
-  const { name, port, frontEnd, boundary, count, perSecond, tls, requests } = target
+  const { name, frontEnd, boundary, count, perSecond, requests, ...where } = target
   const cpu = (pids: readonly number[]): number => pids.reduce((sum, pid) => sum + cpuOf(pid), 0)
   return {
     name,
     measure: async () => {
       const pace = perSecond === undefined ? {} : { perSecond }
-      const job = { port, ...(tls && { tls }), requests: requests(), count, connections: CONNECTIONS, from: 0, ...pace }
+      const job = { ...where, requests: requests(), count, connections: CONNECTIONS, from: 0, ...pace }
       let before: readonly [number, number] = [0, 0]
       // When all connections are open: handshakes are no part of it.
       const { failed, firstFailure, p50, p99 } = await loader.run(job, () => {

@@ -70,13 +70,20 @@ server { listen 127.0.0.1:${port}${tls === undefined ? '' : ' ssl'}; ${secured} 
 }
 
 /** `tls`: PEM files, as of nginx. */
-export async function startEcho(tls?: {
+export function startEcho(tls?: {
   readonly certificate: string
   readonly key: string
   readonly clients: string
 }): Promise<Reference> {
-  const files = tls === undefined ? [] : [tls.certificate, tls.key, tls.clients]
-  const child: ChildProcess = fork(join(import.meta.dirname, 'echo.ts'), files)
+  return startBare('echo.ts', tls === undefined ? [] : [tls.certificate, tls.key, tls.clients])
+}
+
+/** On a Unix socket; its port is 0. */
+export const startGrpcEcho = (socket: string): Promise<Reference> => startBare('echo-grpc.ts', [socket])
+
+/** A program that says its port when it is ready. */
+async function startBare(program: string, args: readonly string[]): Promise<Reference> {
+  const child: ChildProcess = fork(join(import.meta.dirname, program), args)
   const port = await new Promise<number>(resolve => child.once('message', (message: number) => resolve(message)))
   return { port, pids: [child.pid ?? 0], stop: () => child.kill('SIGTERM') }
 }

@@ -5,7 +5,7 @@ import type { Row } from './measure.ts'
 const number = (value: number | undefined, width: number, digits = 1): string =>
   (value === undefined ? '' : value.toFixed(digits)).padStart(width)
 
-const WIDTH = 50
+const WIDTH = 54
 
 export interface Report {
   /** The first is the unit. */
