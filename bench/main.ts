@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import { ALGORITHMS, BareLoops, compared } from './algorithms.ts'
 import { memoryOf } from './cpu.ts'
 import { startMeasuredEkm } from './ekm/targets.ts'
+import { offerLoad, XKS_LOAD } from './ekm/xks-load.ts'
 import { Granted } from './granted.ts'
 import { keyPolicy } from './grants.ts'
 import {
@@ -24,7 +25,7 @@ import {
 import { Loader } from './loader.ts'
 import { CONNECTIONS, measureAll, type Row, served, type Target } from './measure.ts'
 import { startEcho, startNginx } from './references.ts'
-import { print } from './report.ts'
+import { print, printOffered } from './report.ts'
 import { startMeasured, xksEncrypt } from './services.ts'
 import { makeRole } from './sessions.ts'
 
@@ -43,7 +44,7 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(`npm run bench -- [--quick] [--only TEXT] [--rounds N] [--keys N] [--grants N] [--json]
   --quick   fewer and shorter rounds, 2,000 keys instead of 100,000
-  --only    only lines whose name holds this text (nginx is always measured: it is the unit)
+  --only    only lines whose name holds this text (nginx is always measured: it is the unit); xks-load: only the load of one external key store
   --rounds  how many rounds the medians are of (3 with --quick, otherwise 5)
   --keys    how many keys the second KMS has
   --grants  a third KMS, with as many keys as the second, policies of ten statements and this many grants, which is started again before it is measured;
@@ -67,6 +68,14 @@ function count(name: string, given: string | undefined, otherwise: number): numb
 
 const say = (text: string): void => console.error(text)
 const wanted = (name: string): boolean => values.only === undefined || name.includes(values.only)
+
+const LOAD_SECONDS = values.quick ? 3 : 10
+if (values.only === XKS_LOAD) {
+  const offered = await offerLoad(LOAD_SECONDS, say)
+  if (values.json) console.log(JSON.stringify(offered, null, 1))
+  else printOffered(offered)
+  process.exit(0)
+}
 
 const loader = new Loader()
 say('starting nginx, a bare node:http echo, two KMSs and an external key manager …')
@@ -136,6 +145,7 @@ try {
   const report = {
     rows,
     algorithms: compared(rows, encryptName(FEW)),
+    offered: wanted(XKS_LOAD) ? await offerLoad(LOAD_SECONDS, say) : [],
     memoryMB: {
       'kms front end, few keys': memoryOf(few.frontEnd),
       'kms boundary, few keys': memoryOf(few.boundary),

@@ -1,5 +1,6 @@
 /** The figures as text. */
 import type { Compared } from './algorithms.ts'
+import { DEADLINE_MS, type Offered } from './ekm/xks-load.ts'
 import type { Row } from './measure.ts'
 
 const number = (value: number | undefined, width: number, digits = 1): string =>
@@ -11,13 +12,14 @@ export interface Report {
   /** The first is the unit. */
   readonly rows: readonly Row[]
   readonly algorithms: readonly Compared[]
+  readonly offered: readonly Offered[]
   /** Megabytes resident, by what was measured. */
   readonly memoryMB: Readonly<Record<string, number>>
   /** Milliseconds until the line of JSON. */
   readonly startMs: Readonly<Record<string, number>>
 }
 
-export function print({ rows, algorithms, memoryMB, startMs }: Report): void {
+export function print({ rows, algorithms, offered, memoryMB, startMs }: Report): void {
   const unit = rows[0]?.cpu ?? 1
   console.log(`${' '.repeat(WIDTH)}   µs CPU a request                    latency, ms`)
   console.log(`${' '.repeat(WIDTH)}total  × nginx  front end  boundary    p50     p99`)
@@ -33,9 +35,29 @@ export function print({ rows, algorithms, memoryMB, startMs }: Report): void {
         `${name.padEnd(WIDTH)}${number(algorithm, 9)}${number(wholePath, 12)}${number(difference, 12)}${number(encrypt, 22)}`,
       )
   }
+  printOffered(offered)
   console.log('')
   for (const [name, megabytes] of Object.entries(memoryMB))
     console.log(`${name.padEnd(WIDTH)}${number(megabytes, 5, 0)} MB`)
   for (const [name, ms] of Object.entries(startMs))
     console.log(`${`${name}, until its line of JSON`.padEnd(WIDTH)}${number(ms, 5, 0)} ms`)
+}
+
+/** A load at a fixed rate: what became of it. */
+export function printOffered(offered: readonly Offered[]): void {
+  if (offered.length === 0) return
+  const head = (text: string): string => `${' '.repeat(WIDTH)}${text}`
+  console.log(head('                      turned          latency, ms                   µs CPU a request'))
+  console.log(
+    head(`  sent    200   away  other    p50     p99   worst  > ${DEADLINE_MS}  front end  boundary  sender, late ms`),
+  )
+  for (const each of offered) {
+    const counts = number(each.sent, 6, 0) + number(each.answered, 7, 0) + number(each.turnedAway, 7, 0)
+    const times = number(each.p50, 7, 2) + number(each.p99, 8, 2) + number(each.worst, 8, 1)
+    const costs = number(each.frontEnd, 11) + number(each.boundary, 10) + number(each.sender, 8)
+    const late = number(each.sentLate, 9)
+    console.log(
+      `${each.name.padEnd(WIDTH)}${counts}${number(each.failed, 7, 0)}${times}${number(each.overDeadline, 7, 0)}${costs}${late}`,
+    )
+  }
 }

@@ -135,12 +135,12 @@ test('whoever is loaded far above its quota is turned away, and nobody else noti
 test('long work of one tenant takes turns: the short work of another does not wait for it, and its long work for little of it', async t => {
   const [slow, other] = await Promise.all(['slow', 'other'].map(prepared))
   assert.ok(slow && other)
-  const unwraps = async (): Promise<Sent[]> => {
-    const sent: Sent[] = []
+  const unwraps = async (): Promise<Pick<Sent, 'took'>[]> => {
+    const sent: Pick<Sent, 'took'>[] = []
     for (let i = 0; i < 40; i++) {
       const at = performance.now()
       answeredByAzure(await other())
-      sent.push({ at, took: performance.now() - at, status: 200 })
+      sent.push({ took: performance.now() - at })
     }
     return sent
   }

@@ -19,8 +19,8 @@ interface Line {
 }
 
 const WITHIN = ANSWER_WITHIN_MS.xks
-/** What AWS sends a store at most. */
-const RATE = 1800
+/** What AWS sends a store at most; and less, for a machine that is too small or too busy to send and to serve that. */
+const RATES = [1800, 1200, 800, 500, 300, 150]
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-load-'))
 
 let ekm: Ekm<Line>
@@ -48,7 +48,8 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const job = (rate: number, seconds: number, connections: number) => ({
+/** Without a number, as many connections as are in use at a rate when each answer takes a third of a second. */
+const job = (rate: number, seconds: number, connections = Math.ceil(rate / 3)) => ({
   ...{ endpoint: ekm.line.endpoint, pathPrefix: 'store', ...credential, key: 'k' },
   ...{ rate, seconds, connections },
 })
@@ -68,14 +69,20 @@ const gauge = async (line: string): Promise<number> => {
 
 test('1,800 requests a second beside a boundary that is stopped and goes on', async t => {
   const warm = await load(job(0, 2, 32))
-  const capacity = warm.length / 2
-  const rate = Math.min(RATE, Math.floor(capacity / 2))
-  const calm = await load(job(rate, 2, 600))
-  t.diagnostic(`${Math.round(capacity)} a second at most; ${rate} a second offered`)
+  const before = [...warm]
+  let rate = 0
+  let calm: readonly Sent[] = []
+  // With room to spare: what else this machine does comes and goes.
+  for (rate of RATES) {
+    calm = await load(job(rate, 2))
+    before.push(...calm)
+    if (calm.length === rate * 2 && share(calm, 200) === 1 && quantile(calm, 0.99) < WITHIN / 8) break
+  }
+  t.diagnostic(`${rate} a second, of which half are answered within ${quantile(calm, 0.5).toFixed(1)} ms`)
   assert.ok(share(calm, 200) > 0.9, JSON.stringify(statuses(calm)))
 
   const { boundary } = ekm.children()
-  const running = startLoad(job(rate, 10, 600))
+  const running = startLoad(job(rate, 10))
   const begun = await running.begun
   const since = (): number => performance.now() - begun
   await wait(1500)
@@ -142,7 +149,7 @@ test('1,800 requests a second beside a boundary that is stopped and goes on', as
     else if (asserted?.operation === 'xks:encrypt') refused++
     else if (asserted?.operation === 'xks' && asserted.account === 'store') turnedAway += count
   }
-  const all = [...warm, ...calm, ...sent]
+  const all = [...before, ...sent]
   t.diagnostic(`${all.length} sent; in the log ${done} done, ${refused} refused, ${turnedAway} turned away`)
   assert.equal(done + refused + turnedAway, all.length)
   assert.ok(done > all.filter(({ status }) => status === 200).length, 'what was done too late is there too')

@@ -1,16 +1,20 @@
 /**
  * Load on an XKS proxy, from a process of its own so that who loads is not who is measured: encrypt requests at a fixed rate whatever the answers do, or one
- * after the other on some connections. Says of each request when it began, how long it took, and what the answer was.
+ * after the other on some connections. Says of each request when it began, how long it took, and what the answer was. It shares the processors with what it
+ * loads, so that at a fixed rate everything is signed and every connection open before it begins, and of an answer no more is read than its status.
  */
 import { fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { signRequest } from '../../src/http/sigv4-sign.ts'
 import { Secret } from '../../src/store/secret.ts'
 
 export interface LoadJob {
   /** `http://127.0.0.1:1234` */
   readonly endpoint: string
+  /** Of an `https:` endpoint; PEM. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
   readonly pathPrefix: string
   readonly accessKeyId: string
   readonly secretAccessKey: string
@@ -27,6 +31,8 @@ export interface Sent {
   readonly took: number
   /** 0: no answer. */
   readonly status: number
+  /** Milliseconds between when it was due and when it was sent: what the sender itself was late. */
+  readonly late: number
 }
 
 /** Milliseconds for what is still to be answered when the last request has been sent. */
@@ -36,23 +42,32 @@ export interface RunningLoad {
   /** When it has begun, on this process's `performance.now()`. */
   readonly begun: Promise<number>
   readonly sent: Promise<readonly Sent[]>
+  /** µs of CPU that the sending process took for all of it, once it had begun. */
+  readonly cpu: Promise<number>
 }
 
 export function startLoad(job: LoadJob): RunningLoad {
   const child = fork(import.meta.filename, { env: { ...process.env, HOLDFAST_TEST_LOAD: '1' } })
   const begun = Promise.withResolvers<number>()
-  const sent = Promise.withResolvers<readonly Sent[]>()
-  child.on('message', (message: { begun?: true; sent?: Sent[] }) => {
+  const finished = Promise.withResolvers<Finished>()
+  child.on('message', (message: { begun?: true; finished?: Finished }) => {
     if (message.begun) begun.resolve(performance.now())
-    if (message.sent) sent.resolve(message.sent)
+    if (message.finished) finished.resolve(message.finished)
   })
   child.once('exit', code => {
-    sent.reject(new Error(`the load ended with ${code}`))
+    finished.reject(new Error(`the load ended with ${code}`))
     begun.reject(new Error(`the load ended with ${code}`))
   })
   begun.promise.catch(() => {})
   child.send(job)
-  return { begun: begun.promise, sent: sent.promise }
+  const cpu = finished.promise.then(each => each.cpu)
+  cpu.catch(() => {})
+  return { begun: begun.promise, sent: finished.promise.then(({ sent }) => sent), cpu }
+}
+
+interface Finished {
+  readonly sent: readonly Sent[]
+  readonly cpu: number
 }
 
 export const load = (job: LoadJob): Promise<readonly Sent[]> => startLoad(job).sent
@@ -81,98 +96,136 @@ function request({ endpoint, pathPrefix, accessKeyId, secretAccessKey, key }: Lo
   }
 }
 
+const HEAD_END = Buffer.from('\r\n\r\n')
+const STATUS_AT = 'HTTP/1.1 '.length
+
 /** A kept-alive connection: one request at a time. */
 class Line {
+  began = 0
+  late = 0
+  closed = false
   readonly #socket: Socket
-  #read = ''
-  #waiting: ((status: number) => void) | undefined
+  readonly #answered: (line: Line, status: number) => void
+  #read: Buffer | undefined
+  #waiting = false
 
-  constructor(endpoint: string) {
-    const { hostname, port } = new URL(endpoint)
-    this.#socket = connect({ host: hostname, port: Number(port), noDelay: true })
-    this.#socket.setEncoding('latin1')
-    this.#socket.on('data', (chunk: string) => this.#data(chunk))
-    this.#socket.on('error', () => {})
-    this.#socket.on('close', () => this.#answer(0))
+  constructor(socket: Socket, answered: (line: Line, status: number) => void) {
+    this.#socket = socket
+    this.#answered = answered
+    socket.on('data', (chunk: Buffer) => this.#data(chunk))
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      this.closed = true
+      if (this.#waiting) this.#answer(0)
+    })
   }
 
-  send(bytes: Buffer): Promise<number> {
-    return new Promise(resolve => {
-      this.#waiting = resolve
-      this.#socket.write(bytes)
-    })
+  send(bytes: Buffer): void {
+    this.#waiting = true
+    this.#socket.write(bytes)
   }
 
   end(): void {
     this.#socket.destroy()
   }
 
-  #data(chunk: string): void {
-    this.#read += chunk
-    const head = this.#read.indexOf('\r\n\r\n')
+  #data(chunk: Buffer): void {
+    // What a server says to a connection that it closes because nothing was asked on it.
+    if (!this.#waiting) return
+    const read = this.#read === undefined ? chunk : Buffer.concat([this.#read, chunk])
+    this.#read = read
+    const head = read.indexOf(HEAD_END)
     if (head < 0) return
-    const length = Number(/content-length: (\d+)/i.exec(this.#read.slice(0, head))?.[1] ?? 0)
-    if (this.#read.length < head + 4 + length) return
-    const status = Number(this.#read.slice(9, 12))
-    this.#read = ''
-    this.#answer(status)
+    const text = read.toString('latin1', 0, head)
+    const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0)
+    if (read.length < head + HEAD_END.length + length) return
+    this.#read = undefined
+    this.#answer(Number(text.slice(STATUS_AT, STATUS_AT + 3)))
   }
 
   #answer(status: number): void {
-    this.#waiting?.(status)
-    this.#waiting = undefined
+    this.#waiting = false
+    this.#answered(this, status)
   }
 }
 
-async function run(job: LoadJob, begun: () => void): Promise<Sent[]> {
-  const { endpoint, rate, seconds, connections } = job
+function open({ endpoint, tls }: LoadJob): Promise<Socket> {
+  const { hostname, port } = new URL(endpoint)
+  const to = { host: hostname, port: Number(port), noDelay: true }
+  return new Promise((resolve, reject) => {
+    const socket = tls === undefined ? connect(to) : connectTls({ ...to, ...tls })
+    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => resolve(socket))
+    socket.once('error', reject)
+  })
+}
+
+const PACE_MS = 1
+
+async function run(job: LoadJob, begun: () => void): Promise<Finished> {
+  const { rate, seconds, connections } = job
   const next = request(job)
-  const lines = Array.from({ length: connections }, () => new Line(endpoint))
-  const free = [...lines]
+  const total = rate * seconds
+  const signed = Array.from({ length: total }, next)
+  const sockets = await Promise.all(Array.from({ length: connections }, () => open(job)))
+  const { promise: over, resolve: finish } = Promise.withResolvers<void>()
   const sent: Sent[] = []
   let pending = 0
-  const start = performance.now()
-  const one = async (line: Line): Promise<void> => {
+  let due = 0
+  const send = (line: Line, bytes: Buffer, due: number): void => {
     pending++
-    const bytes = next()
-    const at = performance.now()
-    const status = await line.send(bytes)
-    sent.push({ at: at - start, took: performance.now() - at, status })
-    pending--
+    line.began = performance.now()
+    line.late = line.began - due
+    line.send(bytes)
   }
+  const allSent = (): boolean => (rate === 0 ? performance.now() - start >= seconds * 1000 : due >= total)
+  const free: Line[] = []
+  const lines = sockets.map(
+    socket =>
+      new Line(socket, (line, status) => {
+        const { began, late } = line
+        sent.push({ at: began - start, took: performance.now() - began, status, late })
+        pending--
+        if (rate > 0 && !line.closed) free.push(line)
+        if (rate === 0 && !line.closed && !allSent()) send(line, next(), performance.now())
+        else if (pending === 0 && allSent()) finish()
+      }),
+  )
+  free.push(...lines)
   begun()
-  const ended = (): boolean => performance.now() - start >= seconds * 1000
-  if (rate === 0) {
-    const all = lines.map(async line => {
-      while (!ended()) await one(line)
-    })
-    await Promise.all(all)
-  } else {
-    let due = 0
-    while (!ended()) {
-      for (const until = ((performance.now() - start) * rate) / 1000; due < until; due++) {
-        const line = free.pop()
-        // More than there are connections for is not sent: the client's own bound, as AWS has one.
-        if (line !== undefined) void one(line).then(() => free.push(line))
+  const before = process.cpuUsage()
+  const start = performance.now()
+  const patience = setTimeout(finish, seconds * 1000 + PATIENCE_MS)
+  if (rate === 0) for (const line of lines) send(line, next(), start)
+  else {
+    const pace = (): void => {
+      for (const until = ((performance.now() - start) * rate) / 1000; due < until && due < total; due++) {
+        // More than there are connections for is not sent: the client's own bound, as AWS has one. The ones that were used last are used first.
+        let line = free.pop()
+        while (line?.closed) line = free.pop()
+        if (line !== undefined) send(line, signed[due] as Buffer, start + (due * 1000) / rate)
       }
-      await new Promise(resolve => setTimeout(resolve, 1))
+      if (due < total) setTimeout(pace, PACE_MS)
+      else if (pending === 0) finish()
     }
-    const patience = performance.now() + PATIENCE_MS
-    while (pending > 0 && performance.now() < patience) await new Promise(resolve => setTimeout(resolve, 10))
+    pace()
   }
+  await over
+  clearTimeout(patience)
+  const { user, system } = process.cpuUsage(before)
   for (const line of lines) line.end()
-  return sent.concat(Array.from({ length: pending }, () => ({ at: 0, took: PATIENCE_MS, status: 0 })))
+  const unanswered = Array.from({ length: pending }, () => ({ at: 0, took: PATIENCE_MS, status: 0, late: 0 }))
+  return { sent: sent.concat(unanswered), cpu: user + system }
 }
 
 if (process.env.HOLDFAST_TEST_LOAD === '1')
   process.once('message', (job: LoadJob) => {
-    run(job, () => process.send?.({ begun: true })).then(sent =>
-      process.send?.({ sent }, undefined, undefined, () => process.disconnect?.()),
+    run(job, () => process.send?.({ begun: true })).then(finished =>
+      process.send?.({ finished }, undefined, undefined, () => process.disconnect?.()),
     )
   })
 
 /** The value below which this share of the times lies. */
-export function quantile(sent: readonly Sent[], share: number): number {
+export function quantile(sent: readonly Pick<Sent, 'took'>[], share: number): number {
   const times = sent.map(({ took }) => took).sort((a, b) => a - b)
   return times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0
 }
