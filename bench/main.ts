@@ -79,7 +79,7 @@ if (values.only === XKS_LOAD) {
 
 const loader = new Loader()
 say('starting nginx, a bare node:http echo, two KMSs and an external key manager …')
-const owner = await startMeasuredEkm()
+const owner = await startMeasuredEkm(say)
 const nginx = await startNginx()
 const echo = await startEcho()
 const bare = new BareLoops()

@@ -13,7 +13,7 @@ import {
 } from '../../src/ekm/protocols/kubernetes/messages.ts'
 import { decode, encode } from '../../src/ekm/protocols/kubernetes/protobuf.ts'
 import { grpcRequest } from '../load-grpc.ts'
-import { type EkmTarget, type Place, type Protocol, SOFTHSM, SOFTWARE, THIRD } from './protocols.ts'
+import { type EkmTarget, type Place, type Protocol, QUARTER, SOFTHSM, SOFTWARE } from './protocols.ts'
 
 const uid = '8a3d2f60-0000-4000-8000-000000000000'
 const ENCRYPT = encode(ENCRYPT_REQUEST, { plaintext: Buffer.alloc(32, 7), uid })
@@ -46,7 +46,7 @@ export const kubernetes: Protocol = async ({ folder }) => {
         const { ciphertext, key_id, annotations } = decode(ENCRYPT_RESPONSE, await call(socket, 'Encrypt', ENCRYPT))
         const decrypt = encode(DECRYPT_REQUEST, { ciphertext, key_id, annotations, uid })
         const target = (name: string, request: Buffer): EkmTarget => ({
-          ...{ name: `${name}${place.suffix}`, where: { socket }, slowness: THIRD * place.slowness },
+          ...{ name: `${name}${place.suffix}`, where: { socket }, slowness: QUARTER * place.slowness },
           requests: () => [request],
         })
         return [

@@ -9,7 +9,7 @@ import type { Where } from '../load.ts'
 import { type Reference, startEcho, startGrpcEcho, startNginx } from '../references.ts'
 import { bytesOf } from './http.ts'
 import { ENCRYPT_REQUEST_BYTES, kubernetes } from './kubernetes.ts'
-import { type EkmTarget, OVER_HTTPS, type Place, SOFTHSM, SOFTWARE, type World } from './protocols.ts'
+import { type EkmTarget, OVER_HTTPS, type Place, QUARTER, SOFTHSM, SOFTWARE, type World } from './protocols.ts'
 import { CLIENT, certificates, type RunningEkm, softToken, startEkm } from './service.ts'
 
 export interface MeasuredTarget extends EkmTarget {
@@ -30,15 +30,16 @@ async function contents({ cli }: RunningEkm, { tenant, key, pair }: Place): Prom
   await cli('key', 'create', pair, '--tenant', tenant, '--spec', 'RSA_2048', ...token)
 }
 
-const reference = (name: string, { pids }: Reference, where: Where, request: Buffer): MeasuredTarget => ({
-  ...{ name, where, slowness: 1, frontEnd: pids, boundary: [] },
+const reference = (name: string, { pids }: Reference, where: Where, request: Buffer, slowness = 1): MeasuredTarget => ({
+  ...{ name, where, slowness, frontEnd: pids, boundary: [] },
   requests: () => [request],
 })
 
-export async function startMeasuredEkm(): Promise<MeasuredEkm> {
+export async function startMeasuredEkm(say: (text: string) => void): Promise<MeasuredEkm> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'))
   const { files, tls } = await certificates(folder)
   const token = softToken(folder)
+  if (token === undefined) say('SoftHSM2 is not installed: there are no rows of it')
   const places = token === undefined ? [SOFTWARE] : [SOFTWARE, SOFTHSM]
   const protocols = await Promise.all([...OVER_HTTPS, kubernetes].map(start => start({ folder, files })))
   const sections = Object.assign({}, ...protocols.map(({ config }) => config))
@@ -64,7 +65,7 @@ export async function startMeasuredEkm(): Promise<MeasuredEkm> {
       targets: [
         reference('nginx, return 200, mutual TLS', nginx, { port: nginx.port, tls }, plain),
         reference('node:https, JSON echo, mutual TLS', echo, { port: echo.port, tls }, plain),
-        reference('node:http2, constant gRPC answer', grpc, { socket: grpcSocket }, ENCRYPT_REQUEST_BYTES),
+        reference('node:http2, constant gRPC answer', grpc, { socket: grpcSocket }, ENCRYPT_REQUEST_BYTES, QUARTER),
         ...targets.map(target => ({ ...target, frontEnd: [ekm.frontEnd], boundary: [ekm.boundary] })),
       ],
       stop,
