@@ -76,7 +76,7 @@ test('1,800 requests a second beside a boundary that is stopped and goes on', as
   for (rate of RATES) {
     calm = await load(job(rate, 2))
     before.push(...calm)
-    if (calm.length === rate * 2 && share(calm, 200) === 1 && quantile(calm, 0.99) < WITHIN / 8) break
+    if (calm.length === rate * 2 && share(calm, 200) === 1 && quantile(calm, 0.99) < WITHIN / 4) break
   }
   t.diagnostic(`${rate} a second, of which half are answered within ${quantile(calm, 0.5).toFixed(1)} ms`)
   assert.ok(share(calm, 200) > 0.9, JSON.stringify(statuses(calm)))
