@@ -17,6 +17,7 @@ import { type Link, openLink } from '../store/link.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { CedarPolicy } from './access/cedar/policy.ts'
+import { assertEveryRouteDeclared } from './access/operations.ts'
 import { Rules } from './access/rules.ts'
 import { Core } from './core.ts'
 import { HealthMonitor, readiness } from './health.ts'
@@ -40,6 +41,7 @@ const CLOSE_DEADLINE_MS = 10_000
 
 /** Resolves when requests are answered; with a boundary that is locked or away they are answered 5xx. */
 export async function startEkm(config: EkmConfig): Promise<EkmService> {
+  assertEveryRouteDeclared(PROTOCOLS)
   const log = openLog({ name: 'ekm', level: config.logging.level })
   const folders = serviceFolders(config.data)
   mkdirSync(folders.frontEnd, { recursive: true, mode: 0o700 })

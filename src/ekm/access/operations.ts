@@ -1,6 +1,6 @@
 /**
- * What every operation of every protocol is to the owner. One that is not in this table is never allowed (promise 5), and policies can name no other. What a
- * protocol answers without a key (health, its own certificates) is no question of policy, and not here.
+ * What every operation of every protocol is to the owner, and what is answered without asking the owner's policy. A route that is in neither table stops the
+ * start (promise 5); an operation that is not in the first is never allowed, and policies can name no other.
  */
 import type { ProtocolName } from '../keys/protocols.ts'
 import type { Action } from './policy.ts'
@@ -28,6 +28,15 @@ export const OPERATIONS = {
   kubernetes: { status: 'describe', encrypt: 'wrap', decrypt: 'unwrap' },
 } as const satisfies Readonly<Record<ProtocolName, Readonly<Record<string, Action>>>>
 
+/** What uses no key of a customer's, by who is answered: whoever is authenticated, or everybody. */
+const WITHOUT_POLICY: Readonly<Partial<Record<ProtocolName, Readonly<Record<string, 'authenticated' | 'everybody'>>>>> =
+  {
+    xks: { health: 'authenticated' },
+    azure: { info: 'authenticated' },
+    kacls: { status: 'everybody', certs: 'everybody' },
+    dke: { publickey: 'everybody' },
+  }
+
 const ACTION_OF: ReadonlyMap<string, ReadonlyMap<string, Action>> = new Map(
   Object.entries(OPERATIONS).map(([protocol, operations]) => [protocol, new Map(Object.entries(operations))]),
 )
@@ -42,4 +51,20 @@ export function allOperations(): { readonly operation: string; readonly action: 
   return Object.entries(OPERATIONS).flatMap(([protocol, operations]) =>
     Object.entries(operations).map(([operation, action]) => ({ operation: `${protocol}:${operation}`, action })),
   )
+}
+
+/** The start calls it with every protocol that can be served. Throws with the routes that nobody has declared. */
+export function assertEveryRouteDeclared(
+  protocols: Iterable<{ readonly name: string; readonly routes: readonly string[] }>,
+): void {
+  const missing: string[] = []
+  for (const { name, routes } of protocols) {
+    const open = new Set(Object.keys(WITHOUT_POLICY[name as ProtocolName] ?? {}))
+    for (const route of routes)
+      if ((actionOf(name, route) !== undefined) === open.has(route)) missing.push(`${name}:${route}`)
+  }
+  if (missing.length > 0)
+    throw new Error(
+      `These routes declare no action, or two things at once, and cannot be served: ${missing.join(', ')}. Declare them in src/ekm/access/operations.ts.`,
+    )
 }

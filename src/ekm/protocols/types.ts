@@ -39,6 +39,8 @@ export interface RunningProtocol {
 export interface Protocol {
   /** As in records, metrics and the configuration. */
   readonly name: string
+  /** Every operation that its requests are for, as its own table of them has it: each is declared in `access/operations.ts`, or nothing is served. */
+  readonly routes: readonly string[]
   /** Undefined where the configuration does not ask for it. */
   start(context: ProtocolContext): Promise<RunningProtocol | undefined>
 }

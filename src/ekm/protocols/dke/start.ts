@@ -5,11 +5,13 @@ import { tokenVerifier } from '../../access/issuers.ts'
 import type { Protocol, ProtocolContext } from '../types.ts'
 import { dkeListenerError } from './errors.ts'
 import { DKE_PROTOCOL, type DkeTenant, dkeHandler, MAX_BODY } from './handler.ts'
+import { METHODS } from './route.ts'
 
 type Settings = NonNullable<EkmConfig['dke']>
 
 export const dke: Protocol = {
   name: DKE_PROTOCOL,
+  routes: Object.keys(METHODS),
   start: async context => {
     const { config } = context
     if (config.dke === undefined) return undefined

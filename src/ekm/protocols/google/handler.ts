@@ -86,7 +86,9 @@ function boundTo({ caller, keyId }: Call, members: Members): Buffer {
   return aad
 }
 
-const OPERATIONS: Readonly<Record<GoogleOperation, (core: Core, call: Call, members: Members) => Promise<Reply>>> = {
+export const OPERATIONS: Readonly<
+  Record<GoogleOperation, (core: Core, call: Call, members: Members) => Promise<Reply>>
+> = {
   wrap: async (core, call, members) => {
     const plaintext = parseBytes(members, 'plaintext', MAX_PLAINTEXT)
     const made = await core.encrypt(call, plaintext, boundTo(call, members), false).finally(() => plaintext.fill(0))

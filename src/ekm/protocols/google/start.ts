@@ -3,13 +3,14 @@ import type { EkmConfig } from '../../../config/ekm.ts'
 import { tokenVerifier } from '../../access/issuers.ts'
 import type { Protocol, ProtocolContext } from '../types.ts'
 import { googleListenerError } from './errors.ts'
-import { GOOGLE_PROTOCOL, type GoogleTenant, googleHandler } from './handler.ts'
+import { GOOGLE_PROTOCOL, type GoogleTenant, googleHandler, OPERATIONS } from './handler.ts'
 import { MAX_BODY } from './request.ts'
 
 type Settings = NonNullable<EkmConfig['googleExperimental']>
 
 export const google: Protocol = {
   name: GOOGLE_PROTOCOL,
+  routes: Object.keys(OPERATIONS),
   start: async context => {
     const { googleExperimental: settings, limits } = context.config
     if (settings === undefined) return undefined

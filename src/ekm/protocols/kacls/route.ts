@@ -9,7 +9,8 @@ export interface KaclsRoute {
   readonly method: KaclsMethod
 }
 
-const METHODS: ReadonlyMap<string, KaclsMethod> = new Map<string, KaclsMethod>([
+/** By the last part of the path. */
+export const METHODS: ReadonlyMap<string, KaclsMethod> = new Map<string, KaclsMethod>([
   ...(['status', 'certs', ...Object.keys(WORKSPACE_METHODS)] as KaclsMethod[]).map(name => [name, name] as const),
   // What it was called before.
   ['takeout_unwrap', 'privilegedunwrap'],

@@ -8,6 +8,7 @@ import type { Protocol, ProtocolContext } from '../types.ts'
 import { kaclsListenerError } from './errors.ts'
 import { kaclsHandler, MAX_BODY } from './handler.ts'
 import { KACLS_PROTOCOL, type KaclsTenant } from './protocol.ts'
+import { METHODS } from './route.ts'
 import { Signer } from './signer.ts'
 import { MIGRATION_AUDIENCE } from './tokens.ts'
 
@@ -15,6 +16,7 @@ type Settings = NonNullable<EkmConfig['kacls']>
 
 export const kacls: Protocol = {
   name: KACLS_PROTOCOL,
+  routes: [...METHODS.values()],
   start: async context => {
     const { config } = context
     if (config.kacls === undefined) return undefined

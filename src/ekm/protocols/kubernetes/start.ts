@@ -6,12 +6,14 @@ import { GrpcServer } from './grpc/server.ts'
 import { listenTls, type TlsDoor } from './grpc/tls.ts'
 import { listenUnix, type UnixDoor, urlOf } from './grpc/unix.ts'
 import { type ConnectionPeer, KUBERNETES_PROTOCOL, kubernetesHandler } from './handler.ts'
-import { MAX_MESSAGE, methodAt } from './messages.ts'
+import { MAX_MESSAGE, METHODS, methodAt } from './messages.ts'
+import { OPERATION_NAMES } from './operations.ts'
 
 type Doors = readonly (UnixDoor | TlsDoor)[]
 
 export const kubernetes: Protocol = {
   name: KUBERNETES_PROTOCOL,
+  routes: METHODS.map(method => OPERATION_NAMES[method]),
   start: async context => {
     const { config, onStranger, onDefect } = context
     if (config.kubernetes === undefined) return undefined

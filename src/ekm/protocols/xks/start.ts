@@ -4,10 +4,12 @@ import type { ListenerTls } from '../../../http/types.ts'
 import { ReplayMemory } from '../../access/replay.ts'
 import type { Protocol } from '../types.ts'
 import { XKS_PROTOCOL, XKS_SERVICE, xksHandler, xksListenerError } from './handler.ts'
+import { OPERATIONS } from './operations.ts'
 import { MAX_BODY } from './request.ts'
 
 export const xks: Protocol = {
   name: XKS_PROTOCOL,
+  routes: Object.keys(OPERATIONS),
   start: async context => {
     const { config, replica } = context
     const { repeatMs, remembered } = config.replay
