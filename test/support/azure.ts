@@ -15,10 +15,11 @@ export class AzureClient {
   readonly #url: string
   readonly #agent: https.Agent
 
-  constructor(url: string, caFile: string, client: CertificateFiles) {
+  /** Without `client` it shows no certificate. */
+  constructor(url: string, caFile: string, client: CertificateFiles | undefined) {
     this.#url = url
-    const [ca, cert, key] = [caFile, client.certificateFile, client.keyFile].map(file => readFileSync(file))
-    this.#agent = new https.Agent({ keepAlive: true, ca, cert, key, minVersion: 'TLSv1.3' })
+    const identity = client && { cert: readFileSync(client.certificateFile), key: readFileSync(client.keyFile) }
+    this.#agent = new https.Agent({ keepAlive: true, ca: readFileSync(caFile), ...identity, minVersion: 'TLSv1.3' })
   }
 
   post(path: string, members: object = {}, pool = 'contoso'): Promise<AzureAnswer> {

@@ -57,15 +57,19 @@ export interface Request {
   readonly body?: object | string
 }
 
-/** Over HTTPS, or HTTP where the URL says so. */
-export async function ask(
+/** Over a connection of its own. */
+export function ask(url: string, caFile: string, request: Request): Promise<Answered> {
+  return askWith(new https.Agent({ ca: readFileSync(caFile) }), url, request)
+}
+
+export async function askWith(
+  agent: https.Agent,
   url: string,
-  caFile: string,
   { method = 'POST', headers = {}, body }: Request,
 ): Promise<Answered> {
   const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
   return new Promise((done, failed) => {
-    const sent = https.request(url, { method, headers, ca: readFileSync(caFile), agent: false }, response => {
+    const sent = https.request(url, { method, headers, agent }, response => {
       const parts: Buffer[] = []
       response.on('data', part => parts.push(part))
       response.on('error', failed)
