@@ -3,7 +3,7 @@
  * an owner who does not answer slows nobody else.
  */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -11,11 +11,8 @@ import { encodeContext } from '../src/boundary/crypto/context.ts'
 import { externalAad, parseEnvelope } from '../src/boundary/crypto/envelope.ts'
 import { decryptExternal } from '../src/boundary/crypto/external.ts'
 import { decryptMessage, MessageKey } from '../src/boundary/crypto/message.ts'
-import { type OpenedKey, openKey } from '../src/boundary/crypto/sealed.ts'
-import { openKeyFile } from '../src/boundary/root/keyfile.ts'
-import { openRoot, parseRootFile } from '../src/boundary/root/rootfile.ts'
-import { BoundaryError, type Row } from '../src/boundary/words.ts'
-import { openSqliteStore } from '../src/store/sqlite/open.ts'
+import { BoundaryError } from '../src/boundary/words.ts'
+import { openFromDisk } from './support/from-disk.ts'
 import { readRecords } from './support/journal.ts'
 import { type Answer, ApiClient, REGION } from './support/kms.ts'
 import { CUSTOMER, connected, connectOwner, type OwnedStore, type Pair, startPair } from './support/pair.ts'
@@ -39,20 +36,6 @@ after(async () => {
   await pair?.stop()
   rmSync(folder, { recursive: true, force: true })
 })
-
-/** A sealed key opened with everything that its side has on disk, its service neither asked nor told. */
-async function openFromDisk(data: string, id: string): Promise<OpenedKey> {
-  const trust = await openKeyFile(join(data, 'root.key'))
-  const { keyring } = await openRoot(trust, parseRootFile(readFileSync(join(data, 'boundary', 'root'))))
-  const store = await openSqliteStore({ file: join(data, 'front-end', 'store.db'), readOnly: true })
-  try {
-    const row = (await store.get('key', id)) as Row
-    assert.ok(row.body)
-    return openKey(keyring, row.body)
-  } finally {
-    await store.close()
-  }
-}
 
 test('promise 9: the provider’s root with the blob does not open it, nor does the owner’s key; both together do', async () => {
   const { CiphertextBlob } = await pair.client.ok('Encrypt', {
