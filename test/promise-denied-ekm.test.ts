@@ -125,7 +125,7 @@ describe('promise 5: what the policy does not permit', () => {
         })
     }
   }
-  /** A step that is refused is recorded as what it is a step of, when its caller is told; the step itself has a record of its own. */
+  /** A step that is refused is recorded under its own name. */
   const recordedAs = (use: Use, operation: string): string => (use.steps === undefined ? nameOf(use) : operation)
 
   for (const { operation } of allOperations())
