@@ -118,15 +118,10 @@ describe('promise 5: what the policy does not permit', () => {
   const only = async (operation: string): Promise<void> => {
     for (const use of uses) {
       if (!takes(use, operation)) assert.equal(await use.ask(by), 'ok', `${use.name} without ${operation}`)
-      else
-        await refused(use, () => use.ask(by), SAYS[use.protocol].denied, {
-          outcome: 'denied',
-          operation: recordedAs(use, operation),
-        })
+      // A step that is refused is recorded under its own name.
+      else await refused(use, () => use.ask(by), SAYS[use.protocol].denied, { outcome: 'denied', operation })
     }
   }
-  /** A step that is refused is recorded under its own name. */
-  const recordedAs = (use: Use, operation: string): string => (use.steps === undefined ? nameOf(use) : operation)
 
   for (const { operation } of allOperations())
     test(`${operation}, by a policy that permits everything else, and by one that forbids it`, async () => {
