@@ -63,8 +63,11 @@ export class ServiceFailed extends Error {
   }
 }
 
-/** Flags of the boundary's Node: no debugger by signal, no code from strings. */
-const BOUNDARY_FLAGS = ['--disable-sigusr1', '--disallow-code-generation-from-strings'] as const
+/**
+ * Flags of the boundary's Node: no debugger by signal, no code from strings, and no collecting because nothing was asked for a while, which the next requests
+ * would pay for.
+ */
+const BOUNDARY_FLAGS = ['--disable-sigusr1', '--disallow-code-generation-from-strings', '--no-memory-reducer'] as const
 /** Of the front end's: megabytes for new objects. Requests live for a millisecond, and the default is made for programs with more memory. */
 const FRONT_END_FLAGS = ['--max-semi-space-size=16'] as const
 /** Sessions of a token where the configuration names no number (pkcs11/types.ts). */
