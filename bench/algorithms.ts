@@ -97,13 +97,22 @@ export interface Compared {
   readonly wholePath: number
   readonly difference: number
   readonly encrypt: number
+  /** The same of Encrypt as seldom as a slow algorithm is done: fewer requests share a turn of each process, and a commit. */
+  readonly seldom: number
 }
 
-/** Of what was measured, each algorithm with its whole path. `encrypt` is the name of Encrypt's row. */
-export function compared(rows: readonly Row[], encrypt: string): Compared[] {
+/** Of what was measured, each algorithm with its whole path. `encrypt` and `seldom` are the names of Encrypt's rows. */
+export function compared(rows: readonly Row[], encrypt: string, seldom: string): Compared[] {
   const cpuOf = (name: string) => rows.find(row => row.name === name)?.cpu ?? Number.NaN
   return ALGORITHMS.map(({ name }) => {
     const [algorithm, wholePath] = [cpuOf(bareName(name)), cpuOf(name)]
-    return { name, algorithm, wholePath, difference: wholePath - algorithm, encrypt: cpuOf(encrypt) }
+    return {
+      name,
+      algorithm,
+      wholePath,
+      difference: wholePath - algorithm,
+      encrypt: cpuOf(encrypt),
+      seldom: cpuOf(seldom),
+    }
   }).filter(({ difference }) => !Number.isNaN(difference))
 }

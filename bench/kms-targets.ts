@@ -88,12 +88,19 @@ export function encryptTarget(
   return asked(loader, kms, { name: encryptName(label), operation: 'Encrypt', input, count }, by)
 }
 
+export const SELDOM_ROW = encryptName(`${SELDOM} a second`)
+
 /** Encrypt as seldom as an operation that takes long is done: fewer requests share a turn of each process, and a commit. */
 export function seldomTarget(loader: Loader, kms: Measured, ids: readonly string[], count: number): Target {
   const pick = picker(ids)
   const input = () => ({ KeyId: pick(), Plaintext: PLAINTEXT })
-  const name = encryptName(`${SELDOM} a second`)
-  return asked(loader, kms, { name, operation: 'Encrypt', input, count: Math.ceil(count / 4), perSecond: SELDOM })
+  return asked(loader, kms, {
+    name: SELDOM_ROW,
+    operation: 'Encrypt',
+    input,
+    count: Math.ceil(count / 4),
+    perSecond: SELDOM,
+  })
 }
 
 /** Names of the rows of `symmetricTargets`. */

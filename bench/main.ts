@@ -18,6 +18,7 @@ import {
   makeKeys,
   makeManyKeys,
   picker,
+  SELDOM_ROW,
   seldomTarget,
   symmetricNames,
   symmetricTargets,
@@ -136,6 +137,7 @@ try {
     ...(await manyTargets()),
     ...((await granted?.targets(loader, { keys: KEYS, grants: GRANTS, count: COUNT, say })) ?? []),
     xks,
+    ...(owner.tokenLoop === undefined ? [] : [owner.tokenLoop.target(Math.ceil(COUNT / 4))]),
     ...owner.targets.map(({ where, slowness, requests, ...target }) => {
       const count = Math.ceil(COUNT / slowness)
       return served(loader, { ...where, ...target, count, requests: () => requests(count) })
@@ -144,7 +146,7 @@ try {
   const rows = [...(await measureAll(targets, ROUNDS, say)), ...once]
   const report = {
     rows,
-    algorithms: compared(rows, encryptName(FEW)),
+    algorithms: compared(rows, encryptName(FEW), SELDOM_ROW),
     offered: wanted(XKS_LOAD) ? await offerLoad(LOAD_SECONDS, say) : [],
     memoryMB: {
       'kms front end, few keys': memoryOf(few.frontEnd),

@@ -29,10 +29,12 @@ export function print({ rows, algorithms, offered, memoryMB, startMs }: Report):
     console.log(`${name.padEnd(WIDTH)}${parts}${ofBoundary}${number(p50, 7, 2)}${number(p99, 8, 2)}`)
   }
   if (algorithms.length > 0) {
-    console.log(`\nµs CPU${' '.repeat(WIDTH - 6)}algorithm  whole path  difference  Encrypt's whole path`)
-    for (const { name, algorithm, wholePath, difference, encrypt } of algorithms)
+    console.log(
+      `\nµs CPU${' '.repeat(WIDTH - 6)}algorithm  whole path  difference  Encrypt's whole path  Encrypt, 2000 a second`,
+    )
+    for (const { name, algorithm, wholePath, difference, encrypt, seldom } of algorithms)
       console.log(
-        `${name.padEnd(WIDTH)}${number(algorithm, 9)}${number(wholePath, 12)}${number(difference, 12)}${number(encrypt, 22)}`,
+        `${name.padEnd(WIDTH)}${number(algorithm, 9)}${number(wholePath, 12)}${number(difference, 12)}${number(encrypt, 22)}${number(seldom, 24)}`,
       )
   }
   printOffered(offered)

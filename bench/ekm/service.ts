@@ -1,5 +1,5 @@
 /** `holdfast ekm` as an owner runs it, for the bench: from a configuration, with a token of its own where SoftHSM2 is installed, and the CLI against it. */
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, fork, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -8,6 +8,7 @@ import type { EkmConfigInput } from '../../src/config/ekm.ts'
 import { makeAuthority } from '../../src/http/certificates.ts'
 import { childrenOf } from '../cpu.ts'
 import type { LoadTls } from '../load.ts'
+import type { Target } from '../measure.ts'
 
 const run = promisify(execFile)
 const holdfast = join(resolve(import.meta.dirname, '..', '..'), 'bin/holdfast')
@@ -17,6 +18,8 @@ const MODULES = [
   '/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so',
 ]
 const PIN = '1234'
+const PIN_VARIABLE = 'BENCH_PIN'
+const LABEL = 'bench'
 /** The one name that the client's certificate has. */
 export const CLIENT = 'bench.client'
 
@@ -43,6 +46,7 @@ export async function certificates(folder: string): Promise<{ files: Files; tls:
 }
 
 export interface SoftToken {
+  readonly module: string
   readonly tokens: NonNullable<EkmConfigInput['boundary']>['tokens']
   readonly env: Readonly<Record<string, string>>
 }
@@ -57,10 +61,48 @@ export function softToken(folder: string): SoftToken | undefined {
     configuration,
     `directories.tokendir = ${join(folder, 'tokens')}\nobjectstore.backend = file\nlog.level = ERROR\n`,
   )
-  const env = { SOFTHSM2_CONF: configuration, BENCH_PIN: PIN }
-  const args = ['--init-token', '--free', '--label', 'bench', '--pin', PIN, '--so-pin', '87654321']
+  const env = { SOFTHSM2_CONF: configuration, [PIN_VARIABLE]: PIN }
+  const args = ['--init-token', '--free', '--label', LABEL, '--pin', PIN, '--so-pin', '87654321']
   execFileSync('softhsm2-util', args, { env: { ...process.env, ...env }, stdio: 'pipe' })
-  return { tokens: { soft: { module, tokenLabel: 'bench', pinEnv: 'BENCH_PIN' } }, env }
+  return { module, tokens: { soft: { module, tokenLabel: LABEL, pinEnv: PIN_VARIABLE } }, env }
+}
+
+/** What the token takes by itself, in a process and with a token of its own. */
+export class TokenLoop {
+  readonly #child: ChildProcess
+
+  private constructor(child: ChildProcess) {
+    this.#child = child
+  }
+
+  static async start(folder: string): Promise<TokenLoop | undefined> {
+    const own = join(folder, 'loop')
+    mkdirSync(own)
+    const token = softToken(own)
+    if (token === undefined) return undefined
+    const args = [token.module, LABEL, PIN_VARIABLE]
+    const child = fork(join(import.meta.dirname, 'token-loop.ts'), args, { env: { ...process.env, ...token.env } })
+    await new Promise<void>((ready, failed) => {
+      child.once('message', () => ready())
+      child.once('exit', code => failed(new Error(`the loop of the token ended with ${code}`)))
+    })
+    return new TokenLoop(child)
+  }
+
+  target(count: number): Target {
+    return {
+      name: 'AES-GCM 32 B in SoftHSM2, bare loop',
+      measure: async () => {
+        const told = new Promise<number>(resolve => this.#child.once('message', resolve))
+        this.#child.send(count)
+        return { frontEnd: await told, boundary: 0, p50: undefined, p99: undefined }
+      },
+    }
+  }
+
+  stop(): void {
+    this.#child.disconnect()
+  }
 }
 
 export interface RunningEkm {

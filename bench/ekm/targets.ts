@@ -10,7 +10,7 @@ import { type Reference, startEcho, startGrpcEcho, startNginx } from '../referen
 import { bytesOf } from './http.ts'
 import { ENCRYPT_REQUEST_BYTES, kubernetes } from './kubernetes.ts'
 import { type EkmTarget, OVER_HTTPS, type Place, QUARTER, SOFTHSM, SOFTWARE, type World } from './protocols.ts'
-import { CLIENT, certificates, type RunningEkm, softToken, startEkm } from './service.ts'
+import { CLIENT, certificates, type RunningEkm, softToken, startEkm, TokenLoop } from './service.ts'
 
 export interface MeasuredTarget extends EkmTarget {
   readonly frontEnd: readonly number[]
@@ -20,6 +20,8 @@ export interface MeasuredTarget extends EkmTarget {
 export interface MeasuredEkm {
   readonly targets: readonly MeasuredTarget[]
   readonly frontEnd: number
+  /** The token alone; undefined where there is none. */
+  readonly tokenLoop: TokenLoop | undefined
   stop(): Promise<void>
 }
 
@@ -58,10 +60,12 @@ export async function startMeasuredEkm(say: (text: string) => void): Promise<Mea
     const echo = await startEcho(files)
     const grpcSocket = join(folder, 'bare.sock')
     const grpc = await startGrpcEcho(grpcSocket)
-    running.unshift(nginx, echo, grpc)
+    const tokenLoop = await TokenLoop.start(folder)
+    running.unshift(nginx, echo, grpc, ...(tokenLoop === undefined ? [] : [tokenLoop]))
     const plain = bytesOf({ port: 0, path: '/', body: '{"hello":"you"}' })
     return {
       frontEnd: ekm.frontEnd,
+      tokenLoop,
       targets: [
         reference('nginx, return 200, mutual TLS', nginx, { port: nginx.port, tls }, plain),
         reference('node:https, JSON echo, mutual TLS', echo, { port: echo.port, tls }, plain),
