@@ -60,7 +60,10 @@ function registerTenants(tenant: Command, { run, common, print, note }: Tools): 
     )
   common(tenant, 'set-clients', 'change the names in the client certificates that may speak for a tenant')
     .argument('<prefix>', 'the tenant')
-    .argument('[names...]', 'all of them, new ones and old ones; none: any certificate that the service admits')
+    .argument(
+      '[names...]',
+      'all of them, new ones and old ones; none: for XKS any certificate that the service admits, for Azure and Kubernetes nobody’s',
+    )
     .addHelpText(
       'after',
       '\nIn force for every request that starts after it has answered.\n\nExample:\n  holdfast ekm tenant set-clients customers/acme cks.kms.eu-central-1.amazonaws.com cks.kms.eu-west-1.amazonaws.com',
@@ -68,7 +71,11 @@ function registerTenants(tenant: Command, { run, common, print, note }: Tools): 
     .action((prefix: string, names: string[], options: Common) =>
       run(options, async control => {
         const set = await admin.setClients(control, tenantName(prefix), names)
-        print(options, set, `Certificates that may speak for ${set.tenant}: ${set.clients.join(' ') || 'any'}`)
+        print(
+          options,
+          set,
+          `Certificates that may speak for ${set.tenant}: ${set.clients.join(' ') || 'any for XKS, none for Azure and Kubernetes'}`,
+        )
       }),
     )
   common(tenant, 'set-quota', 'change how much a tenant may ask')
