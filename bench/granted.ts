@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memoryOf } from './cpu.ts'
 import { keyPolicy, seedGrants } from './grants.ts'
-import { makeManyKeys, symmetricTargets } from './kms-targets.ts'
+import { firstUses, makeManyKeys, symmetricTargets } from './kms-targets.ts'
 import type { Loader } from './loader.ts'
 import type { Target } from './measure.ts'
 import { type Measured, startMeasured } from './services.ts'
@@ -39,6 +39,7 @@ export class Granted {
     await seeded.stop()
     const kms = await this.#start()
     this.#note('started again')
+    await firstUses(loader, kms, ids, `${grants} grants`, say)
     return [
       ...(await symmetricTargets(loader, kms, ids, `${grants} grants, by policy`, count)),
       ...(await symmetricTargets(loader, kms, ids, `${grants} grants, by grant`, count, grantee)),
