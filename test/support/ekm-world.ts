@@ -8,6 +8,7 @@ import https from 'node:https'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { connectControl } from '../../src/boundary/client/control.ts'
+import type { EkmConfigInput } from '../../src/config/ekm.ts'
 import { Issuer } from '../../src/ekm/access/testing.ts'
 import { createCredential, createKey, createTenant } from '../../src/ekm/admin/index.ts'
 import { KEY_HEADER, TENANT_HEADER } from '../../src/ekm/protocols/kubernetes/handler.ts'
@@ -75,7 +76,8 @@ export class World {
     this.control = connectControl({ socket: join(ekm.data, 'boundary', 'control.sock') })
   }
 
-  static async start(folder: string): Promise<World> {
+  /** `limits`: of what strangers may send, other than the usual. */
+  static async start(folder: string, limits: EkmConfigInput['limits'] = {}): Promise<World> {
     const [owner, provider, stranger] = await Promise.all(
       ['owner', 'provider', 'stranger'].map(name => TestAuthority.make(folder, name)),
     )
@@ -93,7 +95,7 @@ export class World {
     const ports: Record<string, number> = {}
     for (const name of ['xks', 'azure', 'kubernetes', 'dke', 'kacls', 'google']) ports[name] = await freePort()
     const made = { folder, authorities: { owner, provider, stranger }, issuers, listening, ports: ports as Ports }
-    const world = new World(made, await startService(folder, 'owner', configOf(made)))
+    const world = new World(made, await startService(folder, 'owner', { ...configOf(made), limits }))
     for (const tenant of [MINE, THEIRS, OLD]) await world.#populate(tenant)
     return world
   }
