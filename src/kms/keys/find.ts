@@ -13,8 +13,8 @@ import { makeProviderManaged } from './provider-managed.ts'
 
 /** Keys whose rows are read and kept so: some kilobytes each. A key beyond them costs a few microseconds to read again. */
 const KEPT_KEYS = 1024
-/** Keys that were read lately; a power of two. */
-const LATELY = 4096
+/** Keys that were read lately; a power of two. No more than are kept: a key that comes again later than that would be dropped before it is of use. */
+const LATELY = 1024
 /** Characters of a key's id, of one Region or of several, and the slash before it. */
 const KEY_ID = 37
 
