@@ -17,6 +17,7 @@ const LIMITS = { headersMs: 400, requestMs: 800, idleMs: 400, connections: 256, 
 const TENANT = 'acme'
 const CLIENT = 'provider.example'
 const READY_MS = 10_000
+const GOOD_ATTEMPTS = 5
 const PATIENT_DOORS: ReadonlySet<string> = new Set(['operations', 'admin'])
 
 export type Speaks = 'http' | 'grpc' | 'frames'
@@ -151,8 +152,12 @@ function doorsOf(
   const http = (name: string, requests: () => readonly Buffer[], status = 200): Door => {
     const way = over(name)
     const good = async (): Promise<void> => {
-      const [first = Buffer.alloc(0)] = requests()
-      const [got] = statusesIn(await answerTo(way.connect(), first, READY_MS))
+      let got: number | undefined
+      // On a busy machine the first byte can come later than the service waits for it, here some hundred milliseconds: then it ends without a word.
+      for (let attempts = 0; got === undefined && attempts < GOOD_ATTEMPTS; attempts++) {
+        const [first = Buffer.alloc(0)] = requests()
+        got = statusesIn(await answerTo(way.connect(), first, READY_MS))[0]
+      }
       if (got !== status) throw new Error(`${name} answered a good request with ${got}`)
     }
     return { name, speaks: 'http', patient: PATIENT_DOORS.has(name), ...way, requests, good }
