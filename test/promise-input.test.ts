@@ -16,6 +16,7 @@ import { ekmConfig } from '../src/config/ekm.ts'
 import { kmsConfig } from '../src/config/kms.ts'
 import * as owners from '../src/ekm/admin/index.ts'
 import { startEkmService } from '../src/ekm/dev.ts'
+import { codePoint } from '../src/http/testing.ts'
 import { makeAdministrator } from '../src/kms/admin/index.ts'
 import { startKmsService } from '../src/kms/dev.ts'
 import { OPERATIONS } from '../src/kms/operations/table.ts'
@@ -262,7 +263,7 @@ const strange = (was: unknown) =>
   fc.oneof(
     fc.constant(was),
     fc.jsonValue({ maxDepth: 3 }),
-    fc.string({ unit: 'binary', maxLength: 300 }),
+    fc.string({ unit: codePoint, maxLength: 300 }),
     fc.string({ minLength: 1, maxLength: 30 }).map(text => `${String(was)}${text}`),
     fc.uint8Array({ maxLength: 7000 }).map(bytes => Buffer.from(bytes).toString('base64')),
     fc.constantFrom(

@@ -67,13 +67,3 @@ test('a key is lent for as long as its job waits, referenced by nobody else', as
   })
   assert.equal((await Promise.all(works)).length, 40)
 })
-
-test('more than anybody waits for is refused, and the others are done', async () => {
-  const threads = new Threads(1)
-  const [own, peer] = [p384(), createPublicKey(p384())]
-  const asked = Array.from({ length: 1100 }, () => threads.agree(own, peer))
-  const ends = await Promise.allSettled(asked)
-  const refused = ends.filter(end => end.status === 'rejected')
-  assert.equal(refused.length, 1100 - 1024 - 32)
-  for (const { reason } of refused) assert.ok(fails('Busy')(reason))
-})

@@ -3,6 +3,7 @@ import test from 'node:test'
 import fc from 'fast-check'
 import { decodeRecord, encodeRecord } from '../../../boundary/record.ts'
 import type { BoundaryOperation } from '../../../boundary/record-fields.ts'
+import { codePoint } from '../../../http/testing.ts'
 import type { Call } from '../../core.ts'
 import { factsOf } from '../../facts.ts'
 import { verified } from '../caller.ts'
@@ -11,7 +12,7 @@ import { CONTEXT, CONTEXT_FIELDS, contextOf, peerAttributes } from './input.ts'
 import { pastCall } from './record.ts'
 
 const text = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 20 }),
+  fc.string({ unit: codePoint, maxLength: 20 }),
   fc.constantFrom('', 'é'.repeat(2000), '\ud800x', 'REASON_UNSPECIFIED: x'),
 )
 const maybe = fc.option(text, { nil: undefined })
