@@ -19,6 +19,7 @@ import { decryptExternal } from '../src/boundary/crypto/external.ts'
 import { EXTERNAL_WRAPPINGS } from '../src/boundary/crypto/external-wrap.ts'
 import { openImportToken } from '../src/boundary/crypto/import-token.ts'
 import { decryptMessage, MessageKey } from '../src/boundary/crypto/message.ts'
+import { HERE } from '../src/boundary/crypto/private-work.ts'
 import { checkRowTag, decodeRow, decodeRows, encodeRow, openSecret } from '../src/boundary/crypto/rows.ts'
 import { openKey, readKeyHeader } from '../src/boundary/crypto/sealed.ts'
 import { openSessionToken } from '../src/boundary/crypto/session-token.ts'
@@ -207,7 +208,7 @@ test('the code opens import tokens, session tokens, root files and the journal o
     const expected = { keyId: String(keyId), spec: spec as KeySpec, now: Number(validTo) }
     const opened = openImportToken(ring, bytes(token), expected)
     const given = wrapped as Record<string, string>
-    assert.deepEqual(await opened.unwrap(bytes(given[opened.algorithm])), bytes(material))
+    assert.deepEqual(await opened.unwrap(bytes(given[opened.algorithm]), HERE), bytes(material))
   }
 
   for (const { token, expiresAt, body } of each('session-token')) {

@@ -8,19 +8,17 @@ import { readMaterial } from '../src/boundary/crypto/imported.ts'
 import { decapsulateWith, encapsulateTo } from '../src/boundary/crypto/kem.ts'
 import { unwrapPadded, wrapPadded } from '../src/boundary/crypto/key-wrap.ts'
 import { macOf, sameMac } from '../src/boundary/crypto/mac.ts'
-import { oaepDecryptSlowly, oaepEncrypt, oaepLimit } from '../src/boundary/crypto/oaep.ts'
+import { oaepEncrypt, oaepLimit } from '../src/boundary/crypto/oaep.ts'
 import { Pair } from '../src/boundary/crypto/pairs.ts'
+import { HERE, type PrivateWork } from '../src/boundary/crypto/private-work.ts'
 import { materialKey } from '../src/boundary/crypto/sealed.ts'
 import { fails } from '../src/boundary/service/testing/in-process.ts'
 import { threads } from '../src/boundary/service/threads/threads.ts'
 import { acvp, wycheproof } from './support/go-modules.ts'
 
 const bytes = (hex: unknown): Buffer => Buffer.from(String(hex), 'hex')
-/** Both are used: on a thread of slow work, and on libuv's pool. */
-const OAEP_WAYS: readonly (typeof oaepDecryptSlowly)[] = [
-  (...given) => threads.oaepDecrypt(...given),
-  oaepDecryptSlowly,
-]
+/** On the calling thread, and on one of slow work. */
+const OAEP_WAYS: readonly PrivateWork[] = [HERE, threads]
 
 test('Wycheproof RSAES-OAEP: what opens, opens, and all else is one error', async () => {
   let [opened, refused, otherLabel] = [0, 0, 0]
@@ -40,18 +38,29 @@ test('Wycheproof RSAES-OAEP: what opens, opens, and all else is one error', asyn
         // The API's label is empty: to it, a ciphertext with another is none.
         if (result === 'valid' && label === '') {
           for (const way of OAEP_WAYS)
-            assert.deepEqual(await way(pair.privateKey, hash, bytes(ct)), bytes(msg), `${name} ${tcId}`)
+            assert.deepEqual(
+              await way.rsaDecrypt(pair.privateKey, { kind: 'oaep', hash }, bytes(ct)),
+              bytes(msg),
+              `${name} ${tcId}`,
+            )
           opened++
         } else {
           for (const way of OAEP_WAYS)
-            await assert.rejects(way(pair.privateKey, hash, bytes(ct)), fails('InvalidCiphertext'), `${name} ${tcId}`)
+            await assert.rejects(
+              way.rsaDecrypt(pair.privateKey, { kind: 'oaep', hash }, bytes(ct)),
+              fails('InvalidCiphertext'),
+              `${name} ${tcId}`,
+            )
           if (result === 'valid') otherLabel++
           else refused++
         }
       }
       const longest = Buffer.alloc(oaepLimit(pair.publicKey, hash), 1)
       for (const way of OAEP_WAYS)
-        assert.deepEqual(await way(pair.privateKey, hash, oaepEncrypt(pair.publicKey, hash, longest)), longest)
+        assert.deepEqual(
+          await way.rsaDecrypt(pair.privateKey, { kind: 'oaep', hash }, oaepEncrypt(pair.publicKey, hash, longest)),
+          longest,
+        )
     }
   }
   assert.deepEqual([opened, refused, otherLabel], [40, 76, 31])

@@ -7,8 +7,8 @@ import type { BoundaryUse, ExternalCiphertext, KeyRow, RecordEntry, RevokeTarget
 import { decryptExternal, encryptExternal, readExternalMetadata } from '../boundary/crypto/external.ts'
 import { EXTERNAL_WRAPPINGS } from '../boundary/crypto/external-wrap.ts'
 import { usePrivateKey } from '../boundary/crypto/private-key.ts'
+import { HERE } from '../boundary/crypto/private-work.ts'
 import { openKey, sealKey } from '../boundary/crypto/sealed.ts'
-import { sign as signPair } from '../boundary/crypto/signing.ts'
 import { Keyring } from '../boundary/root/keyring.ts'
 import { Secret as RootSecret } from '../boundary/root/types.ts'
 import { encodeSwitch } from '../boundary/service/keys/switches.ts'
@@ -130,14 +130,7 @@ export class FakeOwner {
       ),
     externalPrivateKey: async (key, ciphertext, aad, { spki, algorithm, message, label }, asserted) =>
       this.#use(key, asserted, 'mayDecrypt', material =>
-        usePrivateKey(
-          decryptExternal(material('00000001'), ciphertext, aad),
-          spki,
-          algorithm,
-          message,
-          label,
-          async (...work) => signPair(...work),
-        ),
+        usePrivateKey(decryptExternal(material('00000001'), ciphertext, aad), spki, algorithm, message, label, HERE),
       ),
     sign: async (key, { message }, asserted) =>
       this.#use(key, asserted, undefined, material => ({ signature: sign('sha256', message, material('00000001')) })),

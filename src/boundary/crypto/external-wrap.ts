@@ -4,7 +4,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { ExternalWrapAlgorithm } from '../algorithms.ts'
 import { unwrapPadded, unwrapPlain, wrapPadded, wrapPlain } from './key-wrap.ts'
-import { type OaepHash, oaepDecrypt, oaepEncrypt } from './oaep.ts'
+import { type OaepHash, oaepEncrypt, rsaDecrypt } from './oaep.ts'
 
 export interface ExternalWrapping {
   /** Whether it takes a pair: `wrap` its public half, `unwrap` its private one. Else both take the secret. */
@@ -21,7 +21,7 @@ const oaep = (hash: OaepHash): ExternalWrapping => ({
   rsa: true,
   oaepHash: hash,
   wrap: (key, plaintext) => oaepEncrypt(key, hash, plaintext),
-  unwrap: (key, wrapped) => oaepDecrypt(key, hash, wrapped),
+  unwrap: (key, wrapped) => rsaDecrypt(key, { kind: 'oaep', hash }, wrapped),
 })
 
 export const EXTERNAL_WRAPPINGS: Readonly<Record<ExternalWrapAlgorithm, ExternalWrapping>> = {

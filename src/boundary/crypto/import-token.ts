@@ -9,7 +9,8 @@ import type { Keyring } from '../root/keyring.ts'
 import { BoundaryError, KEY_SPECS, type KeySpec } from '../words.ts'
 import { openBox, sealBox } from './box.ts'
 import { unwrapInTwo, wrapInTwo } from './key-wrap.ts'
-import { type OaepHash, oaepDecryptSlowly, oaepEncrypt } from './oaep.ts'
+import { type OaepHash, oaepEncrypt } from './oaep.ts'
+import type { PrivateWork } from './private-work.ts'
 import type { RandomOption } from './random.ts'
 
 export interface ImportTokenInput {
@@ -72,8 +73,8 @@ export function sealImportToken(
 
 /** An opened token. The private half shows itself nowhere. */
 export interface OpenedImportToken extends ImportTokenInput {
-  /** On the thread pool: an RSA operation takes milliseconds. Throws InvalidCiphertext, always the same, whatever is wrong with `wrapped`. */
-  unwrap(wrapped: Buffer): Promise<Buffer>
+  /** Throws InvalidCiphertext, always the same, whatever is wrong with `wrapped`. */
+  unwrap(wrapped: Buffer, work: PrivateWork): Promise<Buffer>
 }
 
 /**
@@ -119,9 +120,10 @@ export function openImportToken(
     algorithm,
     modulusBits,
     validTo,
-    unwrap: wrapped => {
-      const { oaepHash, inTwo } = ALGORITHMS[algorithm]
-      return inTwo ? unwrapInTwo(privateKey, oaepHash, wrapped) : oaepDecryptSlowly(privateKey, oaepHash, wrapped)
+    unwrap: (wrapped, work) => {
+      const { oaepHash: hash, inTwo } = ALGORITHMS[algorithm]
+      if (inTwo) return unwrapInTwo(privateKey, hash, wrapped, work)
+      return work.rsaDecrypt(privateKey, { kind: 'oaep', hash }, wrapped)
     },
   }
 }

@@ -4,7 +4,8 @@
  */
 import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto'
 import { BoundaryError } from '../words.ts'
-import { type OaepHash, oaepDecryptSlowly, oaepEncrypt } from './oaep.ts'
+import { type OaepHash, oaepEncrypt } from './oaep.ts'
+import type { PrivateWork } from './private-work.ts'
 import { type RandomOption, secretBytes } from './random.ts'
 
 const CIPHER = 'id-aes256-wrap-pad'
@@ -64,9 +65,14 @@ export function wrapInTwo(publicKey: KeyObject, hash: OaepHash, bytes: Buffer, o
 }
 
 /** Throws InvalidCiphertext, always the same, whatever is wrong. */
-export async function unwrapInTwo(privateKey: KeyObject, hash: OaepHash, wrapped: Buffer): Promise<Buffer> {
+export async function unwrapInTwo(
+  privateKey: KeyObject,
+  hash: OaepHash,
+  wrapped: Buffer,
+  work: PrivateWork,
+): Promise<Buffer> {
   const modulusBytes = (privateKey.asymmetricKeyDetails?.modulusLength ?? 0) / 8
-  const key = await oaepDecryptSlowly(privateKey, hash, wrapped.subarray(0, modulusBytes))
+  const key = await work.rsaDecrypt(privateKey, { kind: 'oaep', hash }, wrapped.subarray(0, modulusBytes))
   try {
     if (key.length !== KEY_BYTES) throw new BoundaryError('InvalidCiphertext')
     return unwrapPadded(key, wrapped.subarray(modulusBytes))

@@ -1,12 +1,18 @@
 /**
- * RSAES-OAEP (RFC 8017 §7.1) with an empty label; MGF1 uses the same hash.
+ * Encryption with RSA (RFC 8017): RSAES-OAEP, whose MGF1 uses the same hash (§7.1), and for private keys of others RSAES-PKCS1-v1_5 (§7.2), whose padding is
+ * taken off with implicit rejection (OpenSSL 3.2 and later): what is wrongly padded decrypts to bytes that depend on key and ciphertext alone, so that nobody
+ * learns whether it was.
  */
-import { constants, type KeyObject, privateDecrypt, publicEncrypt, subtle } from 'node:crypto'
+import { constants, type KeyObject, privateDecrypt, publicEncrypt } from 'node:crypto'
 import { BoundaryError } from '../words.ts'
 
-export type OaepHash = 'sha1' | 'sha256'
-const WEB_HASHES = { sha1: 'SHA-1', sha256: 'SHA-256' } as const
-const HASH_BYTES = { sha1: 20, sha256: 32 } as const
+export type OaepHash = 'sha1' | 'sha256' | 'sha512'
+const HASH_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const
+
+/** OAEP's label is empty where none is given. */
+export type Padding =
+  | { readonly kind: 'oaep'; readonly hash: OaepHash; readonly label?: Uint8Array }
+  | { readonly kind: 'pkcs1' }
 
 const modulusBytes = (key: KeyObject): number => (key.asymmetricKeyDetails?.modulusLength ?? 0) / 8
 
@@ -21,23 +27,18 @@ export function oaepEncrypt(publicKey: KeyObject, hash: OaepHash, plaintext: Buf
 }
 
 /** Takes a millisecond or two. Throws InvalidCiphertext, always the same, whatever is wrong. */
-export function oaepDecrypt(privateKey: KeyObject, hash: OaepHash, ciphertext: Buffer): Buffer {
+export function rsaDecrypt(privateKey: KeyObject, padding: Padding, ciphertext: Buffer): Buffer {
   if (ciphertext.length !== modulusBytes(privateKey)) throw new BoundaryError('InvalidCiphertext')
   try {
-    return privateDecrypt({ key: privateKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash }, ciphertext)
+    return privateDecrypt({ key: privateKey, ...optionsOf(padding) }, ciphertext)
   } catch {
     throw new BoundaryError('InvalidCiphertext')
   }
 }
 
-/** The same on the thread pool. */
-export async function oaepDecryptSlowly(privateKey: KeyObject, hash: OaepHash, ciphertext: Buffer): Promise<Buffer> {
-  if (ciphertext.length !== modulusBytes(privateKey)) throw new BoundaryError('InvalidCiphertext')
-  try {
-    const name = 'RSA-OAEP'
-    const key = privateKey.toCryptoKey({ name, hash: WEB_HASHES[hash] }, false, ['decrypt'])
-    return Buffer.from(await subtle.decrypt({ name }, key, new Uint8Array(ciphertext)))
-  } catch {
-    throw new BoundaryError('InvalidCiphertext')
-  }
+function optionsOf(padding: Padding) {
+  if (padding.kind === 'pkcs1') return { padding: constants.RSA_PKCS1_PADDING }
+  const { hash, label } = padding
+  const named = label === undefined || label.length === 0 ? {} : { oaepLabel: label }
+  return { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash, ...named }
 }

@@ -1,54 +1,30 @@
-/**
- * One operation with a private RSA key of somebody, which was opened for it: a signature of a digest, or a decryption. The padding of PKCS #1 v1.5 is taken
- * off with implicit rejection (OpenSSL 3.2 and later): what is wrongly padded decrypts to bytes that depend on key and ciphertext alone, so that nobody
- * learns whether it was.
- */
-import {
-  constants,
-  createHash,
-  createPrivateKey,
-  type KeyObject,
-  privateDecrypt,
-  subtle,
-  timingSafeEqual,
-} from 'node:crypto'
+/** One operation with a private RSA key of somebody, which was opened for it: a signature of a digest, or a decryption. */
+import { createHash, createPrivateKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 import type { PrivateKeyAlgorithm } from '../algorithms.ts'
 import { BoundaryError } from '../words.ts'
+import type { OaepHash } from './oaep.ts'
 import { Pair, publicBytes } from './pairs.ts'
-import { checkMessage, type Signs } from './signing.ts'
+import type { PrivateWork } from './private-work.ts'
+import { checkMessage } from './signing.ts'
 
 const MODULUS_BITS = { min: 2048, max: 4096 }
 
 /** `input`: the digest, or the ciphertext. `label`: of OAEP. */
-type Work = (pair: Pair, input: Buffer, label: Buffer, signs: Signs) => Promise<Buffer>
+type Work = (by: PrivateWork, pair: Pair, input: Buffer, label: Buffer) => Promise<Buffer>
 
 const signing =
   (algorithm: Extract<PrivateKeyAlgorithm, `RSASSA_${string}`>): Work =>
-  async (pair, digest, _label, signs) => {
+  async (by, pair, digest) => {
     checkMessage(algorithm, 'DIGEST', digest)
-    return signs(pair, algorithm, 'DIGEST', digest)
+    return by.sign(pair, algorithm, 'DIGEST', digest)
   }
 
 const oaep =
-  (hash: 'SHA-1' | 'SHA-256' | 'SHA-512'): Work =>
-  async ({ privateKey }, ciphertext, label) => {
-    const name = 'RSA-OAEP'
-    const key = privateKey.toCryptoKey({ name, hash }, false, ['decrypt'])
-    try {
-      return Buffer.from(await subtle.decrypt({ name, label: new Uint8Array(label) }, key, new Uint8Array(ciphertext)))
-    } catch {
-      throw new BoundaryError('InvalidCiphertext')
-    }
-  }
+  (hash: OaepHash): Work =>
+  (by, { privateKey }, ciphertext, label) =>
+    by.rsaDecrypt(privateKey, { kind: 'oaep', hash, label }, ciphertext)
 
-const pkcs1: Work = async ({ privateKey }, ciphertext) => {
-  try {
-    return privateDecrypt({ key: privateKey, padding: constants.RSA_PKCS1_PADDING }, ciphertext)
-  } catch {
-    // A number that is not below the modulus, which whoever sent it knows.
-    throw new BoundaryError('InvalidCiphertext')
-  }
-}
+const pkcs1: Work = (by, { privateKey }, ciphertext) => by.rsaDecrypt(privateKey, { kind: 'pkcs1' }, ciphertext)
 
 const WORK: Readonly<Record<PrivateKeyAlgorithm, Work>> = {
   RSASSA_PKCS1_V1_5_SHA_256: signing('RSASSA_PKCS1_V1_5_SHA_256'),
@@ -58,9 +34,9 @@ const WORK: Readonly<Record<PrivateKeyAlgorithm, Work>> = {
   RSASSA_PSS_SHA_384: signing('RSASSA_PSS_SHA_384'),
   RSASSA_PSS_SHA_512: signing('RSASSA_PSS_SHA_512'),
   RSAES_PKCS1_V1_5: pkcs1,
-  RSAES_OAEP_SHA_1: oaep('SHA-1'),
-  RSAES_OAEP_SHA_256: oaep('SHA-256'),
-  RSAES_OAEP_SHA_512: oaep('SHA-512'),
+  RSAES_OAEP_SHA_1: oaep('sha1'),
+  RSAES_OAEP_SHA_256: oaep('sha256'),
+  RSAES_OAEP_SHA_512: oaep('sha512'),
 }
 
 /**
@@ -73,14 +49,14 @@ export async function usePrivateKey(
   algorithm: PrivateKeyAlgorithm,
   input: Buffer,
   label: Buffer,
-  signs: Signs,
+  by: PrivateWork,
 ): Promise<Buffer> {
   const privateKey = readKey(pkcs8)
   const digest = createHash('sha256').update(publicBytes(privateKey)).digest()
   if (spki.length !== digest.length || !timingSafeEqual(spki, digest)) throw new BoundaryError('InvalidCiphertext')
   const decrypts = algorithm.startsWith('RSAES')
   if (decrypts && input.length !== bitsOf(privateKey) / 8) throw new BoundaryError('InvalidCiphertext')
-  return WORK[algorithm](new Pair(privateKey), input, label, signs)
+  return WORK[algorithm](by, new Pair(privateKey), input, label)
 }
 
 const bitsOf = (key: KeyObject): number => key.asymmetricKeyDetails?.modulusLength ?? 0

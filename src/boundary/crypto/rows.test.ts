@@ -9,6 +9,7 @@ import { Secret } from '../root/types.ts'
 import { BoundaryError, type KeyHeader, type Row, type RowKind } from '../words.ts'
 import { decryptExternal, encryptExternal, externalAadBytes, integrityValue, readExternalMetadata } from './external.ts'
 import { makeImportToken, openImportToken, wrapForImport } from './import-token.ts'
+import { HERE } from './private-work.ts'
 import {
   checkRowTag,
   decodeRow,
@@ -202,14 +203,14 @@ test('imports: wrapped by the owner, opened by the token of this key and boundar
   assert.ok(token.length <= 6144)
   const expected = { keyId: header.id, spec: 'SYMMETRIC_DEFAULT', now: 1000 } as const
   const wrapped = wrapForImport(publicKey, 'RSAES_OAEP_SHA_256', material)
-  assert.deepEqual(await openImportToken(ring, token, expected).unwrap(wrapped), material)
+  assert.deepEqual(await openImportToken(ring, token, expected).unwrap(wrapped, HERE), material)
   const code = (wanted: string) => (error: unknown) => error instanceof BoundaryError && error.code === wanted
   assert.throws(() => openImportToken(ring, token, { ...expected, now: 1001 }), code('ExpiredImportToken'))
   assert.throws(() => openImportToken(ring, token, { ...expected, keyId: 'other' }), code('InvalidImportToken'))
   assert.throws(() => openImportToken(stranger, token, expected), code('InvalidImportToken'))
   assert.throws(() => openImportToken(ring, token.subarray(0, 40), expected), code('InvalidImportToken'))
   const sha1 = wrapForImport(publicKey, 'RSAES_OAEP_SHA_1', material)
-  await assert.rejects(openImportToken(ring, token, expected).unwrap(sha1), code('InvalidCiphertext'))
+  await assert.rejects(openImportToken(ring, token, expected).unwrap(sha1, HERE), code('InvalidCiphertext'))
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'der', type: 'spki' })
   assert.throws(() => wrapForImport(ec, 'RSAES_OAEP_SHA_256', material), code('InvalidRequest'))
 })

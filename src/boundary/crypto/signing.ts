@@ -94,9 +94,6 @@ function nativeScheme(key: KeyObject, algorithm: SigningAlgorithm): SignatureSch
 }
 
 const keyAnd = (key: KeyObject, algorithm: SigningAlgorithm) => ({ key, ...SCHEMES[algorithm].options })
-/** Who makes a signature: `sign`, or a thread that does it. */
-export type Signs = (pair: Pair, algorithm: SigningAlgorithm, type: MessageType, message: Buffer) => Promise<Buffer>
-
 /** The message has been checked. */
 export function sign(
   pair: Pick<Pair, 'privateKey' | 'native'>,

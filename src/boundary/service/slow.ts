@@ -1,13 +1,12 @@
 /**
- * Seldom work that takes its time, on the threads of libuv's pool: so few at once that the journal's fsync never waits for a thread, and that the one thread
- * of everything else keeps a processor. What is asked often has threads of its own (threads/threads.ts).
+ * Making key pairs, on the threads of libuv's pool: so few at once that the journal's fsync never waits for a thread, and that the one thread of everything
+ * else keeps a processor. What is done with keys and takes its time has threads of its own (threads/threads.ts).
  */
 import os from 'node:os'
 import { BoundaryError } from '../words.ts'
 
 /** What may wait in a lane. More is more than anybody waits for. */
 const MAX_WAITING = 1024
-const processors = os.availableParallelism()
 
 export class Lane {
   readonly width: number
@@ -37,11 +36,9 @@ export class Lane {
 }
 
 /** Key pairs: milliseconds to seconds each. */
-export const making = new Lane(Math.max(1, Math.min(4, processors >> 2)))
-/** Imports, and private keys that were opened for one operation: about a millisecond each. */
-export const working = new Lane(Math.max(1, Math.min(16, processors - 1)))
+export const making = new Lane(Math.max(1, Math.min(4, os.availableParallelism() >> 2)))
 
-/** Threads that the lanes take: UV_THREADPOOL_SIZE of the boundary's process has so many more than everything else needs. */
-export const SLOW_THREADS = making.width + working.width
+/** Threads that the lane takes: UV_THREADPOOL_SIZE of the boundary's process has so many more than everything else needs. */
+export const SLOW_THREADS = making.width
 /** Threads that files and short work of node:crypto count on. */
 export const USUAL_THREADS = 4

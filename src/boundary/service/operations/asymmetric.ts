@@ -29,7 +29,7 @@ export function encryptTo(key: OpenKey, algorithm: EncryptionAlgorithm, plaintex
 
 /** Throws InvalidCiphertext, always the same. */
 export const decryptWith = (key: OpenKey, algorithm: EncryptionAlgorithm, ciphertext: Buffer): Promise<Buffer> =>
-  threads.oaepDecrypt(key.pair().privateKey, hashOf(algorithm), ciphertext)
+  threads.rsaDecrypt(key.pair().privateKey, { kind: 'oaep', hash: hashOf(algorithm) }, ciphertext)
 
 export function asymmetricEncrypt(
   core: Core,

@@ -8,7 +8,6 @@ import { usePrivateKey } from '../../crypto/private-key.ts'
 import { BoundaryError } from '../../words.ts'
 import type { Call, Core, Gathered } from '../core.ts'
 import type { OpenKey } from '../keys/open-keys.ts'
-import { working } from '../slow.ts'
 import { threads } from '../threads/threads.ts'
 import { openExternal, type Sealed } from './external-decrypt.ts'
 import { useKey } from './use.ts'
@@ -38,9 +37,7 @@ export function externalPrivateKey(core: Core, input: InputOf<'externalPrivateKe
     fields.algorithm = algorithm
     const secret = await open(core, key, input, fields)
     try {
-      const made = await working.run(() =>
-        usePrivateKey(secret, spki, algorithm, message, label, (...work) => threads.sign(...work)),
-      )
+      const made = await usePrivateKey(secret, spki, algorithm, message, label, threads)
       fields.size = made.length
       return made
     } finally {

@@ -74,9 +74,9 @@ export function externalUnwrap(core: Core, input: InputOf<'externalUnwrap'>, cal
 }
 
 function unwrapWith(wrapping: ExternalWrapping, key: OpenKey, material: OpenMaterial, wrapped: Buffer) {
-  const { oaepHash } = wrapping
-  if (oaepHash === undefined) return wrapping.unwrap(secretOf(material), wrapped)
-  return threads.oaepDecrypt(key.pair(material).privateKey, oaepHash, wrapped)
+  const { oaepHash: hash } = wrapping
+  if (hash === undefined) return wrapping.unwrap(secretOf(material), wrapped)
+  return threads.rsaDecrypt(key.pair(material).privateKey, { kind: 'oaep', hash }, wrapped)
 }
 
 function named(key: OpenKey, version: number): readonly OpenMaterial[] {

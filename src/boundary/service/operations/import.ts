@@ -13,7 +13,8 @@ import { BoundaryError, type KeyHeader, type KeySpec, type MaterialInfo } from '
 import type { Call, Core } from '../core.ts'
 import { bareKeyId } from '../keys/open-keys.ts'
 import { absent, changedLists, isPending, notReplica, type Others, settled } from '../keys/regions.ts'
-import { making, working } from '../slow.ts'
+import { making } from '../slow.ts'
+import { threads } from '../threads/threads.ts'
 import { follow, type KeyChange, ownedByCustomer, transition } from '../transition.ts'
 import { DAY } from './create.ts'
 import { materialMissing } from './state.ts'
@@ -49,7 +50,7 @@ export async function importParameters(
 }
 
 async function unwrapped(spec: KeySpec, token: OpenedImportToken, wrapped: Buffer): Promise<ImportedMaterial> {
-  const bytes = await working.run(() => token.unwrap(wrapped))
+  const bytes = await token.unwrap(wrapped, threads)
   try {
     return await (isAsymmetric(spec) ? making.run(() => readMaterial(spec, bytes)) : readMaterial(spec, bytes))
   } finally {

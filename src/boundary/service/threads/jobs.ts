@@ -5,7 +5,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { MessageType, SigningAlgorithm } from '../../algorithms.ts'
 import { agree } from '../../crypto/agreement.ts'
-import { type OaepHash, oaepDecrypt } from '../../crypto/oaep.ts'
+import { type Padding, rsaDecrypt } from '../../crypto/oaep.ts'
 import { sign, verify } from '../../crypto/signing.ts'
 import { NativeKey } from '../../pkcs11/libcrypto.ts'
 import { BoundaryError, type BoundaryErrorCode } from '../../words.ts'
@@ -31,9 +31,9 @@ export type Job =
     }
   | { readonly kind: 'agree'; readonly key: KeyObject; readonly peer: KeyObject }
   | {
-      readonly kind: 'oaepDecrypt'
+      readonly kind: 'rsaDecrypt'
       readonly key: KeyObject
-      readonly hash: OaepHash
+      readonly padding: Padding
       readonly ciphertext: Uint8Array
     }
 
@@ -70,8 +70,8 @@ function done(job: Job): Result {
     }
     case 'agree':
       return { made: alone(agree(job.key, job.peer)) }
-    case 'oaepDecrypt':
-      return { made: alone(oaepDecrypt(job.key, job.hash, bytes(job.ciphertext))) }
+    case 'rsaDecrypt':
+      return { made: alone(rsaDecrypt(job.key, job.padding, bytes(job.ciphertext))) }
   }
 }
 

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict'
-import { createPublicKey, generateKeyPairSync, hash, type KeyObject, randomBytes } from 'node:crypto'
+import {
+  constants,
+  createPublicKey,
+  generateKeyPairSync,
+  hash,
+  type KeyObject,
+  publicEncrypt,
+  randomBytes,
+} from 'node:crypto'
 import { test } from 'node:test'
 import { agree } from '../../crypto/agreement.ts'
 import { oaepEncrypt } from '../../crypto/oaep.ts'
@@ -33,10 +41,24 @@ test('a thread agrees and decrypts; what is refused is refused as if it had been
   assert.deepEqual(await threads.agree(own, createPublicKey(peer)), agree(peer, createPublicKey(own)))
   await assert.rejects(threads.agree(own, rsa.publicKey), fails('InvalidPublicKey'))
   const plaintext = randomBytes(32)
+  const pkcs1 = publicEncrypt({ key: rsa.publicKey, padding: constants.RSA_PKCS1_PADDING }, plaintext)
+  assert.deepEqual(await threads.rsaDecrypt(rsa.privateKey, { kind: 'pkcs1' }, pkcs1), plaintext)
+  const label = Buffer.from('a label')
+  const named = publicEncrypt({ key: rsa.publicKey, oaepHash: 'sha512', oaepLabel: label }, plaintext)
+  const labelled = (given: Buffer) =>
+    threads.rsaDecrypt(rsa.privateKey, { kind: 'oaep', hash: 'sha512', label: given }, named)
+  assert.deepEqual(await labelled(label), plaintext)
+  await assert.rejects(labelled(Buffer.from('another')), fails('InvalidCiphertext'))
   const ciphertext = oaepEncrypt(rsa.publicKey, 'sha256', plaintext)
-  assert.deepEqual(await threads.oaepDecrypt(rsa.privateKey, 'sha256', ciphertext), plaintext)
-  await assert.rejects(threads.oaepDecrypt(rsa.privateKey, 'sha1', ciphertext), fails('InvalidCiphertext'))
-  await assert.rejects(threads.oaepDecrypt(rsa.privateKey, 'sha256', Buffer.alloc(3)), fails('InvalidCiphertext'))
+  assert.deepEqual(await threads.rsaDecrypt(rsa.privateKey, { kind: 'oaep', hash: 'sha256' }, ciphertext), plaintext)
+  await assert.rejects(
+    threads.rsaDecrypt(rsa.privateKey, { kind: 'oaep', hash: 'sha1' }, ciphertext),
+    fails('InvalidCiphertext'),
+  )
+  await assert.rejects(
+    threads.rsaDecrypt(rsa.privateKey, { kind: 'oaep', hash: 'sha256' }, Buffer.alloc(3)),
+    fails('InvalidCiphertext'),
+  )
 })
 
 test('what no caller can mend is an error that says so, and the thread goes on', async () => {

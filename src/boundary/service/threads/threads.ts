@@ -6,8 +6,9 @@ import type { KeyObject } from 'node:crypto'
 import os from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { MessageType, SigningAlgorithm } from '../../algorithms.ts'
-import type { OaepHash } from '../../crypto/oaep.ts'
+import type { Padding } from '../../crypto/oaep.ts'
 import type { Pair, PublicHalf } from '../../crypto/pairs.ts'
+import type { PrivateWork } from '../../crypto/private-work.ts'
 import { BoundaryError } from '../../words.ts'
 import type { Job, Result } from './jobs.ts'
 
@@ -64,7 +65,7 @@ class Thread {
   }
 }
 
-export class Threads {
+export class Threads implements PrivateWork {
   readonly width: number
   readonly #threads: Thread[] = []
   readonly #waiting: Asked[] = []
@@ -73,7 +74,6 @@ export class Threads {
     this.width = width
   }
 
-  /** The message has been checked. */
   async sign(pair: Pair, algorithm: SigningAlgorithm, type: MessageType, message: Buffer): Promise<Buffer> {
     const native = type === 'RAW' ? undefined : pair.native().address
     const job = {
@@ -109,9 +109,9 @@ export class Threads {
     return made(await this.#run({ kind: 'agree', key: privateKey, peer }, privateKey))
   }
 
-  /** Throws InvalidCiphertext, always the same, whatever is wrong. */
-  async oaepDecrypt(privateKey: KeyObject, hash: OaepHash, ciphertext: Buffer): Promise<Buffer> {
-    const job = { kind: 'oaepDecrypt', key: privateKey, hash, ciphertext: copied(ciphertext) } as const
+  async rsaDecrypt(privateKey: KeyObject, padding: Padding, ciphertext: Buffer): Promise<Buffer> {
+    const own = padding.kind === 'oaep' && padding.label ? { ...padding, label: copied(padding.label) } : padding
+    const job = { kind: 'rsaDecrypt', key: privateKey, padding: own, ciphertext: copied(ciphertext) } as const
     return made(await this.#run(job, privateKey))
   }
 
@@ -147,7 +147,7 @@ export class Threads {
 }
 
 /** Bytes that stand alone: what a view is of would be handed over as a whole. */
-const copied = (view: Buffer): Uint8Array => new Uint8Array(view)
+const copied = (view: Uint8Array): Uint8Array => new Uint8Array(view)
 
 function made(result: Result): Buffer {
   if ('made' in result) return Buffer.from(result.made.buffer, result.made.byteOffset, result.made.byteLength)
