@@ -6,15 +6,7 @@
 import type { ExternalWrapAlgorithm } from '../boundary/algorithms.ts'
 import type { BoundaryUse, ExternalCiphertext, KeyRow, PrivateKeyWork } from '../boundary/client/api.ts'
 import { EXTERNAL_WRAPPINGS } from '../boundary/crypto/external-wrap.ts'
-import {
-  ALL_SWITCH,
-  decodeSwitch,
-  ofTenant,
-  principalSwitch,
-  protocolSwitch,
-  tenantSwitch,
-} from '../boundary/service/keys/switches.ts'
-import { type Asserted, BoundaryError, type KeyHeader, type Row } from '../boundary/words.ts'
+import { type Asserted, BoundaryError, type KeyHeader } from '../boundary/words.ts'
 import type { Replica } from '../store/replica.ts'
 import type { AuthenticatedCaller } from './access/caller.ts'
 import type { Claims } from './access/claims.ts'
@@ -25,6 +17,7 @@ import { factsOf } from './facts.ts'
 import type { Health, HealthMonitor } from './health.ts'
 import { describe, headerOf, type KeyDescription } from './keys/description.ts'
 import { keyRowId } from './keys/names.ts'
+import { anyTurned, switchesOf, switchesOver } from './keys/switched.ts'
 import { Admission, type Ticket } from './load/admission.ts'
 import { within } from './load/within.ts'
 
@@ -80,8 +73,6 @@ export interface CoreOptions {
 const PUBLISHED_WITHIN_MS = 2000
 /** The boundary counts the milliseconds of a decision itself; so many more, and it does not answer. */
 const DECISION_GRACE_MS = 500
-/** Of a principal that can have a kill switch: what a row's id takes. */
-export const MAX_NAME = 480
 
 /** Characters of a rule's name and of what it saw, within the record's bytes. */
 const MAX_RULE = 85
@@ -212,7 +203,7 @@ export class Core {
       const row = (known ?? (await within(PUBLISHED_WITHIN_MS, replica.get('key', id)))) as KeyRow | undefined
       if (!row?.body) return undefined
       const header = headerOf(row)
-      const off = await this.#isOff([ALL_SWITCH, tenantSwitch(tenant), protocolSwitch(protocol)])
+      const off = await anyTurned(replica, switchesOver(protocol, tenant))
       return describe(header, header.state === 'Enabled' && !off)
     } catch (error) {
       throw this.#translated(error)
@@ -371,27 +362,12 @@ export class Core {
     return this.#trip(call, { rule, target, evidence }, 'PolicyDenied', decision)
   }
 
-  async #switchedOff({ caller, claims }: Call): Promise<boolean> {
-    const named = [caller.principal, claims.principal, claims.email, claims.pool].flatMap(name =>
-      name === undefined ? [] : [name, ofTenant(caller.tenant, name)],
-    )
-    const ids = [ALL_SWITCH, tenantSwitch(caller.tenant), protocolSwitch(caller.protocol)]
-    for (const name of named) if (name.length <= MAX_NAME) ids.push(principalSwitch(name))
+  async #switchedOff(call: Call): Promise<boolean> {
     try {
-      return await this.#isOff(ids)
+      return await anyTurned(this.#options.replica, switchesOf(call))
     } catch (error) {
       throw this.#translated(error)
     }
-  }
-
-  async #isOff(switches: readonly string[]): Promise<boolean> {
-    const { replica } = this.#options
-    for (const id of switches) {
-      const known = replica.peek('switch', id)
-      const row: Row | null | undefined = known === undefined ? await replica.get('switch', id) : known
-      if (row?.body && decodeSwitch(row.body).revoked) return true
-    }
-    return false
   }
 
   async #refuse(call: Call, code: CoreErrorCode, decision?: Decision): Promise<never> {

@@ -6,8 +6,8 @@ import type { BoundaryControl, RevokeTarget } from '../../boundary/client/api.ts
 import { decodeSwitch } from '../../boundary/service/keys/switches.ts'
 import type { Asserted } from '../../boundary/words.ts'
 import { AdminError, allRows, operator, type ReadControl } from '../../store/admin.ts'
-import { MAX_NAME } from '../core.ts'
 import { isProtocol, PROTOCOL_NAMES } from '../keys/protocols.ts'
+import { MAX_NAME } from '../keys/switched.ts'
 import { describeKey, explained, type KeyInfo, listKeys, resolveKey } from './keys.ts'
 import { findTenant } from './tenants.ts'
 
