@@ -14,7 +14,7 @@ import sys
 sys.dont_write_bytecode = True
 from plain_crypto import cbc, oaep, seal, wrap_padded, wrap_plain  # noqa: E402
 from plain_formats import (  # noqa: E402
-    bound, Boundary, context, external_aad, for_recipient, frame, grant_token, H, kdf, key_id, KINDS, mac, message, open_message,
+    bound, Boundary, context, external_aad, for_recipient, frame, grant_token, H, kdf, key_id, KINDS, long, mac, message, open_message,
     read_context, read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
     u8, untagged,
 )
@@ -186,6 +186,8 @@ def check_root(file):
     for where, v in each("root", file):
         same(where, root_file(v, wrapping), v["file"])
     v = file["passphrase"]
+    kit = file["kit"]
+    same("root kit", b"HOLDKIT1" + long(H(kit["rootFile"])) + long(H(kit["checkpoint"])), kit["kit"])
     same("root passphrase", u8(1) + u32(v["memory"]) + u32(v["passes"]) + u8(v["parallelism"]) + short(H(v["salt"])), v["parameters"])
     same("root passphrase", H(v["iv"]) + seal(H(v["argon2id"]), H(v["iv"]), b"holdfast wrapped root 1", H(v["root"])), v["wrapped"])
 

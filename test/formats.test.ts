@@ -28,6 +28,7 @@ import { decodeRecord } from '../src/boundary/record.ts'
 import { BOUNDARY_OPERATIONS, OWN_FIELDS } from '../src/boundary/record-fields.ts'
 import { openKeyFile } from '../src/boundary/root/keyfile.ts'
 import { PURPOSES } from '../src/boundary/root/keyring.ts'
+import { parseKit } from '../src/boundary/root/kit.ts'
 import { openPassphraseRoot } from '../src/boundary/root/passphrase.ts'
 import { openRoot, parseRootFile } from '../src/boundary/root/rootfile.ts'
 import {
@@ -242,9 +243,18 @@ test('the code opens import tokens, session tokens, root files and the journal o
     const trust = await openKeyFile(keyFile)
     for (const vector of each('root')) {
       const opened = await openRoot(trust, parseRootFile(bytes(vector.file)))
-      assert.equal(opened.keyring.current, (vector.generations as unknown[]).length)
+      const generations = vector.generations as { generation: number; firstRecord: number; firstWriteSet: number }[]
+      const starts = opened.file.generations.map(one => [one.generation, one.firstRecord, one.firstWriteSet])
+      assert.deepEqual(
+        starts,
+        generations.map(one => [one.generation, one.firstRecord, one.firstWriteSet]),
+      )
+      assert.equal(opened.keyring.current, generations.at(-1)?.generation)
+      assert.deepEqual([opened.file.destroyed, opened.file.destroyedAt], [vector.destroyed, vector.destroyedAt])
       assert.equal(opened.file.logPublicKey.toString('hex'), vector.logPublicKey)
     }
+    const kit = file.kit as unknown as Vector
+    assert.deepEqual(parseKit(bytes(kit.kit)), { rootFile: bytes(kit.rootFile), checkpoint: bytes(kit.checkpoint) })
     const vector = file.passphrase as unknown as Vector
     const byPassphrase = await openPassphraseRoot(Buffer.from(String(vector.passphrase)), bytes(vector.parameters))
     const secret = await byPassphrase.unwrap(bytes(vector.wrapped))

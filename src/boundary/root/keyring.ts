@@ -28,30 +28,47 @@ const ROOT_BYTES = 32
 export class Keyring {
   /** 16 bytes. */
   readonly boundaryId: Buffer
-  /** The generation under which new things are sealed. */
-  readonly current: number
   readonly #keys = new Map<number, ReadonlyMap<Purpose, KeyObject>>()
-  readonly #generations: readonly number[]
+  #generations: readonly number[] = []
+  #current = 0
 
   /** Takes the roots over and wipes them. */
   constructor(boundaryId: Buffer, roots: ReadonlyMap<number, Secret>) {
     if (boundaryId.length !== 16) throw new RangeError('a boundary id is 16 bytes')
     if (roots.size === 0) throw new RangeError('a keyring has at least one generation')
     this.boundaryId = boundaryId
-    for (const [generation, root] of roots) {
-      if (root.length !== ROOT_BYTES) throw new RangeError('a sealing root is 32 bytes')
-      const key = root.toKeyObject()
-      root.wipe()
-      const purposes = new Map<Purpose, KeyObject>()
-      for (const purpose of PURPOSES) {
-        const derived = deriveKey(key, `holdfast ${purpose} 1`, boundaryId)
-        purposes.set(purpose, createSecretKey(derived))
-        derived.fill(0)
-      }
-      this.#keys.set(generation, purposes)
+    for (const [generation, root] of roots) this.add(generation, root)
+  }
+
+  /** Takes a sealing root over and wipes it. From this call on, the newest generation seals. */
+  add(generation: number, root: Secret): void {
+    if (root.length !== ROOT_BYTES) throw new RangeError('a sealing root is 32 bytes')
+    const key = root.toKeyObject()
+    root.wipe()
+    const purposes = new Map<Purpose, KeyObject>()
+    for (const purpose of PURPOSES) {
+      const derived = deriveKey(key, `holdfast ${purpose} 1`, this.boundaryId)
+      purposes.set(purpose, createSecretKey(derived))
+      derived.fill(0)
     }
+    this.#keys.set(generation, purposes)
+    this.#order()
+  }
+
+  /** Keeps the newest generation alone: what the others sealed opens no more. */
+  forgetOld(): void {
+    for (const generation of this.#generations) if (generation !== this.#current) this.#keys.delete(generation)
+    this.#order()
+  }
+
+  #order(): void {
     this.#generations = [...this.#keys.keys()].sort((a, b) => b - a)
-    this.current = this.#generations[0] ?? 0
+    this.#current = this.#generations[0] ?? 0
+  }
+
+  /** The generation under which new things are sealed. */
+  get current(): number {
+    return this.#current
   }
 
   /** All generations, newest first. */
@@ -60,7 +77,7 @@ export class Keyring {
   }
 
   /** Throws `RangeError` for a generation that the keyring does not hold. */
-  key(purpose: Purpose, generation: number = this.current): KeyObject {
+  key(purpose: Purpose, generation: number = this.#current): KeyObject {
     const key = this.#keys.get(generation)?.get(purpose)
     if (key === undefined) throw new RangeError(`no root generation ${generation}`)
     return key

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createKeyFile, openKeyFile } from './keyfile.ts'
 import { newPassphraseRoot, openPassphraseRoot } from './passphrase.ts'
-import { addGeneration, makeRoot, openRoot, parseRootFile } from './rootfile.ts'
-import { RootError } from './types.ts'
+import { makeRoot, openRoot, parseRootFile, prepareGeneration, withoutOldGenerations } from './rootfile.ts'
+import { RootError, type RootOfTrust, Secret } from './types.ts'
 
 let folder = ''
 before(async () => {
@@ -60,16 +60,55 @@ test('promise 12: no byte of the root file can be changed', async () => {
   assert.throws(() => parseRootFile(bytes.subarray(0, 50)), code('Damaged'))
 })
 
-test('a new generation seals, and what the old one sealed still opens', async () => {
-  const path = join(folder, 'generations')
+const start = { createdAt: input.now + 1, firstRecord: 7, firstWriteSet: 3 }
+
+async function keyFile(name: string): Promise<RootOfTrust> {
+  const path = join(folder, name)
   await createKeyFile(path)
-  const trust = await openKeyFile(path)
+  return openKeyFile(path)
+}
+
+test('a new generation seals, what the old one sealed still opens, and after it was destroyed does not', async () => {
+  const trust = await keyFile('generations')
   const first = await makeRoot(trust, input)
-  const second = await addGeneration(trust, first.opened, input.now + 1)
-  const { keyring } = await openRoot(trust, parseRootFile(second.bytes))
+  const before = first.opened.keyring.key('seal').export()
+  const prepared = await prepareGeneration(first.opened)
+  assert.equal(first.opened.keyring.current, 1, 'it is prepared and not in force')
+  first.opened.keyring.add(prepared.generation, prepared.root)
+  const second = prepared.finish(start)
+  const { keyring, file } = await openRoot(trust, parseRootFile(second.bytes))
   assert.deepEqual(keyring.generations, [2, 1])
-  assert.deepEqual(keyring.key('seal', 1).export(), first.opened.keyring.key('seal').export())
-  assert.notDeepEqual(keyring.key('seal').export(), keyring.key('seal', 1).export())
+  assert.deepEqual(keyring.key('seal', 1).export(), before)
+  assert.notDeepEqual(keyring.key('seal').export(), before)
+  assert.deepEqual(file.generations[1], { ...second.opened.file.generations[1], ...start, generation: 2 })
+
+  const third = withoutOldGenerations(second.opened, input.now + 2)
+  second.opened.keyring.forgetOld()
+  assert.throws(() => second.opened.keyring.key('seal', 1), RangeError)
+  const last = await openRoot(trust, parseRootFile(third.bytes))
+  assert.deepEqual(last.keyring.generations, [2])
+  assert.deepEqual([last.file.destroyed, last.file.destroyedAt], [1, input.now + 2])
+  assert.deepEqual(last.keyring.key('seal').export(), keyring.key('seal').export())
+})
+
+test('another root of trust wraps every generation, the old one opens nothing more, and one that loses what it wrapped is refused', async () => {
+  const [old, next] = [await keyFile('old-trust'), await keyFile('next-trust')]
+  const { opened } = await makeRoot(old, input)
+  const liar: RootOfTrust = { ...next, unwrap: async () => new Secret(Buffer.alloc(32, 1)) }
+  await assert.rejects(prepareGeneration(opened, liar), code('WrongRoot'))
+  const prepared = await prepareGeneration(opened, next)
+  opened.keyring.add(prepared.generation, prepared.root)
+  const { bytes } = prepared.finish(start)
+  const again = await openRoot(next, parseRootFile(bytes))
+  assert.deepEqual(again.keyring.generations, [2, 1])
+  assert.deepEqual(again.keyring.key('seal', 1).export(), opened.keyring.key('seal', 1).export())
+  await assert.rejects(openRoot(old, parseRootFile(bytes)), code('WrongRoot'))
+})
+
+test('a root file of version 1 is refused by its number', async () => {
+  const { bytes } = await makeRoot(await keyFile('version'), input)
+  bytes.writeUInt16BE(1, 8)
+  assert.throws(() => parseRootFile(bytes), code('Damaged', /version is 1, and this program knows version 2/))
 })
 
 test('a passphrase opens, a wrong one says so and nothing else, a short one is refused', async () => {

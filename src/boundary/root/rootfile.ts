@@ -1,12 +1,33 @@
 /**
  * The file `root` of the boundary's folder: who this boundary is, and its sealing roots wrapped by the root of trust. See docs/formats/root.md.
  */
-import { createHmac, createPrivateKey, createPublicKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { createHmac, createPrivateKey, createPublicKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { FormatError, Reader, Writer } from '../bytes.ts'
 import { openBox, sealBox } from '../crypto/box.ts'
 import { type RandomOption, secretBytes } from '../crypto/random.ts'
 import { Keyring } from './keyring.ts'
 import { RootError, type RootKind, type RootOfTrust, Secret } from './types.ts'
+
+/** A sealing root of the file. */
+export interface Generation {
+  readonly generation: number
+  readonly createdAt: number
+  /** From this record on, write sets are sealed under this generation, and whatever stands in them. */
+  readonly firstRecord: number
+  /** Number of the first write set that is sealed under it. */
+  readonly firstWriteSet: number
+  readonly wrapped: Buffer
+}
+
+/** Where the journal begins. */
+export interface Base {
+  /** Number of the first record that is there. */
+  readonly seq: number
+  /** Number of the last write set before it. */
+  readonly writeSet: number
+  /** RFC 6962 root of all records before it. */
+  readonly root: Buffer
+}
 
 export interface RootFile {
   /** 16 bytes. */
@@ -18,11 +39,12 @@ export interface RootFile {
   readonly createdAt: number
   readonly kind: RootKind
   readonly parameters: Buffer
-  readonly generations: ReadonlyArray<{
-    readonly generation: number
-    readonly createdAt: number
-    readonly wrapped: Buffer
-  }>
+  /** Oldest first: more than one while a rotation is under way. */
+  readonly generations: readonly Generation[]
+  /** The newest generation that was destroyed, and when; 0 for none. */
+  readonly destroyed: number
+  readonly destroyedAt: number
+  readonly base: Base
   /** Ed25519, 32 raw bytes. */
   readonly logPublicKey: Buffer
   readonly sealedLogKey: Buffer
@@ -34,10 +56,12 @@ export interface OpenedRoot {
   readonly keyring: Keyring
   /** Ed25519 private key for signing checkpoints. */
   readonly logKey: KeyObject
+  /** What the file was opened with, and wraps the generations to come. */
+  readonly trust: RootOfTrust
 }
 
 const MAGIC = Buffer.from('HOLDROOT')
-const VERSION = 1
+const VERSION = 2
 const SERVICES = ['kms', 'ekm'] as const
 const KINDS = ['keyfile', 'passphrase', 'pkcs11'] as const
 const MAX_FILE_BYTES = 1024 * 1024
@@ -45,6 +69,9 @@ const LOG_KEY_AAD = Buffer.from('holdfast log key')
 const SEED_BYTES = 32
 /** What stands before the seed in the PKCS #8 form of an Ed25519 key. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+/** Nothing was erased: the root is that of the empty tree. */
+const WHOLE_JOURNAL: Base = { seq: 0, writeSet: 0, root: hash('sha256', '', 'buffer') }
 
 type Untagged = Omit<RootFile, 'tag'>
 
@@ -59,9 +86,18 @@ function encode(file: Untagged): Buffer {
     .u8(KINDS.indexOf(file.kind))
     .short(file.parameters)
     .u16(file.generations.length)
-  for (const { generation, createdAt, wrapped } of file.generations)
-    writer.u32(generation).u64(createdAt).short(wrapped)
-  return writer.raw(file.logPublicKey).short(file.sealedLogKey).done()
+  for (const { generation, createdAt, firstRecord, firstWriteSet, wrapped } of file.generations)
+    writer.u32(generation).u64(createdAt).u64(firstRecord).u64(firstWriteSet).short(wrapped)
+  const { seq, writeSet, root } = file.base
+  return writer
+    .u32(file.destroyed)
+    .u64(file.destroyedAt)
+    .u64(seq)
+    .u64(writeSet)
+    .raw(root)
+    .raw(file.logPublicKey)
+    .short(file.sealedLogKey)
+    .done()
 }
 
 /** Under the newest generation: only who holds a sealing root can say what the file says. */
@@ -69,9 +105,14 @@ function tagOf(keyring: Keyring, file: Untagged): Buffer {
   return createHmac('sha256', keyring.key('root-file')).update(encode(file)).digest()
 }
 
-function finish(keyring: Keyring, untagged: Untagged, logKey: KeyObject): { bytes: Buffer; opened: OpenedRoot } {
+function finish(
+  keyring: Keyring,
+  untagged: Untagged,
+  logKey: KeyObject,
+  trust: RootOfTrust,
+): { bytes: Buffer; opened: OpenedRoot } {
   const file = { ...untagged, tag: tagOf(keyring, untagged) }
-  return { bytes: Buffer.concat([encode(untagged), file.tag]), opened: { file, keyring, logKey } }
+  return { bytes: Buffer.concat([encode(untagged), file.tag]), opened: { file, keyring, logKey, trust } }
 }
 
 /** Makes a new boundary: id, first sealing root, log key. Returns the bytes to write, and everything opened. */
@@ -94,11 +135,14 @@ export async function makeRoot(
     createdAt: input.now,
     kind: trust.kind,
     parameters: trust.parameters,
-    generations: [{ generation: 1, createdAt: input.now, wrapped }],
+    generations: [{ generation: 1, createdAt: input.now, firstRecord: 0, firstWriteSet: 1, wrapped }],
+    destroyed: 0,
+    destroyedAt: 0,
+    base: WHOLE_JOURNAL,
     logPublicKey: rawPublicKey(createPublicKey(logKey)),
     sealedLogKey,
   }
-  return finish(keyring, file, logKey)
+  return finish(keyring, file, logKey, trust)
 }
 
 /** The private key of an Ed25519 seed (RFC 8410 §7), which is wiped. */
@@ -132,9 +176,15 @@ export function parseRootFile(bytes: Buffer): RootFile {
     const parameters = reader.short()
     if (service === undefined || kind === undefined || dev > 1)
       throw new FormatError('it names what this program does not know')
-    const generations: { generation: number; createdAt: number; wrapped: Buffer }[] = []
+    const generations: Generation[] = []
     for (let left = reader.u16(); left > 0; left--) {
-      generations.push({ generation: reader.u32(), createdAt: reader.u64(), wrapped: reader.short() })
+      generations.push({
+        generation: reader.u32(),
+        createdAt: reader.u64(),
+        firstRecord: reader.u64(),
+        firstWriteSet: reader.u64(),
+        wrapped: reader.short(),
+      })
     }
     const file = {
       boundaryId,
@@ -144,6 +194,9 @@ export function parseRootFile(bytes: Buffer): RootFile {
       kind,
       parameters,
       generations,
+      destroyed: reader.u32(),
+      destroyedAt: reader.u64(),
+      base: { seq: reader.u64(), writeSet: reader.u64(), root: reader.raw(32) },
       logPublicKey: reader.raw(32),
       sealedLogKey: reader.short(),
       tag: reader.raw(32),
@@ -172,32 +225,86 @@ export async function openRoot(trust: RootOfTrust, file: RootFile): Promise<Open
   const logKey = logKeyOf(seed)
   if (!rawPublicKey(createPublicKey(logKey)).equals(file.logPublicKey))
     throw new RootError('Damaged', 'the log key is not the one that the root file names')
-  return { file, keyring, logKey }
+  return { file, keyring, logKey, trust }
 }
 
-/** A new current generation; the old ones stay. Returns the new bytes to write. */
-export async function addGeneration(
-  trust: RootOfTrust,
+/** From which record and which write set on a new generation seals. */
+export type GenerationStart = Pick<Generation, 'createdAt' | 'firstRecord' | 'firstWriteSet'>
+
+/** A generation that is made and not in force yet: where it begins is said last. */
+export interface Prepared {
+  readonly generation: number
+  /** The new sealing root, and whatever else the keyring takes over. */
+  readonly root: Secret
+  /** The file's bytes, and the file, once it is known where the generation begins. The keyring must have taken the root over by then. */
+  finish(start: GenerationStart): { readonly bytes: Buffer; readonly opened: OpenedRoot }
+}
+
+/**
+ * Prepares a new current generation beside those that are held. With `trust` another root of trust wraps all of them from then on; what it wrapped is
+ * unwrapped again and compared before anything relies on it.
+ */
+export async function prepareGeneration(
   opened: OpenedRoot,
-  now: number,
+  trust: RootOfTrust = opened.trust,
   options?: RandomOption,
-): Promise<{ bytes: Buffer; opened: OpenedRoot }> {
-  const roots = new Map<number, Secret>()
-  for (const { generation, wrapped } of opened.file.generations) roots.set(generation, await trust.unwrap(wrapped))
-  const generation = opened.keyring.current + 1
+): Promise<Prepared> {
+  const { file, keyring, logKey } = opened
+  const wrappedBefore = await Promise.all(
+    file.generations.map(async one => {
+      if (trust === opened.trust) return one
+      const root = await opened.trust.unwrap(one.wrapped)
+      try {
+        return { ...one, wrapped: await wrapSurely(trust, root) }
+      } finally {
+        root.wipe()
+      }
+    }),
+  )
+  const generation = keyring.current + 1
   const root = new Secret(secretBytes(32, options))
-  const wrapped = await trust.wrap(root)
-  roots.set(generation, root)
-  const keyring = new Keyring(opened.file.boundaryId, roots)
-  const seed = openBox(opened.keyring, 'log-key', LOG_KEY_AAD, opened.file.sealedLogKey)
-  const sealedLogKey = sealBox(keyring, 'log-key', LOG_KEY_AAD, seed, options)
-  seed.fill(0)
-  const file: Untagged = {
-    ...opened.file,
-    kind: trust.kind,
-    parameters: trust.parameters,
-    generations: [...opened.file.generations, { generation, createdAt: now, wrapped }],
-    sealedLogKey,
+  const wrapped = await wrapSurely(trust, root)
+  return {
+    generation,
+    root,
+    finish: start => {
+      const { kind, parameters } = trust
+      const generations = [...wrappedBefore, { generation, ...start, wrapped }]
+      const sealedLogKey = resealLogKey(opened, options)
+      return finish(keyring, { ...file, kind, parameters, generations, sealedLogKey }, logKey, trust)
+    },
   }
-  return finish(keyring, file, opened.logKey)
+}
+
+/** Wraps, and unwraps again: what does not come back the same was not wrapped. */
+async function wrapSurely(trust: RootOfTrust, root: Secret): Promise<Buffer> {
+  const wrapped = await trust.wrap(root)
+  const again = await trust.unwrap(wrapped)
+  try {
+    const same = root.use(one => again.use(other => one.length === other.length && timingSafeEqual(one, other)))
+    if (!same) throw new RootError('WrongRoot', 'the root of trust does not give back what it wrapped')
+  } finally {
+    again.wipe()
+  }
+  return wrapped
+}
+
+/** The log key under the newest generation. */
+function resealLogKey({ file, keyring }: OpenedRoot, options?: RandomOption): Buffer {
+  const seed = openBox(keyring, 'log-key', LOG_KEY_AAD, file.sealedLogKey)
+  try {
+    return sealBox(keyring, 'log-key', LOG_KEY_AAD, seed, options)
+  } finally {
+    seed.fill(0)
+  }
+}
+
+/** The file without any generation but the newest. The keyring still holds the others: it forgets them once the file is durable. */
+export function withoutOldGenerations(
+  { file, keyring, logKey, trust }: OpenedRoot,
+  destroyedAt: number,
+): { bytes: Buffer; opened: OpenedRoot } {
+  const newest = file.generations.at(-1) as Generation
+  const destroyed = file.generations.at(-2)?.generation ?? file.destroyed
+  return finish(keyring, { ...file, generations: [newest], destroyed, destroyedAt }, logKey, trust)
 }

@@ -13,8 +13,9 @@ import { sealImportToken, wrapForImport } from '../../../src/boundary/crypto/imp
 import { encodeRows, tagRow } from '../../../src/boundary/crypto/rows.ts'
 import { encodeHeader, layFrame, leafOf, saltedOf, sealFrame } from '../../../src/boundary/journal/frame.ts'
 import { encodeRecord } from '../../../src/boundary/record.ts'
+import { encodeKit } from '../../../src/boundary/root/kit.ts'
 import { newPassphraseRoot } from '../../../src/boundary/root/passphrase.ts'
-import { addGeneration, makeRoot } from '../../../src/boundary/root/rootfile.ts'
+import { makeRoot, prepareGeneration, withoutOldGenerations } from '../../../src/boundary/root/rootfile.ts'
 import type { RootOfTrust } from '../../../src/boundary/root/types.ts'
 import { unwrapWith, wrapWith } from '../../../src/boundary/root/wrap.ts'
 import {
@@ -110,6 +111,8 @@ export function recipients(): VectorFile {
   }
 }
 
+/** Of a kit nobody opens it: any note will do. */
+const CHECKPOINT = 'kms.example.com/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n'
 export const PASSPHRASE = 'correct horse battery staple'
 
 export async function roots(): Promise<VectorFile> {
@@ -123,7 +126,10 @@ export async function roots(): Promise<VectorFile> {
     unwrap: async wrapped => unwrapWith(key, wrapped, 'WrongRoot', 'another key'),
   }
   const first = await makeRoot(trust, { service: 'ekm', dev: true, now: 1_790_000_000_000 }, random)
-  const second = await addGeneration(trust, first.opened, 1_790_000_000_001, random)
+  const prepared = await prepareGeneration(first.opened, trust, random)
+  first.opened.keyring.add(prepared.generation, prepared.root)
+  const second = prepared.finish({ createdAt: 1_790_000_000_001, firstRecord: 291, firstWriteSet: 17 })
+  const third = withoutOldGenerations(second.opened, 1_790_000_000_002)
   const passphrase = await newPassphraseRoot(Buffer.from(PASSPHRASE), stream('salt'))
   const wrapped = Object.values(second.opened.file.generations).map(one => one.wrapped)
   const sealingRoots = wrapped.map(bytes => unwrapWith(key, bytes, 'WrongRoot', '').use(secret => hex(secret)))
@@ -135,7 +141,7 @@ export async function roots(): Promise<VectorFile> {
   const seed = second.opened.logKey.export({ format: 'jwk' }).d ?? ''
   return {
     keyFile: { line: `holdfast-root-1 ${wrapping.toString('base64url')}\n`, key: hex(wrapping) },
-    vectors: [first, second].map(({ bytes, opened }, at) => ({
+    vectors: [first, second, third].map(({ bytes, opened }) => ({
       service: 'ekm',
       dev: true,
       created: 1_790_000_000_000,
@@ -144,14 +150,24 @@ export async function roots(): Promise<VectorFile> {
       generations: opened.file.generations.map(one => ({
         generation: one.generation,
         created: one.createdAt,
+        firstRecord: one.firstRecord,
+        firstWriteSet: one.firstWriteSet,
         root: sealingRoots[one.generation - 1] ?? '',
         iv: hex(one.wrapped.subarray(0, 12)),
       })),
+      destroyed: opened.file.destroyed,
+      destroyedAt: opened.file.destroyedAt,
+      base: { ...opened.file.base, root: hex(opened.file.base.root) },
       logPublicKey: hex(opened.file.logPublicKey),
       logSeed: Buffer.from(seed, 'base64url').toString('hex'),
       logNonce: hex(opened.file.sealedLogKey.subarray(5, 21)),
-      file: hex(at === 0 ? first.bytes : bytes),
+      file: hex(bytes),
     })),
+    kit: {
+      rootFile: hex(third.bytes),
+      checkpoint: hex(Buffer.from(CHECKPOINT)),
+      kit: hex(encodeKit({ rootFile: third.bytes, checkpoint: Buffer.from(CHECKPOINT) })),
+    },
     passphrase: {
       passphrase: PASSPHRASE,
       ...cost,
