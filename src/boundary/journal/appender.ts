@@ -6,17 +6,18 @@
  */
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { fillRandom } from '../crypto/random.ts'
 import { Batch, type Waiting } from './batch.ts'
 import type { CheckpointSigner } from './checkpoint.ts'
 import { Derived, isNoRoom } from './derived.ts'
-import { type Disk, type DiskFile, datasync, writeNew } from './disk.ts'
-import { encodeHeader, type FrameContext, HEADER_BYTES } from './frame.ts'
+import type { DiskFile } from './disk.ts'
+import type { GenerationKeys, JournalKeys } from './keys.ts'
 import type { Tree } from './merkle.ts'
+import { Pauses } from './pauses.ts'
 import type { WriteSetPlaces } from './places.ts'
 import type { Chain, Scanned } from './scan.ts'
-import { type SegmentReaders, segmentName } from './segments.ts'
+import type { SegmentReaders } from './segments.ts'
 import { Space } from './space.ts'
+import { Tail } from './tail.ts'
 import type { TileWriter } from './tiles.ts'
 import {
   type Appended,
@@ -28,12 +29,14 @@ import {
   MAX_WRITE_SET_BYTES,
   type OpenedWriteSet,
   type OpenReport,
+  type RekeyPoint,
 } from './types.ts'
 
 const MIB = 1024 * 1024
 
 export interface AppenderParts {
   readonly options: JournalOptions
+  readonly keys: JournalKeys
   readonly chain: Chain
   readonly readers: SegmentReaders
   readonly places: WriteSetPlaces
@@ -46,23 +49,17 @@ export interface AppenderParts {
 
 export class Appender implements Journal {
   readonly #options: JournalOptions
-  readonly #disk: Disk
-  readonly #folder: string
+  readonly #keys: JournalKeys
   readonly #signer: CheckpointSigner
   readonly #tree: Tree
   readonly #readers: SegmentReaders
   readonly #places: WriteSetPlaces
   readonly #derived: Derived
   readonly #space: Space
+  readonly #tail: Tail
   readonly #segmentBytes: number
   readonly #snapshotFrames: number
   readonly opened: OpenReport
-
-  #file: DiskFile | undefined
-  #firstSeq = 0
-  #end = 0
-  #context: FrameContext
-  #crc: number
 
   /** The next to give, as opposed to the last durable. */
   #nextSeq: number
@@ -76,6 +73,7 @@ export class Appender implements Journal {
   #spare = new Batch()
   #busy = false
   #scheduled = false
+  readonly #pauses = new Pauses()
   #snapshotDue = false
   #closing = false
   #dead: JournalDead | undefined
@@ -83,22 +81,20 @@ export class Appender implements Journal {
   #checkpointAt = performance.now()
   #checkpointTimer: NodeJS.Timeout | undefined
 
-  constructor({ options, chain, readers, places, tiles, signer, snapshotSize, opened }: AppenderParts) {
-    const { disk, dir, boundaryId, writeSetKey } = options
+  constructor({ options, keys, chain, readers, places, tiles, signer, snapshotSize, opened }: AppenderParts) {
+    const { disk, dir, boundaryId } = options
     this.#options = options
-    this.#disk = disk
-    this.#folder = path.join(dir, 'journal')
+    this.#keys = keys
     this.#signer = signer
     this.#tree = chain.tree
     this.#readers = readers
     this.#places = places
-    this.#derived = new Derived({ options, tree: chain.tree, tiles, signer, snapshotSize })
+    this.#derived = new Derived({ options, keys, tree: chain.tree, tiles, signer, snapshotSize })
     this.#space = new Space(disk, dir, options.floorBytes ?? 64 * MIB, options.reserveBytes ?? 8 * MIB)
     this.#segmentBytes = options.segmentBytes ?? 64 * MIB
     this.#snapshotFrames = options.snapshotFrames ?? 250_000
     this.opened = opened
-    this.#context = { boundaryId, writeSetKey, seed: 0 }
-    this.#crc = chain.crc
+    this.#tail = new Tail(disk, path.join(dir, 'journal'), boundaryId, keys, chain.crc)
     this.#nextSeq = chain.seq
     this.#nextWriteSet = chain.writeSet + 1
     this.#lastWriteSet = chain.writeSet
@@ -107,18 +103,8 @@ export class Appender implements Journal {
 
   /** Takes the last segment over, or makes the first. `checkpointed`: there is a checkpoint; else it is made now, so that a folder always has one. */
   async start(last: Scanned['last'], checkpointed: boolean): Promise<void> {
-    if (last === undefined) {
-      await this.#newSegment()
-    } else {
-      this.#file = await this.#disk.open(last.file, 'write')
-      this.#firstSeq = last.firstSeq
-      this.#end = last.end
-      this.#context = { ...this.#context, seed: last.seed }
-      if ((await this.#file.size()) !== last.end) await this.#file.truncate(last.end)
-      // What an earlier process wrote and did not sync was read all the same, and could still vanish.
-      await datasync(this.#file)
-      await this.#disk.syncDir(this.#folder)
-    }
+    if (last === undefined) await this.#newSegment()
+    else await this.#tail.takeOver(last)
     await this.#space.ask()
     if (checkpointed) this.#checkpointSoon()
     else await this.#derived.checkpoint().catch(error => this.#derivedFailed(error))
@@ -166,7 +152,8 @@ export class Appender implements Journal {
 
   /** After this turn of the event loop, so that everything asked in one tick is one commit. */
   #schedule(): void {
-    if (this.#busy || this.#scheduled || (this.#filling.waiting.length === 0 && !this.#snapshotDue)) return
+    if (this.#busy || this.#scheduled) return
+    if (this.#filling.waiting.length === 0 && !this.#snapshotDue && !this.#pauses.waiting) return
     this.#scheduled = true
     setImmediate(this.#turn)
   }
@@ -176,12 +163,16 @@ export class Appender implements Journal {
     this.#scheduled = false
     if (this.#busy || this.#dead) return
     if (this.#snapshotDue && !this.#derived.snapshotting) this.#snapshot()
-    if (this.#filling.waiting.length === 0) return
+    this.#pauses.begin()
+    if (this.#filling.waiting.length === 0) {
+      if (this.#pauses.begun) this.#pause()
+      return
+    }
     this.#busy = true
     const batch = this.#filling
     this.#filling = this.#spare
     this.#spare = batch
-    if (this.#end >= this.#segmentBytes && this.#end > HEADER_BYTES) {
+    if (this.#tail.end >= this.#segmentBytes && !this.#tail.empty) {
       this.#newSegment().then(
         () => {
           this.#snapshot()
@@ -193,11 +184,12 @@ export class Appender implements Journal {
   }
 
   #write(batch: Batch): void {
-    const file = this.#file as DiskFile
-    const crc = batch.seal(this.#crc, this.#context)
+    const tail = this.#tail
+    const file = tail.file as DiskFile
+    const crc = batch.seal(tail.crc, tail.context)
     const { bytes, waiting } = batch
     try {
-      file.write(bytes, this.#end)
+      file.write(bytes, tail.end)
     } catch (error) {
       this.#die(error as Error, waiting)
       return
@@ -207,9 +199,9 @@ export class Appender implements Journal {
         this.#die(error, waiting)
         return
       }
-      const begin = this.#end
-      this.#crc = crc
-      this.#end += bytes.length
+      const begin = tail.end
+      tail.crc = crc
+      tail.end += bytes.length
       batch.grow(this.#tree)
       this.#lastTime = (waiting.at(-1) as Waiting).time
       batch.clear()
@@ -220,7 +212,7 @@ export class Appender implements Journal {
           this.#places.add(offset)
           this.#lastWriteSet = writeSet
         }
-        resolve({ seq, time, writeSet, location: { segment: this.#firstSeq, offset } })
+        resolve({ seq, time, writeSet, location: { segment: tail.firstSeq, offset } })
       }
       this.#busy = false
       this.#afterCommit()
@@ -230,10 +222,79 @@ export class Appender implements Journal {
 
   #afterCommit(): void {
     if (this.#tree.size - this.#derived.snapshotSize >= this.#snapshotFrames) this.#snapshotDue = true
+    if (this.#pauses.begun) this.#pause()
+    else this.#next()
+  }
+
+  #next(): void {
     this.#schedule()
-    if (this.#filling.waiting.length === 0) for (const wake of this.#idle.splice(0)) wake()
+    if (this.#filling.waiting.length === 0 && !this.#pauses.waiting) for (const wake of this.#idle.splice(0)) wake()
     if (this.#space.due(performance.now())) void this.#space.ask().catch(error => this.#die(error, []))
     this.#checkpointSoon()
+  }
+
+  /** Everything that was appended before it began is durable; what was appended since waits until it is done. */
+  #pause(): void {
+    this.#busy = true
+    // What waited for the last commit does its own first.
+    void nextTurn()
+      .then(() => this.#pauses.run())
+      .then(
+        () => {
+          this.#busy = false
+          this.#next()
+        },
+        error => this.#die(error, []),
+      )
+  }
+
+  #between<T>(begin: () => () => Promise<T>): Promise<T> {
+    if (this.#dead) return Promise.reject(this.#dead)
+    if (this.#closing) return Promise.reject(new JournalDead('the journal is closed'))
+    const done = this.#pauses.ask(begin)
+    this.#schedule()
+    return done
+  }
+
+  rekey(
+    change: (at: RekeyPoint, durable: Promise<void>) => Promise<Omit<GenerationKeys, 'firstRecord'>>,
+  ): Promise<void> {
+    return this.#between(() => {
+      const at = { firstRecord: this.#nextSeq, firstWriteSet: this.#nextWriteSet }
+      const before = Promise.withResolvers<void>()
+      const changed = change(at, before.promise)
+      changed.catch(() => {})
+      return async () => {
+        before.resolve()
+        const keys = await changed
+        this.#keys.add({ ...keys, firstRecord: at.firstRecord })
+        this.#tail.context = { ...this.#tail.context, writeSetKey: keys.writeSet }
+        await this.#roll()
+      }
+    })
+  }
+
+  async segmentFrom(seq: number): Promise<number> {
+    const there = this.#places.segmentFrom(seq)
+    if (there !== undefined) return there
+    return this.#between(() => async () => {
+      await this.#roll()
+      return this.#tail.firstSeq
+    })
+  }
+
+  async snapshotAlone(): Promise<void> {
+    // Only taking the state is between two batches: writing it can take seconds, and appends go on.
+    const { written } = await this.#between(() => async () => {
+      const snapshot = this.#takeSnapshot(1)
+      snapshot.catch(error => this.#derivedFailed(error))
+      return { written: snapshot }
+    })
+    await written
+  }
+
+  forgetOldKeys(): void {
+    this.#keys.forgetOld()
   }
 
   #checkpointSoon(): void {
@@ -259,16 +320,16 @@ export class Appender implements Journal {
     )
   }
 
-  async #takeSnapshot(): Promise<void> {
+  async #takeSnapshot(kept?: number): Promise<void> {
     const point = {
       lastTime: this.#lastTime,
       lastWriteSet: this.#lastWriteSet,
-      segment: this.#firstSeq,
-      offset: this.#end,
-      crc: this.#crc,
+      segment: this.#tail.firstSeq,
+      offset: this.#tail.end,
+      crc: this.#tail.crc,
       tree: this.#tree.state(),
     }
-    await this.#derived.snapshot(point, this.#options.state())
+    await this.#derived.snapshot(point, this.#options.state(), kept)
   }
 
   #derivedFailed(error: unknown): void {
@@ -281,35 +342,27 @@ export class Appender implements Journal {
     const first = this.#dead === undefined
     this.#dead ??= new JournalDead(`the journal cannot be written: ${error.message}`, error)
     for (const one of [...batch, ...this.#filling.waiting.splice(0)]) one.reject(this.#dead)
+    this.#pauses.fail(this.#dead)
     for (const wake of this.#idle.splice(0)) wake()
     if (first) this.#options.onFatal(error)
   }
 
+  /** A new segment, where the last one holds frames; a snapshot with it. */
+  async #roll(): Promise<void> {
+    if (this.#tail.empty) return
+    await this.#newSegment()
+    this.#snapshot()
+  }
+
   async #newSegment(): Promise<void> {
-    const salt = Buffer.alloc(16)
-    fillRandom(salt, 0, 16)
-    // Batches wait while a segment is made, so what is durable now is all that stands before it.
-    const firstSeq = this.#tree.size
-    const header = encodeHeader({
-      boundaryId: this.#options.boundaryId,
-      salt,
-      firstSeq,
-      nextWriteSet: this.#lastWriteSet + 1,
+    const { size } = this.#tree
+    await this.#tail.begin({
+      size,
+      lastWriteSet: this.#lastWriteSet,
       lastTime: this.#lastTime,
-      lastCrc: this.#crc,
       root: this.#tree.root(),
     })
-    const file = path.join(this.#folder, segmentName(firstSeq))
-    await writeNew(this.#disk, file, header.bytes, true)
-    await this.#disk.syncDir(this.#folder)
-    const opened = await this.#disk.open(file, 'write')
-    await this.#file?.close()
-    this.#file = opened
-    this.#firstSeq = firstSeq
-    this.#end = HEADER_BYTES
-    this.#context = { ...this.#context, seed: header.crc }
-    this.#crc = header.crc
-    this.#places.segment(firstSeq, this.#lastWriteSet + 1)
+    this.#places.segment(size, this.#lastWriteSet + 1)
   }
 
   readWriteSet(location: Location): Promise<OpenedWriteSet> {
@@ -336,7 +389,7 @@ export class Appender implements Journal {
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#checkpointTimer)
-    if (!this.#dead && (this.#busy || this.#filling.waiting.length > 0))
+    if (!this.#dead && (this.#busy || this.#filling.waiting.length > 0 || this.#pauses.waiting))
       await new Promise<void>(resolve => this.#idle.push(resolve))
     // What waited for the last commit does its own first: the snapshot is of the state after that.
     await nextTurn()
@@ -345,7 +398,7 @@ export class Appender implements Journal {
       await this.#lastWork()
     } finally {
       this.#dead ??= new JournalDead('the journal is closed')
-      await this.#file?.close()
+      await this.#tail.file?.close()
       await this.#readers.close()
     }
   }

@@ -5,13 +5,15 @@
 import path from 'node:path'
 import type { CheckpointSigner } from './checkpoint.ts'
 import { isCode, replaceFile } from './disk.ts'
+import type { JournalKeys } from './keys.ts'
 import type { Tree } from './merkle.ts'
 import { type SnapshotPoint, writeSnapshot } from './snapshot.ts'
 import type { TileWriter } from './tiles.ts'
 import type { JournalOptions } from './types.ts'
 
 export interface DerivedParts {
-  readonly options: Pick<JournalOptions, 'disk' | 'dir' | 'boundaryId' | 'snapshotKey'>
+  readonly options: Pick<JournalOptions, 'disk' | 'dir' | 'boundaryId'>
+  readonly keys: JournalKeys
   /** Holds durable records only. */
   readonly tree: Tree
   readonly tiles: TileWriter
@@ -67,18 +69,19 @@ export class Derived {
     })
   }
 
-  /** Writes a snapshot of the place and the state given, after making the tiles that it relies on durable. */
-  async snapshot(point: SnapshotPoint, state: Buffer): Promise<void> {
+  /** Writes a snapshot of the place and the state given, after making the tiles that it relies on durable. `kept`: of how many there are then; two without it. */
+  async snapshot(point: SnapshotPoint, state: Buffer, kept?: number): Promise<void> {
     const before = this.#snapshotSize
     this.#snapshotting = true
     this.#snapshotSize = point.tree.size
     try {
       await this.#then(async () => {
-        const { options, tiles } = this.#parts
-        const { disk, dir, boundaryId, snapshotKey } = options
+        const { options, keys, tiles } = this.#parts
+        const { disk, dir, boundaryId } = options
         await tiles.flush([])
         await tiles.sync()
-        await writeSnapshot(disk, path.join(dir, 'snapshot'), boundaryId, snapshotKey, point, state)
+        const folder = path.join(dir, 'snapshot')
+        await writeSnapshot(disk, folder, boundaryId, keys.newest.snapshot, point, state, kept)
       })
     } catch (error) {
       this.#snapshotSize = before

@@ -208,12 +208,18 @@ export function parseFrame(bytes: Buffer, at: number, seed: number): Frame | str
   }
 }
 
+/** The number of a sealed write set, which only its tag or the crc vouches for. */
+export const sealedNumber = (sealed: Buffer): number => new Reader(sealed).u64()
+
 /** Opens a frame's write set; undefined where it was not sealed for this place by this boundary. */
-export function openWriteSet(frame: Frame, context: FrameContext): OpenedWriteSet | undefined {
+export function openWriteSet(
+  frame: Frame,
+  context: Pick<FrameContext, 'boundaryId' | 'writeSetKey'>,
+): OpenedWriteSet | undefined {
   const sealed = frame.sealed
   if (sealed === undefined) return undefined
   try {
-    const number = new Reader(sealed).u64()
+    const number = sealedNumber(sealed)
     const decipher = createDecipheriv('aes-256-gcm', context.writeSetKey, sealed.subarray(8, 20), { authTagLength: 16 })
     decipher.setAAD(writeSetAad(context.boundaryId, frame.seq, number))
     decipher.setAuthTag(sealed.subarray(sealed.length - 16))

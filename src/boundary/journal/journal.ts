@@ -4,6 +4,7 @@ import { Appender } from './appender.ts'
 import { CheckpointSigner } from './checkpoint.ts'
 import { isNoRoom } from './derived.ts'
 import { readWhole } from './disk.ts'
+import { JournalKeys } from './keys.ts'
 import { Tree } from './merkle.ts'
 import { WriteSetPlaces } from './places.ts'
 import { type Chain, scan } from './scan.ts'
@@ -25,7 +26,8 @@ export const openJournal: OpenJournal = async (options, replay) => {
   const signer = new CheckpointSigner(options.origin, options.signer)
   const checkpoint = await readCheckpoint(options, signer)
   const segments = await listSegments(disk, folder)
-  const chosen = await chooseSnapshot(options, snapshots, segments)
+  const keys = new JournalKeys(options.keys)
+  const chosen = await chooseSnapshot(options, keys, snapshots, segments)
   const { snapshot } = chosen
   const tiles = new TileWriter(disk, dir)
   const onFull = tiles.add.bind(tiles)
@@ -39,12 +41,12 @@ export const openJournal: OpenJournal = async (options, replay) => {
   if (checkpoint?.size === chain.seq && !checkpoint.root.equals(chain.tree.root()))
     throw new JournalDamage(path.join(dir, 'checkpoint'), 0, chain.seq, 'checkpoint and snapshot do not agree')
   const readers = new SegmentReaders(disk, folder)
-  const places = new WriteSetPlaces(options, readers)
+  const places = new WriteSetPlaces(options.boundaryId, keys, readers)
   const scanned = await scan(
     {
       disk,
       boundaryId: options.boundaryId,
-      writeSetKey: options.writeSetKey,
+      keys,
       segments,
       covered: { checkpoint, snapshot: chosen.newest },
       from: snapshot,
@@ -56,7 +58,7 @@ export const openJournal: OpenJournal = async (options, replay) => {
     },
     chain,
     frame => {
-      if (frame.writeSet !== undefined) places.add(frame.location.offset)
+      if (frame.writeSetNumber > 0) places.add(frame.location.offset)
       replay(frame)
     },
   )
@@ -72,7 +74,7 @@ export const openJournal: OpenJournal = async (options, replay) => {
     cutBytes: scanned.cutBytes,
     snapshotsRefused: chosen.refused,
   }
-  const parts = { options, chain, readers, places, tiles, signer, snapshotSize: fromSnapshot, opened }
+  const parts = { options, keys, chain, readers, places, tiles, signer, snapshotSize: fromSnapshot, opened }
   const journal = new Appender(parts)
   await journal.start(scanned.last, checkpoint !== undefined)
   return journal
@@ -105,8 +107,13 @@ interface Chosen {
 }
 
 /** Gives the caller the state of the newest snapshot that can be used. Throws `JournalDamage` where an authentic one speaks of what is not there. */
-async function chooseSnapshot(options: JournalOptions, folder: string, segments: readonly Segment[]): Promise<Chosen> {
-  const { disk, dir, boundaryId, snapshotKey } = options
+async function chooseSnapshot(
+  options: JournalOptions,
+  keys: JournalKeys,
+  folder: string,
+  segments: readonly Segment[],
+): Promise<Chosen> {
+  const { disk, dir, boundaryId } = options
   const refused: string[] = []
   let newest = 0
   for (const name of await listSnapshots(disk, folder)) {
@@ -114,7 +121,7 @@ async function chooseSnapshot(options: JournalOptions, folder: string, segments:
     const refuse = (reason: string) => refused.push(`${file}: ${reason}`)
     let snapshot: Snapshot
     try {
-      snapshot = await readSnapshot(disk, folder, name, boundaryId, snapshotKey)
+      snapshot = await readSnapshot(disk, folder, name, boundaryId, keys.snapshots)
     } catch (error) {
       refuse((error as Error).message)
       continue

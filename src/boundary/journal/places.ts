@@ -3,8 +3,9 @@
  * any other is found by its header and walked when it is asked for, so millions of write sets cost nothing.
  */
 import { FRAME_BYTES, FRAME_MAGIC, HEADER_BYTES, MAX_FRAME_BYTES, openWriteSet, parseFrame } from './frame.ts'
+import type { JournalKeys } from './keys.ts'
 import type { SegmentReaders } from './segments.ts'
-import { JournalDamage, type JournalOptions, type Location, type OpenedWriteSet } from './types.ts'
+import { JournalDamage, type Location, type OpenedWriteSet, WriteSetGone } from './types.ts'
 
 /** Walking and reading in bulk go in windows of this many bytes. */
 const WINDOW_BYTES = 1024 * 1024
@@ -46,7 +47,8 @@ class Offsets {
 }
 
 export class WriteSetPlaces {
-  readonly #options: Pick<JournalOptions, 'boundaryId' | 'writeSetKey'>
+  readonly #boundaryId: Buffer
+  readonly #keys: JournalKeys
   readonly #readers: SegmentReaders
   /** Of each segment its first sequence number and the number that its first write set has, or will have. */
   readonly #segments: number[] = []
@@ -55,8 +57,9 @@ export class WriteSetPlaces {
   #tail: Offsets | undefined
   #walked: Offsets | undefined
 
-  constructor(options: Pick<JournalOptions, 'boundaryId' | 'writeSetKey'>, readers: SegmentReaders) {
-    this.#options = options
+  constructor(boundaryId: Buffer, keys: JournalKeys, readers: SegmentReaders) {
+    this.#boundaryId = boundaryId
+    this.#keys = keys
     this.#readers = readers
   }
 
@@ -70,6 +73,11 @@ export class WriteSetPlaces {
   /** The next write sets are added from this number on: a snapshot stands for those before. */
   continueAt(number: number): void {
     this.#tail = new Offsets(this.#segments.at(-1) as number, number)
+  }
+
+  /** The first record of the oldest segment that begins at this record or behind it; undefined where there is none. */
+  segmentFrom(seq: number): number | undefined {
+    return this.#segments.find(first => first >= seq)
   }
 
   /** The next write set, in the last segment. */
@@ -97,7 +105,9 @@ export class WriteSetPlaces {
   #open(bytes: Buffer, at: number, seed: number, damage: (what: string) => JournalDamage): OpenedWriteSet {
     const frame = parseFrame(bytes, at, seed)
     if (typeof frame === 'string') throw damage(frame)
-    const opened = openWriteSet(frame, { ...this.#options, seed })
+    const writeSetKey = this.#keys.writeSetOf(frame.seq)
+    if (writeSetKey === undefined) throw new WriteSetGone()
+    const opened = openWriteSet(frame, { boundaryId: this.#boundaryId, writeSetKey })
     if (opened === undefined) throw damage('a write set does not open')
     return opened
   }

@@ -2,16 +2,18 @@
 import type { Disk } from './disk.ts'
 import {
   FRAME_MAGIC,
-  type FrameContext,
+  type Frame,
   HEADER_BYTES,
   leafOf,
   openWriteSet,
   parseFrame,
   type SegmentHeader,
+  sealedNumber,
 } from './frame.ts'
+import type { JournalKeys } from './keys.ts'
 import { leafHash, type Tree } from './merkle.ts'
 import { type Segment, segmentName } from './segments.ts'
-import { JournalDamage, type JournalOptions, type ReplayedFrame } from './types.ts'
+import { JournalDamage, type JournalOptions, type OpenedWriteSet, type ReplayedFrame } from './types.ts'
 
 /** Where the chain stands while segments are read: after the record before `seq`. */
 export interface Chain {
@@ -40,7 +42,8 @@ export interface Scanned {
   readonly unused: string | undefined
 }
 
-export interface ScanOptions extends Pick<JournalOptions, 'disk' | 'boundaryId' | 'writeSetKey'> {
+export interface ScanOptions extends Pick<JournalOptions, 'disk' | 'boundaryId'> {
+  readonly keys: JournalKeys
   readonly segments: readonly Segment[]
   readonly covered: Covered
   /** Place of a snapshot; undefined to begin with the first segment. */
@@ -78,8 +81,9 @@ export async function scan(
       chain.crc = header.crc
     }
     const bytes = await readFrom(options.disk, file, start, segment.size)
-    const context = { boundaryId: options.boundaryId, writeSetKey: options.writeSetKey, seed: header.crc }
-    const end = frames({ file, bytes, start, context, firstSeq: header.firstSeq, covered }, chain, replay)
+    const { boundaryId, keys } = options
+    const read = { file, bytes, start, boundaryId, keys, seed: header.crc, firstSeq: header.firstSeq, covered }
+    const end = frames(read, chain, replay)
     if (end.problem !== undefined) {
       if (!isLast) throw new JournalDamage(file, end.at + start, chain.seq, end.problem)
       refuseUnlessTorn({ file, bytes, start }, end.at, end.problem, header.crc, chain.seq, mustReach)
@@ -142,30 +146,30 @@ interface Read {
 
 /** Reads frames until the end or the first problem; returns where in `bytes`, and what. */
 function frames(
-  read: Read & { context: FrameContext; firstSeq: number; covered: Covered },
+  read: Read & { boundaryId: Buffer; keys: JournalKeys; seed: number; firstSeq: number; covered: Covered },
   chain: Chain,
   replay: (frame: ReplayedFrame) => void,
 ): { at: number; problem: string | undefined } {
-  const { file, bytes, start, context, firstSeq } = read
+  const { file, bytes, start, seed, firstSeq } = read
   const { checkpoint } = read.covered
   let at = 0
   while (at < bytes.length) {
     const offset = start + at
-    const frame = parseFrame(bytes, at, context.seed)
+    const frame = parseFrame(bytes, at, seed)
     if (typeof frame === 'string') return { at, problem: frame }
     if (frame.seq !== chain.seq || frame.previousCrc !== chain.crc || frame.batch > frame.seq)
       return { at, problem: 'a frame out of its place' }
     if (frame.time < chain.time)
       throw new JournalDamage(file, offset, frame.seq, 'a record is earlier than the one before')
-    const writeSet = openWriteSet(frame, context)
-    if (frame.sealed !== undefined && writeSet?.number !== chain.writeSet + 1) {
+    const { number, writeSet } = writeSetOf(frame, read)
+    if (frame.sealed !== undefined && number !== chain.writeSet + 1) {
       throw new JournalDamage(file, offset, frame.seq, 'a write set does not open, or is not the next one')
     }
     const leaf = leafOf(frame.seq, frame.time, frame.salted)
     chain.tree.push(leaf, leafHash(leaf))
     const { seq, time, record } = frame
-    replay({ seq, time, record, writeSet, location: { segment: firstSeq, offset } })
-    if (writeSet !== undefined) chain.writeSet = writeSet.number
+    replay({ seq, time, record, writeSetNumber: number, writeSet, location: { segment: firstSeq, offset } })
+    if (number > 0) chain.writeSet = number
     chain.seq++
     chain.time = frame.time
     chain.crc = frame.crc
@@ -176,6 +180,18 @@ function frames(
     at += frame.length
   }
   return { at, problem: undefined }
+}
+
+/** A write set and its number: 0 where there is none, or where it does not open although its generation is held. */
+function writeSetOf(
+  frame: Frame,
+  { boundaryId, keys }: { boundaryId: Buffer; keys: JournalKeys },
+): { number: number; writeSet: OpenedWriteSet | undefined } {
+  if (frame.sealed === undefined) return { number: 0, writeSet: undefined }
+  const writeSetKey = keys.writeSetOf(frame.seq)
+  if (writeSetKey === undefined) return { number: sealedNumber(frame.sealed), writeSet: undefined }
+  const writeSet = openWriteSet(frame, { boundaryId, writeSetKey })
+  return { number: writeSet?.number ?? 0, writeSet }
 }
 
 /** What was never acknowledged may be cut off; everything else is damage. */

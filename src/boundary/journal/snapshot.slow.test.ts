@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readWhole } from './disk.ts'
 import { SimDisk } from './simdisk.ts'
-import { Ledger, tilesOf } from './testing.ts'
+import { keysOf, Ledger, tilesOf } from './testing.ts'
 import { JournalDamage } from './types.ts'
 
 const SNAPSHOTS = '/b/snapshot'
@@ -109,8 +109,9 @@ test('a snapshot of another boundary or under another key is passed over', async
   const first = await Ledger.open(disk)
   await fill(first, 0, 20)
   await first.journal.close()
-  const { base } = await import('./testing.ts')
-  const again = await Ledger.open(disk, '/b', { snapshotKey: base.writeSetKey })
+  const again = await Ledger.open(disk, '/b', {
+    keys: [{ ...keysOf(1, 0), snapshot: keysOf(2, 0).snapshot }],
+  })
   assert.deepEqual([again.restored, again.seen.length], [0, 20])
 })
 

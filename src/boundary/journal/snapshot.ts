@@ -89,27 +89,29 @@ export function parseSnapshot(bytes: Buffer): Snapshot & { readonly boundaryId: 
   return { boundaryId, lastTime, lastWriteSet, segment, offset, crc, tree: { size, peaks, levels, leaves }, state }
 }
 
-/** Reads a snapshot that this boundary made. Throws `FormatError` or `RangeError` with the reason why it is to be passed over. */
+/** Reads a snapshot that this boundary made, under one of these keys. Throws `FormatError` or `RangeError` with the reason why it is to be passed over. */
 export async function readSnapshot(
   disk: Disk,
   folder: string,
   name: string,
   boundaryId: Buffer,
-  key: KeyObject,
+  keys: readonly KeyObject[],
 ): Promise<Snapshot> {
   const bytes = await readWhole(disk, path.join(folder, name), MAX_SNAPSHOT_BYTES)
   if (bytes === undefined || bytes.length < SNAPSHOT_MAC_BYTES) throw new FormatError('it is cut short')
   const signed = bytes.subarray(0, bytes.length - SNAPSHOT_MAC_BYTES)
-  const mac = createHmac('sha256', key).update(signed).digest()
-  if (!timingSafeEqual(mac, bytes.subarray(signed.length)))
-    throw new FormatError('it was cut short or changed, or another boundary made it')
+  const mac = bytes.subarray(signed.length)
+  if (!keys.some(key => timingSafeEqual(createHmac('sha256', key).update(signed).digest(), mac)))
+    throw new FormatError(
+      'it was cut short or changed, or another boundary made it, or a generation of the root that was destroyed',
+    )
   const snapshot = parseSnapshot(bytes)
   if (!snapshot.boundaryId.equals(boundaryId) || name !== snapshotName(snapshot.tree.size))
     throw new FormatError('its name or its boundary is another')
   return snapshot
 }
 
-/** Writes a snapshot atomically, in pieces between which the event loop turns, and removes all but the newest two. The tiles are durable before. */
+/** Writes a snapshot atomically, in pieces between which the event loop turns, and removes all but the newest `kept`. The tiles are durable before. */
 export async function writeSnapshot(
   disk: Disk,
   folder: string,
@@ -117,6 +119,7 @@ export async function writeSnapshot(
   key: KeyObject,
   point: SnapshotPoint,
   state: Buffer,
+  kept = KEPT,
 ): Promise<void> {
   const head = encodeSnapshotHead(boundaryId, point, state.length)
   const mac = createHmac('sha256', key)
@@ -144,7 +147,8 @@ export async function writeSnapshot(
   }
   await disk.rename(temporary, file)
   await disk.syncDir(folder)
-  for (const old of (await listSnapshots(disk, folder)).slice(KEPT)) await disk.unlink(path.join(folder, old))
+  for (const old of (await listSnapshots(disk, folder)).slice(kept)) await disk.unlink(path.join(folder, old))
+  if (kept < KEPT) await disk.syncDir(folder)
 }
 
 /** Removes what an interrupted write left. */

@@ -4,14 +4,21 @@ import path from 'node:path'
 import { type Disk, readWhole } from './disk.ts'
 import { HEADER_BYTES, leafOf, parseFrame, parseHeader } from './frame.ts'
 import { openJournal } from './journal.ts'
+import type { GenerationKeys } from './keys.ts'
 import { leafHash, type Tile, Tree } from './merkle.ts'
 import { tilePath } from './tiles.ts'
 import type { Appended, Journal, JournalOptions } from './types.ts'
 
+/** Keys of a generation of the root. */
+export const keysOf = (generation: number, firstRecord: number): GenerationKeys => ({
+  firstRecord,
+  writeSet: createSecretKey(Buffer.alloc(32, 2 * generation)),
+  snapshot: createSecretKey(Buffer.alloc(32, 2 * generation + 1)),
+})
+
 export const base: Omit<JournalOptions, 'dir' | 'disk' | 'onFatal' | 'state' | 'restore'> = {
   boundaryId: Buffer.alloc(16, 1),
-  writeSetKey: createSecretKey(Buffer.alloc(32, 2)),
-  snapshotKey: createSecretKey(Buffer.alloc(32, 3)),
+  keys: [keysOf(1, 0)],
   signer: generateKeyPairSync('ed25519').privateKey,
   origin: 'test.example/log',
   now: () => 1_700_000_000_000,

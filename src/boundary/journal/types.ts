@@ -6,6 +6,7 @@
  */
 import type { KeyObject } from 'node:crypto'
 import type { Disk } from './disk.ts'
+import type { GenerationKeys } from './keys.ts'
 
 /** A record is at most this many bytes; the longest that a u32 length and a reader's patience should have to allow. */
 export const MAX_RECORD_BYTES = 65_536
@@ -37,8 +38,19 @@ export interface ReplayedFrame {
   readonly time: number
   /** A view that is valid only during the call: copy what is kept. */
   readonly record: Buffer
+  /** Number of the write set that went with the record; 0 where there was none. */
+  readonly writeSetNumber: number
+  /** Undefined where there was none, or where its generation was destroyed. */
   readonly writeSet: OpenedWriteSet | undefined
   readonly location: Location
+}
+
+/** Where a generation of the root begins. */
+export interface RekeyPoint {
+  /** The first record whose write set is sealed under it. */
+  readonly firstRecord: number
+  /** The number of the first write set that is. */
+  readonly firstWriteSet: number
 }
 
 export interface JournalOptions {
@@ -47,10 +59,8 @@ export interface JournalOptions {
   readonly disk: Disk
   /** 16 bytes, for ever the same for this folder. */
   readonly boundaryId: Buffer
-  /** AES-256: seals write sets. */
-  readonly writeSetKey: KeyObject
-  /** HMAC-SHA-256: authenticates snapshots. */
-  readonly snapshotKey: KeyObject
+  /** Of every generation of the root that is held, oldest first. What is written takes the newest. */
+  readonly keys: readonly GenerationKeys[]
   /** Ed25519 private key: signs checkpoints. */
   readonly signer: KeyObject
   /** First line of checkpoints and the signer's name: no spaces, no `+`, no control characters. */
@@ -92,12 +102,24 @@ export interface Journal {
    * when it may not be. Throws RangeError on a wrong size.
    */
   append(record: Buffer, writeSetRows?: Buffer): Promise<Appended>
-  /** Decrypts the write set at a location that `append` or `replay` gave. Rejects with `JournalDamage`. */
+  /** Decrypts the write set at a location that `append` or `replay` gave. Rejects with `JournalDamage`, and with `WriteSetGone` where its generation was destroyed. */
   readWriteSet(location: Location): Promise<OpenedWriteSet>
-  /** Write sets numbered above `after`, oldest first, at most `max`, durable ones only. */
+  /** Write sets numbered above `after`, oldest first, at most `max`, durable ones only. Rejects as `readWriteSet`. */
   writeSetsAfter(after: number, max: number): Promise<readonly OpenedWriteSet[]>
   /** Signs a checkpoint of all that is durable now, and writes it and the tiles that it needs. Resolves with the signed note. */
   checkpoint(): Promise<string>
+  /**
+   * Seals under another generation from a record on. `change` is called between two turns of the event loop: what is appended from that call on stands at
+   * `at` or behind it, and waits; `durable` resolves when everything before is durable. What it resolves with are the keys of the new generation, which the
+   * root file must name durably by then. Where it rejects, the journal is dead. Then a new segment is begun.
+   */
+  rekey(change: (at: RekeyPoint, durable: Promise<void>) => Promise<Omit<GenerationKeys, 'firstRecord'>>): Promise<void>
+  /** The first record of the oldest segment that begins at this record or behind it; where there is none, one is begun. */
+  segmentFrom(seq: number): Promise<number>
+  /** Leaves one snapshot alone, of all that is durable now, under the newest key. Rejects where it cannot be made. */
+  snapshotAlone(): Promise<void>
+  /** Forgets the keys of all generations but the newest. */
+  forgetOldKeys(): void
   /** Number of durable records: the size of the tree. */
   readonly size: number
   /** Number of the newest durable write set; 0 for none. */
@@ -145,6 +167,14 @@ export class JournalDamage extends Error {
     this.offset = offset
     this.seq = seq
     this.what = what
+  }
+}
+
+/** The write set was sealed under a generation of the root that was destroyed: nobody can read it any more. */
+export class WriteSetGone extends Error {
+  constructor() {
+    super('the write set was sealed under a generation of the root that was destroyed')
+    this.name = 'WriteSetGone'
   }
 }
 

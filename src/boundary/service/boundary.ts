@@ -98,8 +98,11 @@ export class Boundary {
         dir: config.folder,
         disk: this.#parts.disk ?? realDisk,
         boundaryId: root.file.boundaryId,
-        writeSetKey: keyring.key('write-set'),
-        snapshotKey: keyring.key('snapshot'),
+        keys: root.file.generations.map(({ generation, firstRecord }) => ({
+          firstRecord,
+          writeSet: keyring.key('write-set', generation),
+          snapshot: keyring.key('snapshot', generation),
+        })),
         signer: root.logKey,
         origin: config.logOrigin,
         now,
