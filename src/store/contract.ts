@@ -247,6 +247,32 @@ export function storeContract(name: string, make: () => Promise<ContractSubject>
       assert.equal(await store.appliedUpTo(), last)
     })
 
+    it('is emptied with the number from which it is to be filled anew, durably, and in the order of the calls', async () => {
+      await apply(testRow('key', 'before', 9, { scope: 'reset', link: 'reset' }), testRow('alias', 'before', 1))
+      const filled = store.apply([{ number: last + 1, rows: [testRow('key', 'never', 1)] }])
+      const emptied = store.reset(last + 40)
+      last += 40
+      // Revisions begin anew with it: what was there before is not compared with.
+      await Promise.all([filled, emptied, apply(testRow('key', 'before', 3))])
+      for (const round of ['at once', 'after reopening']) {
+        assert.equal(await store.appliedUpTo(), last, round)
+        assert.deepEqual(ids(await store.listAll('key', { after: '', limit: 100 })), ['before'], round)
+        assert.deepEqual(await store.get('key', 'before'), testRow('key', 'before', 3), round)
+        assert.equal(await store.get('alias', 'before'), undefined, round)
+        assert.deepEqual(await store.list('key', 'reset', { after: '', limit: 10 }), [], round)
+        assert.deepEqual(await store.listLinked('key', 'reset', { after: '', limit: 10 }), [], round)
+        await reopen()
+      }
+      await refused(
+        store.apply([
+          { number: last, rows: [] },
+          { number: last + 2, rows: [] },
+        ]),
+        'Gap',
+      )
+      for (const to of [-1, 1.5, Number.NaN]) await refused(store.reset(to), 'Invalid')
+    })
+
     it('is of no more use once it is closed', async () => {
       const pending = apply(testRow('key', 'last words', 1))
       await store.close()

@@ -11,6 +11,7 @@ export class Feed {
   readonly #store: Store
   readonly #boundary: Pick<BoundaryUse, 'status' | 'writeSets'>
   readonly #learn: (set: WriteSet) => void
+  readonly #forget: () => void
   /** Number of the last set that `learn` was given; -1 before the first catch-up. */
   #learned = -1
   #stored = 0
@@ -18,10 +19,17 @@ export class Feed {
   #unstored: WriteSet[] = []
   #tail: Promise<unknown> = Promise.resolve()
 
-  constructor(store: Store, boundary: Pick<BoundaryUse, 'status' | 'writeSets'>, learn: (set: WriteSet) => void) {
+  /** `forget`: the sets that `learn` is given from now on make the whole anew. */
+  constructor(
+    store: Store,
+    boundary: Pick<BoundaryUse, 'status' | 'writeSets'>,
+    learn: (set: WriteSet) => void,
+    forget: () => void,
+  ) {
     this.#store = store
     this.#boundary = boundary
     this.#learn = learn
+    this.#forget = forget
   }
 
   /** Number of the last set in the store. */
@@ -74,7 +82,8 @@ export class Feed {
   /** Fetches sets up to `last`, or until there are no more. */
   async #fetch(last: number): Promise<void> {
     while (this.#learned < last) {
-      const sets = await this.#boundary.writeSets(this.#learned, PAGE)
+      const { horizon, sets } = await this.#boundary.writeSets(this.#learned, PAGE)
+      if (horizon > this.#learned) await this.#reset(horizon)
       if (sets.length === 0) break
       for (const set of sets) {
         if (set.number === this.#learned + 1) this.#keep(set)
@@ -82,6 +91,15 @@ export class Feed {
       }
       await this.#flush()
     }
+  }
+
+  /** Everything is written again behind the horizon: what the store has of before could be what was deleted since. */
+  async #reset(horizon: number): Promise<void> {
+    await this.#store.reset(horizon)
+    this.#unstored = []
+    this.#stored = horizon
+    this.#learned = horizon
+    this.#forget()
   }
 
   async #flush(): Promise<void> {

@@ -49,11 +49,17 @@ export class LinkedLists<T extends Told> {
   readonly #kept = new Map<string, Kept<T>>()
   readonly #loading = new Map<string, Loading>()
   #entryBytes = 0
+  /** Counts how often everything was forgotten. */
+  #era = 0
 
-  constructor(replica: Pick<Replica, 'ready' | 'listLinked' | 'settled' | 'watch'>, options: LinkedOptions<T>) {
+  constructor(
+    replica: Pick<Replica, 'ready' | 'listLinked' | 'settled' | 'watch' | 'onForget'>,
+    options: LinkedOptions<T>,
+  ) {
     this.#replica = replica
     this.#options = options
     replica.watch(options.kind, row => this.#learn(row))
+    replica.onForget(() => this.#forget())
   }
 
   /** Memory in use, about. */
@@ -82,6 +88,7 @@ export class LinkedLists<T extends Told> {
 
   async #load(link: string, changes: readonly Row[]): Promise<void> {
     const { kind, read } = this.#options
+    const era = this.#era
     // What was learned before this began must be in the store before it is listed; what comes later is in `changes`.
     await this.#replica.settled()
     const list: T[] = []
@@ -91,6 +98,7 @@ export class LinkedLists<T extends Told> {
       if (rows.length < PAGE) break
       after = rows.at(-1)?.id ?? ''
     }
+    if (era !== this.#era) return
     const bytes = list.reduce((sum, told) => sum + told.bytes, 0)
     this.#entryBytes += bytes - (this.#kept.get(link)?.bytes ?? 0)
     // A copy: an array that was pushed to has room for 17, and most lists have one.
@@ -98,6 +106,13 @@ export class LinkedLists<T extends Told> {
     this.#kept.set(link, kept)
     for (const row of changes) this.#change(kept, row)
     this.#makeRoom(kept)
+  }
+
+  /** A list that is being loaded has all that came before in what it read, and is thrown away with the others. */
+  #forget(): void {
+    this.#kept.clear()
+    this.#entryBytes = 0
+    this.#era++
   }
 
   #learn(row: Row): void {

@@ -109,6 +109,34 @@ describe('promise 12: the database is not trusted', () => {
     assert.equal(text(await replica.get('policy', 'k')), 'deny')
   })
 
+  it('— one that lacks what is not to be had any more is emptied and filled anew, and nothing that was known before is served', async () => {
+    const { store, boundary, replica, write } = await start()
+    await write({ kind: 'policy', id: 'k', body: 'allow' }, { kind: 'alias', id: 'gone', body: 'x' })
+    await write({ kind: 'grant', id: 'k#1', body: 'g' }, { kind: 'credential', id: 'c', body: 'secret' })
+    assert.equal(text(await replica.get('policy', 'k')), 'allow')
+    assert.equal(text(await replica.get('grant', 'k#1')), 'g')
+    assert.ok(await replica.secret('credential', 'c'))
+    let forgotten = 0
+    replica.onForget(() => forgotten++)
+    replica.suspend()
+    boundary.write({ kind: 'grant', id: 'k#1', body: null })
+    boundary.current.delete('grant k#1')
+    boundary.write({ kind: 'policy', id: 'k', body: 'deny' })
+    // What a rotation of the root leaves: all that is in force in the sets behind the horizon, tombstones too, and of a deleted grant nothing.
+    boundary.horizon = boundary.sets.length
+    boundary.write({ kind: 'policy', id: 'k', body: 'deny' }, { kind: 'alias', id: 'gone', body: null })
+    boundary.write({ kind: 'credential', id: 'c', body: 'secret' })
+    await replica.catchUp()
+    assert.equal(forgotten, 1)
+    assert.equal(text(await replica.get('policy', 'k')), 'deny')
+    assert.equal(await replica.get('grant', 'k#1'), undefined)
+    assert.equal(await replica.get('alias', 'gone'), undefined)
+    assert.equal(store.rows.has('grant k#1'), false)
+    assert.equal(store.applied, boundary.sets.length)
+    await write({ kind: 'grant', id: 'k#2', body: 'next' })
+    assert.equal(text(await replica.get('grant', 'k#2')), 'next')
+  })
+
   it('— one that is ahead of the boundary stops the start', async () => {
     const store = new MemoryStore()
     store.applied = 5

@@ -87,6 +87,8 @@ export interface Replica {
 
   /** Tells of each row of the kind, tombstones included, when its write set arrives: in their order, and before anything is answered that knows of it. */
   watch(kind: RowKind, onRow: (row: Row) => void): void
+  /** Tells that what `watch` has told so far is of no more use: the rows that it tells from now on make the whole anew. */
+  onForget(forget: () => void): void
   /** Resolves when the store has all rows that `watch` has told of. Rejects with BoundaryError `Unavailable` where it did not take them. */
   settled(): Promise<void>
 
@@ -121,14 +123,15 @@ class StoreReplica implements Replica {
   readonly #store: Store
   readonly #boundary: ReplicaBoundary
   readonly #limits: CacheLimits
-  readonly #rows: RowCache
-  readonly #secrets: SecretCache
+  #rows: RowCache
+  #secrets: SecretCache
   readonly #verifier: Verifier
   readonly #feed: Feed
   readonly #known: KnownIds
   readonly #loads: Flights<Row | undefined> = new Map()
   readonly #watchers = new Map<RowKind, readonly ((row: Row) => void)[]>()
   readonly #openings: Flights<Secret | undefined> = new Map()
+  readonly #forgetters: (() => void)[] = []
   #ready = false
   #failure = ''
   /** Counts suspensions: a catch-up that was overtaken by one does not make the replica ready. */
@@ -138,10 +141,15 @@ class StoreReplica implements Replica {
     this.#store = store
     this.#boundary = boundary
     this.#limits = limits
-    this.#rows = new RowCache(limits.bytes, limits.absent)
+    this.#rows = this.#newCache()
     this.#secrets = new SecretCache(limits.secrets)
     this.#verifier = new Verifier(rows => boundary.checkRows(rows))
-    this.#feed = new Feed(store, boundary, set => this.#learn(set))
+    this.#feed = new Feed(
+      store,
+      boundary,
+      set => this.#learn(set),
+      () => this.#forget(),
+    )
     this.#known = new KnownIds(store)
   }
 
@@ -196,6 +204,23 @@ class StoreReplica implements Replica {
       overtake(this.#loads, key)
       overtake(this.#openings, key)
     }
+  }
+
+  #newCache(): RowCache {
+    return new RowCache(this.#limits.bytes, this.#limits.absent)
+  }
+
+  /** The store was emptied: a row that was deleted and forgotten meanwhile is in no write set that is to come. */
+  #forget(): void {
+    this.#rows = this.#newCache()
+    this.#secrets = new SecretCache(this.#limits.secrets)
+    for (const key of this.#loads.keys()) overtake(this.#loads, key)
+    for (const key of this.#openings.keys()) overtake(this.#openings, key)
+    for (const onForget of this.#forgetters) onForget()
+  }
+
+  onForget(forget: () => void): void {
+    this.#forgetters.push(forget)
   }
 
   peek(kind: RowKind, id: string): Row | null | undefined {

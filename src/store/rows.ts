@@ -43,6 +43,10 @@ export function checkPage({ limit }: Page): void {
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) throw new StoreError('Invalid', 'page limit')
 }
 
+export function checkNumber(to: number): void {
+  if (!Number.isSafeInteger(to) || to < 0) throw new StoreError('Invalid', 'write set number')
+}
+
 /** The first text, in order of bytes, above all that begin with the prefix. Throws `Invalid` for a prefix without one that is easily told. */
 export function endOfPrefix(prefix: string): string {
   const last = prefix.charCodeAt(prefix.length - 1)

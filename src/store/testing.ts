@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto'
 import { BoundaryError, FORGOTTEN_KINDS, type Row, type RowKind, type WriteSet } from '../boundary/words.ts'
 import { StoreError } from './errors.ts'
 import { type CacheLimits, openReplica, type ReplicaBoundary } from './replica.ts'
-import { checkPage, checkRow, endOfPrefix } from './rows.ts'
+import { checkNumber, checkPage, checkRow, endOfPrefix } from './rows.ts'
 import type { Page, Store } from './types.ts'
 
 const key = (kind: RowKind, id: string) => `${kind} ${id}`
@@ -45,6 +45,13 @@ export class MemoryStore implements Store {
       else this.rows.set(name, row)
     }
     this.applied = applied
+  }
+
+  async reset(to: number): Promise<void> {
+    this.#open()
+    checkNumber(to)
+    this.rows.clear()
+    this.applied = to
   }
 
   async get(kind: RowKind, id: string): Promise<Row | undefined> {
@@ -97,6 +104,8 @@ export class MemoryStore implements Store {
 /** The truth, and how often it was asked. Secrets are the body's bytes in reverse. */
 export class TestBoundary implements ReplicaBoundary {
   readonly sets: WriteSet[] = []
+  /** Write sets up to this one are not to be had any more. */
+  horizon = 0
   readonly current = new Map<string, Row>()
   checks: number[] = []
   opened = 0
@@ -123,7 +132,8 @@ export class TestBoundary implements ReplicaBoundary {
 
   async writeSets(after: number, max: number) {
     this.#mustBeConnected()
-    return this.sets.slice(after, after + max)
+    const from = Math.max(after, this.horizon)
+    return { horizon: this.horizon, sets: this.sets.slice(from, from + max) }
   }
 
   async checkRows(rows: readonly Row[]) {

@@ -19,6 +19,8 @@ export interface Store {
    * revision is not above the stored one is refused (compare-and-set). A tombstone of `FORGOTTEN_KINDS` leaves nothing. Resolves when it is durable.
    */
   apply(sets: readonly WriteSet[]): Promise<void>
+  /** Empties the store, and sets `appliedUpTo`, in one transaction: what follows are write sets that make the whole anew. Resolves when it is durable. */
+  reset(to: number): Promise<void>
   /** The row, tombstones included, or undefined. */
   get(kind: RowKind, id: string): Promise<Row | undefined>
   /** Rows of one kind and scope in order of id (bytewise), tombstones left out. */

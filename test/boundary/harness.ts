@@ -72,7 +72,7 @@ export async function run(t: TestContext, folder: string, options: RunOptions = 
       up = false
       if (state.kind === 'disconnected') return
       for (;;) {
-        const sets = await use.writeSets(running.applied, 1000)
+        const { sets } = await use.writeSets(running.applied, 1000)
         for (const set of sets) take(set)
         if (sets.length === 0) break
       }

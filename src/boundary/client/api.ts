@@ -31,8 +31,11 @@ import type {
 /** The use socket. One connection per front end; requests of one tick leave in one write. */
 export interface BoundaryUse {
   status(): Promise<BoundaryStatus>
-  /** Write sets with numbers above `after`, oldest first, at most `max`. */
-  writeSets(after: number, max: number): Promise<readonly WriteSet[]>
+  /**
+   * Write sets with numbers above `after`, oldest first, at most `max`. Those up to the horizon are not to be had any more: where `after` is below it, they
+   * begin behind the horizon, and make the whole for a store that was emptied first.
+   */
+  writeSets(after: number, max: number): Promise<{ readonly horizon: number; readonly sets: readonly WriteSet[] }>
   /**
    * Checks rows that were loaded from the store against the newest that the boundary knows. The answer holds for each either `'ok'`
    * or the current row (with a null body where it is deleted), or undefined where none is known: it never was, or is deleted and forgotten.

@@ -64,8 +64,10 @@ export function connectUse(options: ConnectUse): UseConnection {
     close: () => connection.close(),
 
     status: () => ask('status', undefined),
-    writeSets: async (after, max) =>
-      (await ask('writeSets', { after, max })).map(set => ({ number: set.number, rows: decodeRows(set.rows) })),
+    writeSets: async (after, max) => {
+      const { horizon, sets } = await ask('writeSets', { after, max })
+      return { horizon, sets: sets.map(({ number, rows }) => ({ number, rows: decodeRows(rows) })) }
+    },
     checkRows: async rows => {
       const answers: Promise<OutputOf<'checkRows'>>[] = []
       let part: Row[] = []

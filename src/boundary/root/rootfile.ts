@@ -70,6 +70,15 @@ const SEED_BYTES = 32
 /** What stands before the seed in the PKCS #8 form of an Ed25519 key. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
 
+/**
+ * The write set up to which nothing is to be had any more. Those after it, applied to nothing, make the whole: what was still in force was written again.
+ * See docs/formats/root.md, "Horizon".
+ */
+export function horizonOf({ base, generations }: Pick<RootFile, 'base' | 'generations'>): number {
+  const oldest = generations[0]?.firstWriteSet ?? 1
+  return Math.max(base.writeSet, oldest - 1)
+}
+
 /** Nothing was erased: the root is that of the empty tree. */
 const WHOLE_JOURNAL: Base = { seq: 0, writeSet: 0, root: hash('sha256', '', 'buffer') }
 

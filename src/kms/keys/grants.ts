@@ -15,6 +15,8 @@ export class Grants {
   readonly #lists: LinkedLists<Grant>
   /** Oldest first. */
   readonly #counts = new Map<string, number>()
+  /** Counts how often everything was forgotten. */
+  #era = 0
   /** Of keys whose grants are being counted: those that came and went meanwhile. */
   readonly #counting = new Map<string, { readonly changes: Row[]; readonly count: Promise<number> }>()
 
@@ -27,6 +29,10 @@ export class Grants {
       maxBytes: MAX_BYTES,
     })
     replica.watch('grant', row => this.#learn(row))
+    replica.onForget(() => {
+      this.#counts.clear()
+      this.#era++
+    })
   }
 
   /** Memory that they take, about, in bytes. */
@@ -56,6 +62,7 @@ export class Grants {
   }
 
   async #count(keyRowId: string, changes: readonly Row[]): Promise<number> {
+    const era = this.#era
     await this.#replica.settled()
     const ids = new Set<string>()
     for (let after = ''; ; ) {
@@ -68,17 +75,20 @@ export class Grants {
       if (body === null) ids.delete(id)
       else ids.add(id)
     }
+    if (era !== this.#era) return ids.size
     this.#counts.set(keyRowId, ids.size)
     const oldest = this.#counts.size > MAX_COUNTS ? this.#counts.keys().next().value : undefined
     if (oldest !== undefined) this.#counts.delete(oldest)
     return ids.size
   }
 
-  /** A grant is made once and deleted once: nothing in it changes. */
+  /** A grant is made once and deleted once: nothing in it changes. One of a later revision may be a new one or the same, sealed anew: they are counted again. */
   #learn(row: Row): void {
     const keyRowId = keyOfGrant(row.id)
     this.#counting.get(keyRowId)?.changes.push(row)
     const known = this.#counts.get(keyRowId)
-    if (known !== undefined) this.#counts.set(keyRowId, known + (row.body === null ? -1 : 1))
+    if (known === undefined) return
+    if (row.body !== null && row.revision > 1) this.#counts.delete(keyRowId)
+    else this.#counts.set(keyRowId, known + (row.body === null ? -1 : 1))
   }
 }

@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads'
 import { Writer } from '../../boundary/bytes.ts'
 import type { WriteSet } from '../../boundary/words.ts'
 import { StoreError } from '../errors.ts'
-import { writeSets } from '../rows.ts'
+import { checkNumber, writeSets } from '../rows.ts'
 import type { Store } from '../types.ts'
 import { SqliteReader } from './reader.ts'
 import type { FromWorker, ToWorker } from './worker.ts'
@@ -43,6 +43,12 @@ export async function openSqliteStore({ file, readOnly = false }: SqliteOptions)
       if (writing === undefined) throw new StoreError('ReadOnly')
       await writing.apply(sets)
     },
+    async reset(to) {
+      open()
+      checkNumber(to)
+      if (writing === undefined) throw new StoreError('ReadOnly')
+      await writing.reset(to)
+    },
     get: async (kind, id) => open().get(kind, id),
     list: async (kind, scope, page) => open().list(kind, scope, page),
     listLinked: async (kind, link, page) => open().listLinked(kind, link, page),
@@ -62,7 +68,8 @@ export async function openSqliteStore({ file, readOnly = false }: SqliteOptions)
 const RESOURCES = { maxYoungGenerationSizeMb: 4 }
 
 interface Call {
-  readonly sets: readonly WriteSet[]
+  /** What to apply; or the number to which the store is reset. */
+  readonly sets: readonly WriteSet[] | number
   readonly resolve: () => void
   readonly reject: (error: StoreError) => void
 }
@@ -105,6 +112,14 @@ class WritingThread {
   }
 
   apply(sets: readonly WriteSet[]): Promise<void> {
+    return this.#ask(sets)
+  }
+
+  reset(to: number): Promise<void> {
+    return this.#ask(to)
+  }
+
+  #ask(sets: Call['sets']): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#failed) reject(this.#failed)
       else {
@@ -115,8 +130,16 @@ class WritingThread {
   }
 
   #commit(): void {
+    const [first] = this.#waiting
+    if (typeof first?.sets === 'number') {
+      this.#committing.push(...this.#waiting.splice(0, 1))
+      const message: ToWorker = { type: 'reset', to: first.sets }
+      this.#worker.postMessage(message)
+      return
+    }
     const bytes = new Writer(4096)
-    for (const call of this.#waiting.splice(0)) {
+    for (let call = this.#waiting[0]; call !== undefined && typeof call.sets !== 'number'; call = this.#waiting[0]) {
+      this.#waiting.shift()
       try {
         bytes.raw(encode(call.sets))
         this.#committing.push(call)
@@ -125,7 +148,8 @@ class WritingThread {
       }
     }
     if (this.#committing.length === 0) {
-      this.#settle()
+      if (this.#waiting.length > 0) this.#commit()
+      else this.#settle()
       return
     }
     const copy = new Uint8Array(bytes.done())

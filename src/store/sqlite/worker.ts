@@ -12,9 +12,10 @@ export interface Refusal {
   readonly code: StoreErrorCode
   readonly detail: string
 }
-/** `apply`: a count of calls, then each as `writeSets` encodes it. */
+/** `apply`: a count of calls, then each as `writeSets` encodes it. `reset` is answered as one call. */
 export type ToWorker =
   | { readonly type: 'apply'; readonly calls: number; readonly bytes: Uint8Array }
+  | { readonly type: 'reset'; readonly to: number }
   | { readonly type: 'close' }
 export type FromWorker =
   | { readonly type: 'ready' }
@@ -51,7 +52,10 @@ function start(): void {
       port.close()
       return
     }
-    post({ type: 'applied', results: applyBatch(writer, message) })
+    post({
+      type: 'applied',
+      results: message.type === 'reset' ? [reset(writer, message.to)] : applyBatch(writer, message),
+    })
     if (writer.checkpointDue()) timer = setTimeout(checkpoint, QUIET_MS)
   })
   post({ type: 'ready' })
@@ -66,6 +70,15 @@ function applyBatch(writer: SqliteWriter, message: ToWorker & { type: 'apply' })
     return writer.apply(calls).map(error => error && refusal(error))
   } catch (error) {
     return Array.from({ length: message.calls }, () => refusal(error))
+  }
+}
+
+function reset(writer: SqliteWriter, to: number): Refusal | undefined {
+  try {
+    writer.reset(to)
+    return undefined
+  } catch (error) {
+    return refusal(error)
   }
 }
 

@@ -53,14 +53,26 @@ export class SqliteWriter {
    * comes when everything is durable. Throws only where nothing of it was done.
    */
   apply(calls: readonly (readonly WriteSet[])[]): (StoreError | undefined)[] {
+    return this.#inTransaction(() => calls.map(sets => this.#applyCall(sets)))
+  }
+
+  /** Empties it, with the number after which the next write set follows. Throws where nothing of it was done. */
+  reset(to: number): void {
+    this.#inTransaction(() => {
+      this.#database.exec('DELETE FROM rows')
+      this.#applied = to
+    })
+  }
+
+  #inTransaction<T>(work: () => T): T {
     if (this.#failed) throw new StoreError('Failed')
     const before = this.#applied
     try {
       this.#database.exec('BEGIN IMMEDIATE')
-      const results = calls.map(sets => this.#applyCall(sets))
+      const result = work()
       this.#setApplied.run(this.#applied)
       this.#database.exec('COMMIT')
-      return results
+      return result
     } catch (error) {
       this.#applied = before
       const translated = translate(error)

@@ -36,7 +36,7 @@ const ofKey = struct({ id: rowId, asserted })
 
 export const OPERATIONS = {
   status: op(1, every, nothing, s.status),
-  writeSets: op(2, use, struct({ after: u64, max: u32 }), list(s.writeSet, 1 << 16)),
+  writeSets: op(2, use, struct({ after: u64, max: u32 }), struct({ horizon: u64, sets: list(s.writeSet, 1 << 16) })),
   checkRows: op(3, use, list(s.row, 1 << 12), list(s.rowCheck, 1 << 12)),
   openSecret: op(4, use, s.row, bytes(1 << 19)),
   record: op(5, use, s.recordEntry, nothing),

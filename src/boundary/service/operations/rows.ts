@@ -6,7 +6,9 @@ import type { PutRow } from '../../client/api.ts'
 import { PAGE_BYTES } from '../../client/protocol/frames.ts'
 import type { InputOf, OutputOf } from '../../client/protocol/operations.ts'
 import { openSecret as openSecretBody, rowDigest, sealSecret, tagRow } from '../../crypto/rows.ts'
+import { type OpenedWriteSet, WriteSetGone } from '../../journal/types.ts'
 import type { RecordFields } from '../../record-fields.ts'
+import { horizonOf } from '../../root/rootfile.ts'
 import { BoundaryError, keyOfGrant, ROW_KINDS, type Row, type RowKind } from '../../words.ts'
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 
@@ -120,12 +122,24 @@ export async function openSecret(core: Core, row: Row, call: Call): Promise<Buff
 }
 
 export async function writeSets(core: Core, input: InputOf<'writeSets'>): Promise<OutputOf<'writeSets'>> {
-  const page: { number: number; rows: Buffer }[] = []
+  for (;;) {
+    const horizon = horizonOf(core.root.file)
+    try {
+      return { horizon, sets: await pageAfter(core, Math.max(input.after, horizon), input.max) }
+    } catch (error) {
+      // A generation of the root was destroyed while they were read: they begin further on now.
+      if (!(error instanceof WriteSetGone) || horizonOf(core.root.file) === horizon) throw error
+    }
+  }
+}
+
+async function pageAfter(core: Core, from: number, max: number): Promise<readonly OpenedWriteSet[]> {
+  const page: OpenedWriteSet[] = []
   let bytes = 0
-  let after = input.after
+  let after = from
   // One at a time beyond the first: a page is bounded in bytes, and a set may be large.
-  while (page.length < input.max && bytes < PAGE_BYTES) {
-    const sets = await core.book.journal.writeSetsAfter(after, Math.min(64, input.max - page.length))
+  while (page.length < max && bytes < PAGE_BYTES) {
+    const sets = await core.book.journal.writeSetsAfter(after, Math.min(64, max - page.length))
     if (sets.length === 0) break
     for (const set of sets) {
       if (page.length > 0 && bytes + set.rows.length > PAGE_BYTES) return page
