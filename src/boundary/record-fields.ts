@@ -63,7 +63,12 @@ export const BOUNDARY_OPERATIONS = {
   stop: 65,
   unlock: 66,
   advanceClock: 67,
+  /** A rotation of the root: it is asked for; rows are sealed anew; the generations before are destroyed. */
   rotateRoot: 68,
+  destroyGeneration: 69,
+  rewriteRows: 72,
+  /** Another root of trust from now on. */
+  changeRoot: 73,
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 

@@ -7,6 +7,7 @@
  */
 import type { EncryptionAlgorithm, ExternalSpec, ExternalWrapAlgorithm, MacAlgorithm } from '../algorithms.ts'
 import type { Asserted, Backing, BoundaryErrorCode, KeyHeader, KeySpec, Row, RowKind, WriteSet } from '../words.ts'
+import type { NewTrust, RootStatus } from './root.ts'
 import type {
   Ask,
   BoundaryStatus,
@@ -294,6 +295,13 @@ export interface BoundaryControl {
    * is no such ask.
    */
   decideAsk(ask: string, approve: boolean, by: string, seconds: number, asserted: Asserted): Promise<void>
+
+  /**
+   * Begins a rotation of the root, which goes on by itself: `rootStatus` tells how far. With `trust` another root of trust wraps the sealing roots from now
+   * on, and the next start needs that one; a passphrase in it is sent and not kept. InvalidState while one is under way.
+   */
+  rotateRoot(trust: NewTrust | undefined): Promise<void>
+  rootStatus(): Promise<RootStatus>
 
   /** Moves lifecycle time forward; only in a service started with `--dev`. Resolves when what fell due has been done. */
   advanceClock(milliseconds: number): Promise<{ lifecycleNow: number }>

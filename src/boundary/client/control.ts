@@ -44,6 +44,8 @@ export function connectControl(options: { readonly socket: string }): ControlCon
     decideAsk: async (id, approve, by, seconds, asserted) =>
       ask('decideAsk', { ask: id, approve, by, seconds, asserted: asAsserted(asserted) }),
     advanceClock: async milliseconds => ({ lifecycleNow: await ask('advanceClock', milliseconds) }),
+    rotateRoot: trust => ask('rotateRoot', { trust }),
+    rootStatus: () => ask('rootStatus', undefined),
     stop: () => ask('stop', undefined),
   }
 }

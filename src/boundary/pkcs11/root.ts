@@ -39,6 +39,13 @@ export function openTokenRoot(token: Token, parameters: Buffer): RootOfTrust {
   return new TokenRoot(token, id, label)
 }
 
+/** CKA_ID (hex) of the object that a token's root of trust is. */
+export function objectIdOf({ parameters }: RootOfTrust): string {
+  const reader = new Reader(parameters)
+  reader.u8()
+  return reader.short().toString('hex')
+}
+
 async function existing(token: Token, label: string): Promise<TokenKey | undefined> {
   try {
     return await token.findKey(`label:${label}`)

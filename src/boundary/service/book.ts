@@ -8,11 +8,12 @@ import { readKeyHeader } from '../crypto/sealed.ts'
 import type { Appended, Journal, Location, OpenedWriteSet, ReplayedFrame } from '../journal/types.ts'
 import { encodeRecord } from '../record.ts'
 import type { RecordFields } from '../record-fields.ts'
-import { BoundaryError, keyOfGrant, type Row, type RowKind } from '../words.ts'
+import { BoundaryError, FORGOTTEN_KINDS, keyOfGrant, type Row, type RowKind } from '../words.ts'
 import { CLOCK_ROW, decodeOffset } from './clock.ts'
 import { type LastUse, LastUses } from './index/last-uses.ts'
-import { RecordedUse } from './index/recorded-use.ts'
-import { type Entry, RowsIndex } from './index/rows-index.ts'
+import { RecordedUse, type UseStep } from './index/recorded-use.ts'
+import { type Entry, RowsIndex, type Standing } from './index/rows-index.ts'
+import { UsesBefore } from './index/uses-before.ts'
 import { dueAt } from './keys/due.ts'
 
 /** Where a row stands now, durable or about to be. */
@@ -49,6 +50,14 @@ function keysMore({ body }: Row, isLive: boolean): number {
   return !isLive && readKeyHeader(body).manager === 'CUSTOMER' ? 1 : 0
 }
 
+/** A row in its write set, which must be the one that the index knows. */
+function found(rows: readonly Row[], kind: RowKind, id: string, { digest }: Entry): Row {
+  const row = rows.find(each => each.kind === kind && each.id === id)
+  if (row === undefined || !rowDigest(row).equals(digest))
+    throw new BoundaryError('Internal', 'the journal does not hold the row that the index names')
+  return row
+}
+
 export type OnWriteSet = (number: number, rows: Buffer) => void
 
 export class Book {
@@ -60,6 +69,8 @@ export class Book {
   #keys = new Map<string, number>()
   #uses = new LastUses()
   readonly #use = new RecordedUse()
+  /** Only while a journal is replayed that has write sets which nobody can read any more. */
+  #usesBefore: UsesBefore | undefined
   /** Rows that are in force and not durable yet. */
   readonly #ahead = new Map<string, Ahead>()
   #journal: Journal | undefined
@@ -67,12 +78,13 @@ export class Book {
   #clockOffset = 0
   /** Told of each write set when it is durable, in order. */
   onWriteSet: OnWriteSet = () => {}
-  /** Told of each row at once when it is in force. */
-  onRow: (row: Row) => void = () => {}
+  /** Told of each row at once when it is in force. `rewritten`: it says what it said before. */
+  onRow: (row: Row, rewritten: boolean) => void = () => {}
 
   attach(journal: Journal): void {
     this.#journal = journal
     this.#lastWriteSet = journal.lastWriteSet
+    this.#usesBefore = undefined
     const offset = this.pinned('clock', CLOCK_ROW)
     if (offset !== undefined) this.#clockOffset = decodeOffset(offset)
   }
@@ -145,6 +157,28 @@ export class Book {
     return ids
   }
 
+  /** How many rows stand in segments before this one, and which: see `RowsIndex.below`. */
+  countBelow(segment: number): number {
+    return this.#index.countBelow(segment)
+  }
+
+  below(segment: number, from: number, max: number): ReturnType<RowsIndex['below']> {
+    return this.#index.below(segment, from, max)
+  }
+
+  /** The rows that stand at these places. Each write set is read once where its rows follow each other. */
+  async readAt(places: readonly Standing[]): Promise<Row[]> {
+    const rows: Row[] = []
+    let last: { readonly location: Location; readonly rows: readonly Row[] } | undefined
+    for (const { kind, id, entry } of places) {
+      const { location } = entry
+      if (last?.location.segment !== location.segment || last.location.offset !== location.offset)
+        last = { location, rows: decodeRows((await this.journal.readWriteSet(location)).rows) }
+      rows.push(found(last.rows, kind, id, entry))
+    }
+    return rows
+  }
+
   /** The current row, tombstones that are kept included, once it is durable; undefined where there is none. */
   async read(kind: RowKind, id: string): Promise<Row | undefined> {
     const ahead = this.#ahead.get(nameOf(kind, id))
@@ -153,13 +187,9 @@ export class Book {
       return ahead.row
     }
     const entry = this.#index.get(kind, id)
-    if (entry === undefined) return undefined
+    if (entry === undefined || (entry.deleted && FORGOTTEN_KINDS.has(kind))) return undefined
     const set = await this.journal.readWriteSet(entry.location)
-    const row = decodeRows(set.rows).find(each => each.kind === kind && each.id === id)
-    if (row === undefined || !rowDigest(row).equals(entry.digest)) {
-      throw new BoundaryError('Internal', 'the journal does not hold the row that the index names')
-    }
-    return row
+    return found(decodeRows(set.rows), kind, id, entry)
   }
 
   /** Keys of customers in a scope, those that are not durable yet included. */
@@ -196,11 +226,14 @@ export class Book {
     const use = this.#use
     if (!use.read(record)) return
     const at = use.lifecycleTime < 0 ? time : use.lifecycleTime
-    const row = this.#index.placeOfKey(record, use.key.from, use.key.length)
-    if (row >= 0) this.#uses.take(row, use.keyStep, use, record, at, seq)
-    if (use.destination.length === 0) return
-    const other = this.#index.placeOfKey(record, use.destination.from, use.destination.length)
-    if (other >= 0) this.#uses.take(other, use.destinationStep, use, record, at, seq)
+    this.#takeUseOf(use.key, use.keyStep, record, at, seq)
+    if (use.destination.length > 0) this.#takeUseOf(use.destination, use.destinationStep, record, at, seq)
+  }
+
+  #takeUseOf(key: { from: number; length: number }, step: UseStep, record: Buffer, time: number, seq: number): void {
+    const row = this.#index.placeOfKey(record, key.from, key.length)
+    if (row >= 0) this.#uses.take(row, step, this.#use, record, time, seq)
+    else this.#usesBefore?.take(record.toString('utf8', key.from, key.from + key.length), step, record, time, seq)
   }
 
   /**
@@ -208,16 +241,26 @@ export class Book {
    * durable when the promise resolves. Throws, with nothing changed, where a revision does not follow.
    */
   commit(fields: RecordFields, rows: readonly Row[]): Promise<Appended> {
+    return this.#commit(
+      { ...fields, changes: rows.map(({ kind, id, revision }) => ({ kind, id, revision })) },
+      rows,
+      false,
+    )
+  }
+
+  /** The same with rows that say what they said before: the record does not list them. */
+  rewrite(fields: RecordFields, rows: readonly Row[]): Promise<Appended> {
+    return this.#commit(fields, rows, true)
+  }
+
+  #commit(fields: RecordFields, rows: readonly Row[], rewritten: boolean): Promise<Appended> {
     for (const row of rows) {
       if (row.revision !== (this.current(row.kind, row.id)?.revision ?? 0) + 1) {
         throw new BoundaryError('Conflict', `the ${row.kind} row was changed meanwhile`)
       }
     }
     const encoded = encodeRows(rows)
-    const record = encodeRecord({
-      ...fields,
-      changes: rows.map(({ kind, id, revision }) => ({ kind, id, revision })),
-    })
+    const record = encodeRecord(fields)
     const taken = rows.map(row => ({ row, digest: rowDigest(row) }))
     const appended = this.journal.append(record, encoded)
     const durable = appended.then(done => {
@@ -234,7 +277,7 @@ export class Book {
       const ahead: Ahead = { row, digest, revision: row.revision, deleted: row.body === null, durable }
       this.#ahead.set(nameOf(row.kind, row.id), ahead)
       if (row.kind === 'clock' && row.body !== null) this.#clockOffset = decodeOffset(row.body)
-      this.onRow(row)
+      this.onRow(row, rewritten)
     }
     return durable
   }
@@ -255,11 +298,16 @@ export class Book {
 
   #takeKey(row: Row): void {
     const header = row.body === null ? undefined : readKeyHeader(row.body)
+    const before = this.#usesBefore?.give(row.id) ?? []
     const due = header === undefined ? 0 : dueAt(header)
     if (due === 0) this.#due.delete(row.id)
     else this.#due.set(row.id, due)
     if (header === undefined) this.#uses.forget(this.#index.placeOf('key', row.id))
     else if (header.origin === 'EXTERNAL_KEY_STORE') this.#uses.external(this.#index.placeOf('key', row.id))
+    if (header === undefined) return
+    for (const { step, record, time, seq } of before)
+      if (this.#use.read(record))
+        this.#uses.take(this.#index.placeOf('key', row.id), step, this.#use, record, time, seq)
   }
 
   /** Offset of lifecycle time, in milliseconds. */
@@ -269,7 +317,9 @@ export class Book {
 
   replay(frame: ReplayedFrame): void {
     const set: OpenedWriteSet | undefined = frame.writeSet
-    if (set === undefined) this.#takeUse(frame.record, frame.seq, frame.time)
+    if (frame.writeSetNumber === 0) this.#takeUse(frame.record, frame.seq, frame.time)
+    // Whatever of it is still in force stands in a later one too.
+    else if (set === undefined) this.#usesBefore ??= new UsesBefore()
     else for (const row of decodeRows(set.rows)) this.#take(row, rowDigest(row), frame.location)
   }
 

@@ -7,7 +7,7 @@ import type { BoundaryConfig } from '../config.ts'
 import { type Disk, realDisk } from '../journal/disk.ts'
 import { openJournal } from '../journal/journal.ts'
 import { ClockBehind, JournalDamage } from '../journal/types.ts'
-import type { Token } from '../pkcs11/types.ts'
+import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import { BoundaryError } from '../words.ts'
 import { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
@@ -26,6 +26,8 @@ import { type Log, placeOf } from './log.ts'
 import { advanceClock } from './operations/service.ts'
 import { Renewal } from './renewal.ts'
 import { type Opened, openByPassphrase, type RootState, readRoot } from './roots.ts'
+import { Rewritten } from './rotation/rewritten.ts'
+import { Rotation } from './rotation/rotation.ts'
 import { nextRow } from './transition.ts'
 import { UnlockLimit } from './unlock-limit.ts'
 
@@ -50,6 +52,8 @@ export interface BoundaryParts {
   /** Real time; tests move it. */
   readonly now?: () => number
   readonly disk?: Disk
+  /** Told of the root's token where a change of the root of trust opens one. */
+  readonly onRootToken: (status: TokenStatus) => void
   /** Whether keys that are Creating or Updating stay so; tests hold them to look at them. */
   readonly held?: () => boolean
 }
@@ -88,7 +92,7 @@ export class Boundary {
 
   /** Opens journal and book with an open root. */
   async open(opened: Opened, call: Call): Promise<void> {
-    const { config, log } = this.#parts
+    const { config, files, log } = this.#parts
     const { root, token, rootObjectId } = opened
     const { keyring } = root
     const now = this.#parts.now ?? Date.now
@@ -152,17 +156,21 @@ export class Boundary {
       tokens: new Map([...(token === undefined ? [] : [['', token] as const]), ...this.#parts.tokens]),
       clusters: new Clusters(config.clusters ?? [], book, keyring),
       rootObjectId,
+      onRootToken: this.#parts.onRootToken,
+      rewritten: new Rewritten(),
+      rotation: new Rotation(files.root, log),
       quotas: {
         keys: config.limits?.keys ?? DEFAULT_KEYS,
         onDemandRotations: config.limits?.onDemandRotations ?? DEFAULT_ON_DEMAND,
       },
     }
     const renewal = new Renewal(core, log)
-    book.onRow = row => {
+    book.onRow = (row, rewritten) => {
       if (row.kind === 'key') {
         core.open.forget(row.id)
         renewal.forget(row.id)
-      } else if (row.kind === 'switch') switches.take(row)
+      } else if (rewritten) return
+      else if (row.kind === 'switch') switches.take(row)
       else if (row.kind === 'hold') holds.take(row)
     }
     book.onWriteSet = (number, rows) => this.delivery.push(number, rows)
@@ -179,6 +187,7 @@ export class Boundary {
       this.#parts.held ?? (() => false),
     )
     this.#scanner.start()
+    await core.rotation.start(core)
   }
 
   /** Does one operation. Rejects with what was thrown; the dispatcher makes an answer of it. */
@@ -257,7 +266,7 @@ export class Boundary {
       version: VERSION,
       pid: process.pid,
       locked: core === undefined,
-      rootKind: config.root.kind,
+      rootKind: core?.root.file.kind ?? config.root.kind,
       rootGeneration: core?.keyring.current ?? 0,
       lastWriteSet: this.lastWriteSet,
       logSize: journal?.size ?? 0,
@@ -273,6 +282,7 @@ export class Boundary {
         ...(journal?.lowOnSpace === true ? ['free space is below the floor: uses are refused, revoking works'] : []),
         ...tokenWarnings(core?.tokens ?? this.#parts.tokens),
         ...(this.#renewal?.warnings() ?? []),
+        ...(core?.rotation.warnings() ?? []),
       ],
     }
   }
@@ -283,6 +293,7 @@ export class Boundary {
     const core = this.#core
     await this.#scanner?.stop()
     await this.#renewal?.stop()
+    await core?.rotation.stop()
     if (core === undefined || this.dead) {
       await closeTokens(this.#parts.tokens)
       return

@@ -3,7 +3,7 @@
  * key (decide, then record and write set in one frame, then answer).
  */
 import { FormatError } from '../bytes.ts'
-import type { Token } from '../pkcs11/types.ts'
+import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import type { BoundaryOperation, EncodedAsserted, RecordFields, RecordSource } from '../record-fields.ts'
 import type { Keyring } from '../root/keyring.ts'
 import type { OpenedRoot } from '../root/rootfile.ts'
@@ -16,10 +16,13 @@ import type { Holds } from './keys/holds.ts'
 import type { Locks } from './keys/locks.ts'
 import type { OpenKeys } from './keys/open-keys.ts'
 import type { Switches } from './keys/switches.ts'
+import type { Rewritten } from './rotation/rewritten.ts'
+import type { Rotation } from './rotation/rotation.ts'
 
 export interface Core {
   readonly service: 'kms' | 'ekm'
-  readonly root: OpenedRoot
+  /** As the root file is now: a rotation replaces it. */
+  root: OpenedRoot
   readonly keyring: Keyring
   readonly book: Book
   readonly clocks: Clocks
@@ -28,12 +31,17 @@ export interface Core {
   readonly switches: Switches
   readonly holds: Holds
   readonly counters: Counters
+  /** Rows that a rotation of the root has written again with what they said. */
+  readonly rewritten: Rewritten
+  readonly rotation: Rotation
   /** The tokens that an owner's keys may be in, by name; that of the root of trust, where it is in one, has the empty name. */
-  readonly tokens: ReadonlyMap<string, Token>
+  readonly tokens: Map<string, Token>
   /** The tokens of custom key stores. */
   readonly clusters: Clusters
   /** CKA_ID (hex) of the token's object that is the root of trust; empty where there is none. */
-  readonly rootObjectId: string
+  rootObjectId: string
+  /** Told when the token of the root of trust is lost or is back. */
+  readonly onRootToken: (status: TokenStatus) => void
   readonly quotas: CoreQuotas
 }
 

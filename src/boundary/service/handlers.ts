@@ -22,6 +22,7 @@ import { reEncrypt } from './operations/re-encrypt.ts'
 import { replicateKey, updatePrimaryRegion } from './operations/regions.ts'
 import { deleteImportedKeyMaterial } from './operations/remove-material.ts'
 import { restore, revoke, trip } from './operations/revoke.ts'
+import { rootStatus, rotateRoot } from './operations/root.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
 import { selfTest } from './operations/service.ts'
@@ -83,6 +84,8 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   connectCluster,
   disconnectCluster,
   clusterRandom,
+  rotateRoot,
+  rootStatus,
   sign,
   verify,
   generateMac,
@@ -107,6 +110,7 @@ export const WORKS_WHEN_LOW: ReadonlySet<OperationName> = new Set<OperationName>
   'markerKey',
   'getRow',
   'listRows',
+  'rootStatus',
   'disableKey',
   'scheduleKeyDeletion',
   'deleteImportedKeyMaterial',

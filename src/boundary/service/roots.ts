@@ -3,11 +3,10 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { Reader } from '../bytes.ts'
 import { type BoundaryConfig, EXIT_CODES, type RootConfig } from '../config.ts'
 import { readWhole, realDisk, replaceFile } from '../journal/disk.ts'
 import { readPin } from '../pkcs11/pin.ts'
-import { createTokenRoot, openTokenRoot } from '../pkcs11/root.ts'
+import { createTokenRoot, objectIdOf, openTokenRoot } from '../pkcs11/root.ts'
 import { openToken } from '../pkcs11/token.ts'
 import { type Token, TokenError, type TokenStatus } from '../pkcs11/types.ts'
 import { createKeyFile, openKeyFile } from '../root/keyfile.ts'
@@ -62,7 +61,9 @@ export async function readRoot(config: BoundaryConfig, files: FolderFiles): Prom
     )
   }
   if (file.kind !== config.root.kind) {
-    throw refused(`the root of trust of ${config.folder} is of kind ${file.kind}, not ${config.root.kind}`)
+    throw refused(
+      `the root of trust of ${config.folder} is of kind ${file.kind}, and the configuration says ${config.root.kind}: set boundary.root to what the last holdfast root rotate named`,
+    )
   }
   return { bytes, file }
 }
@@ -132,9 +133,7 @@ async function withToken(
     const trust =
       state.file === undefined ? await createTokenRoot(token, rootLabel) : openTokenRoot(token, state.file.parameters)
     const opened = state.file === undefined ? await first(config, files, trust) : await openRoot(trust, state.file)
-    const parameters = new Reader(trust.parameters)
-    parameters.u8()
-    return { root: opened, token, rootObjectId: parameters.short().toString('hex') }
+    return { root: opened, token, rootObjectId: objectIdOf(trust) }
   } catch (error) {
     await token.close()
     throw error

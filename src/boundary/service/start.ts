@@ -60,7 +60,15 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
     const rootState = await readRoot(config, files)
     const cut = { all: () => {} }
     tokens = await openTokens(config, onToken)
-    const boundary = new Boundary({ ...parts, files, rootState, warnings, tokens, onUnlocked: () => cut.all() })
+    const boundary = new Boundary({
+      ...parts,
+      files,
+      rootState,
+      warnings,
+      tokens,
+      onUnlocked: () => cut.all(),
+      onRootToken: status => onToken('', status),
+    })
     if (config.root.kind !== 'passphrase') {
       const opened = await openByConfig(config, files, rootState, status => onToken('', status))
       await openJournalOf(boundary, opened)

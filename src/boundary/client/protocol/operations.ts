@@ -6,6 +6,7 @@ import type { Writer } from '../../bytes.ts'
 import { FormatError, type Reader } from '../../bytes.ts'
 import { BOUNDARY_ERRORS, BoundaryError } from '../../words.ts'
 import { bool, bytes, type Codec, fixed, list, nothing, optional, struct, text, u16, u32, u64, word } from './codec.ts'
+import { newTrust, rootStatus } from './root-shapes.ts'
 import * as s from './shapes.ts'
 
 export type SocketKind = 'use' | 'control' | 'admin'
@@ -234,6 +235,8 @@ export const OPERATIONS = {
   decideAsk: op(73, afar, struct({ ask: text(64), approve: bool, by: text(256), seconds: u32, asserted }), nothing),
   advanceClock: op(70, control, u64, u64),
   stop: op(71, control, nothing, nothing),
+  rotateRoot: op(74, control, struct({ trust: newTrust }), nothing),
+  rootStatus: op(75, control, nothing, rootStatus),
 } as const
 
 export type OperationName = keyof typeof OPERATIONS

@@ -21,6 +21,13 @@ export interface Entry {
   readonly location: Location
 }
 
+/** A row by its name, and where it stands. */
+export interface Standing {
+  readonly kind: RowKind
+  readonly id: string
+  readonly entry: Entry
+}
+
 const kindNames: RowKind[] = []
 for (const kind of Object.keys(ROW_KINDS) as RowKind[]) kindNames[ROW_KINDS[kind].code] = kind
 const KEY = ROW_KINDS.key.code
@@ -90,7 +97,9 @@ export class RowsIndex {
     let at = this.#find(code, idBytes)
     if (at < 0) at = this.#insert(code, idBytes)
     else {
-      if (entry.revision <= (this.#revision[at] ?? 0))
+      // One that was forgotten elsewhere (a replay that cannot read its tombstone) comes with revisions from 1 again.
+      const forgotten = this.#isDeleted(at) && FORGOTTEN_KINDS.has(kind)
+      if (entry.revision <= (this.#revision[at] ?? 0) && !forgotten)
         throw new RangeError(`revision ${entry.revision} of a ${kind} row is not newer`)
       if (!this.#isDeleted(at)) this.#live[code] = (this.#live[code] ?? 0) - 1
     }
@@ -102,6 +111,34 @@ export class RowsIndex {
     this.#offset[at] = entry.location.offset
     this.#digest.set(entry.digest, at * DIGEST)
     if (LINKED.has(kind)) this.#setLink(at, entry.deleted ? EMPTY : Buffer.from(link))
+  }
+
+  /** Whether the row at a place stands in a segment before this one, and is one that must be read again some day. */
+  #isBelow(at: number, segment: number): boolean {
+    if ((this.#segment[at] ?? 0) >= segment) return false
+    return !(this.#isDeleted(at) && FORGOTTEN_KINDS.has(kindNames[this.#kind[at] ?? 0] as RowKind))
+  }
+
+  /** How many rows stand in segments before this one, by its first record. Walks all rows. */
+  countBelow(segment: number): number {
+    let count = 0
+    for (let at = 0; at < this.#count; at++) if (this.#isBelow(at, segment)) count++
+    return count
+  }
+
+  /** Rows that stand in segments before this one, tombstones included, at most `max` from a place on; and the place to go on from, undefined at the end. */
+  below(
+    segment: number,
+    from: number,
+    max: number,
+  ): { readonly rows: readonly Standing[]; readonly next: number | undefined } {
+    const rows: Standing[] = []
+    let at = from
+    for (; at < this.#count && rows.length < max; at++) {
+      if (!this.#isBelow(at, segment)) continue
+      rows.push({ kind: kindNames[this.#kind[at] ?? 0] as RowKind, id: this.#id(at), entry: this.#entry(at) })
+    }
+    return { rows, next: at < this.#count ? at : undefined }
   }
 
   /** Ids of the rows of a kind that point to `link`, tombstones left out. Walks all rows: for what happens seldom. */

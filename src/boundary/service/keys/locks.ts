@@ -4,6 +4,11 @@ import { lockName } from './regions.ts'
 export class Locks {
   readonly #last = new Map<string, Promise<unknown>>()
 
+  /** Whether something is under way for this key, or waits. */
+  held(id: string): boolean {
+    return this.#last.has(lockName(id))
+  }
+
   /** Runs `work` when everything asked for this key before has ended. */
   async run<T>(id: string, work: () => Promise<T>): Promise<T> {
     const name = lockName(id)

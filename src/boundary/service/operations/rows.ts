@@ -44,7 +44,7 @@ export function draftRows(
     seen.add(name)
     const current = core.book.current(kind, id)
     const exists = current !== undefined && !current.deleted
-    if (put.expected !== (exists ? current.revision : 0))
+    if (!isExpected(core, put, exists ? current.revision : 0))
       throw new BoundaryError('Conflict', `the ${kind} row was changed`)
     if (put.body === null && !exists) throw new BoundaryError('Conflict', `there is no ${kind} row to delete`)
     const key = KEY_OF[kind]?.(put)
@@ -60,6 +60,11 @@ export function draftRows(
           : Buffer.from(put.body)
     return tagRow(core.keyring, { kind, id, scope, link, revision, body })
   })
+}
+
+/** Whether a row of this revision (0: there is none) is the one that a change was made from. */
+function isExpected(core: Core, { kind, id, expected }: PutRow, revision: number): boolean {
+  return expected === revision || (expected === revision - 1 && expected > 0 && core.rewritten.same(kind, id, revision))
 }
 
 export async function putRows(core: Core, input: InputOf<'putRows'>, call: Call): Promise<readonly Row[]> {
