@@ -3,11 +3,9 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
 import { BoundaryError } from '../boundary/words.ts'
+import { readPassphrase } from './passphrase.ts'
 
 const EXIT = { refused: 1, unavailable: 69 } as const
-const MAX_PASSPHRASE_BYTES = 1024
-const ENTER = [0x0a, 0x0d]
-const [CTRL_C, CTRL_D, BACKSPACE, DELETE] = [0x03, 0x04, 0x08, 0x7f]
 
 /** Adds `holdfast unlock`. */
 export function registerUnlock(program: Command): void {
@@ -33,7 +31,7 @@ Exit codes: 0 unlocked (or was not locked); 1 refused, with the reason; 69 no se
           process.stdout.write('It is not locked.\n')
           return
         }
-        const passphrase = await readPassphrase()
+        const passphrase = await readPassphrase('Passphrase', 'nothing was unlocked')
         try {
           await control.unlock(passphrase)
         } finally {
@@ -50,36 +48,4 @@ Exit codes: 0 unlocked (or was not locked); 1 refused, with the reason; 69 no se
         control.close()
       }
     })
-}
-
-/** The first line, without its end. On a terminal nothing is shown. The caller wipes it. */
-async function readPassphrase(): Promise<Buffer> {
-  const { stdin, stderr } = process
-  const terminal = stdin.isTTY === true
-  if (terminal) {
-    stderr.write('Passphrase: ')
-    stdin.setRawMode(true)
-  }
-  const line = Buffer.alloc(MAX_PASSPHRASE_BYTES)
-  let length = 0
-  try {
-    for await (const chunk of stdin as AsyncIterable<Buffer>) {
-      for (const byte of chunk) {
-        if (ENTER.includes(byte) || (terminal && byte === CTRL_D)) return Buffer.from(line.subarray(0, length))
-        if (terminal && byte === CTRL_C) throw new Error('nothing was unlocked')
-        if (terminal && (byte === BACKSPACE || byte === DELETE)) length = Math.max(0, length - 1)
-        else if (length === line.length) throw new Error(`a passphrase has at most ${MAX_PASSPHRASE_BYTES} bytes`)
-        else line[length++] = byte
-      }
-      chunk.fill(0)
-    }
-    return Buffer.from(line.subarray(0, length))
-  } finally {
-    line.fill(0)
-    if (terminal) {
-      stdin.setRawMode(false)
-      stderr.write('\n')
-    }
-    stdin.pause()
-  }
 }
