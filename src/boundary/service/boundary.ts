@@ -121,6 +121,11 @@ export class Boundary {
       },
       frame => book.replay(frame),
     )
+    const { firstRecord = 0, generation = 0 } = root.file.generations.at(-1) ?? {}
+    if (journal.size < firstRecord) {
+      const what = `generation ${generation} of the root begins with record ${firstRecord}: the journal is older than the root file, and they do not belong together`
+      throw new JournalDamage(files.journal, 0, journal.size, what)
+    }
     book.attach(journal)
     log('info', 'the journal is open', {
       records: journal.size,

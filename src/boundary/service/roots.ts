@@ -62,7 +62,7 @@ export async function readRoot(config: BoundaryConfig, files: FolderFiles): Prom
   }
   if (file.kind !== config.root.kind) {
     throw refused(
-      `the root of trust of ${config.folder} is of kind ${file.kind}, and the configuration says ${config.root.kind}: set boundary.root to what the last holdfast root rotate named`,
+      `the root of trust of ${config.folder} is of kind ${file.kind}, not ${config.root.kind}: where holdfast root rotate has changed it, boundary.root must name the new one`,
     )
   }
   return { bytes, file }
