@@ -12,7 +12,7 @@ import type { connectControl } from '../src/boundary/client/control.ts'
 import type { RootStatus } from '../src/boundary/client/root.ts'
 import { parseKit } from '../src/boundary/root/kit.ts'
 import { parseRootFile } from '../src/boundary/root/rootfile.ts'
-import { type CliResult, type Ekm, holdfast, startEkm } from './support/ekm.ts'
+import { type CliResult, type Ekm, holdfast, PATIENT, startEkm } from './support/ekm.ts'
 import { openFromDisk } from './support/from-disk.ts'
 import { readRecords } from './support/journal.ts'
 import { ApiClient, gone, type Kms, REGION, ROOT, startKms } from './support/kms.ts'
@@ -316,7 +316,13 @@ class Owner {
   credential = { accessKeyId: '', secretAccessKey: '' }
 
   write(root: object): void {
-    const settings = { data: this.data, listen: { port: 0 }, boundary: { root }, health: { everyMs: 1000 } }
+    const settings = {
+      data: this.data,
+      listen: { port: 0 },
+      boundary: { root },
+      load: PATIENT,
+      health: { everyMs: 1000 },
+    }
     writeFileSync(this.config, JSON.stringify(settings))
   }
 
@@ -386,7 +392,9 @@ test('a running ekm changes from a key file to a passphrase, to a token and back
           assert.equal(opened.json.plaintext, plaintext.toString('base64'), opened.text)
         }),
       )
-      const turned = await withInput(input, 'root', 'rotate', '--data', owner.data, '--config', owner.config)
+      const inToken = root.kind === 'pkcs11' ? ['--token-env', 'SOFTHSM2_CONF'] : []
+      const asked = ['root', 'rotate', '--data', owner.data, '--config', owner.config, ...inToken]
+      const turned = await withInput(input, ...asked)
       assert.equal(turned.code, 0, turned.stderr)
       assert.match(turned.stdout, /The configuration must name the new root of trust/)
       await load.end()

@@ -43,6 +43,12 @@ export function registerRoot(program: Command): void {
     .description('make a new generation of the root, seal everything anew, and destroy the old one')
     .requiredOption('--data <dir>', 'data folder of the service')
     .option('--config <file>', 'the service’s configuration, whose boundary.root names the root of trust from now on')
+    .option(
+      '--token-env <name>',
+      'variable of this environment that the module of the new token needs; may be repeated',
+      (name: string, before: readonly string[]) => [...before, name],
+      [],
+    )
     .option('--no-wait', 'return once it has begun; it goes on by itself')
     .addHelpText(
       'after',
@@ -58,8 +64,8 @@ Examples:
   holdfast root rotate --data /var/lib/holdfast-kms --config /etc/holdfast/kms.yaml
 ${EXIT_HELP}`,
     )
-    .action(({ data, config, wait }: { data: string; config?: string; wait: boolean }) =>
-      withControl(data, control => rotate(control, data, config, wait)),
+    .action((options: RotateOptions & { data: string }) =>
+      withControl(options.data, control => rotate(control, options.data, options)),
     )
   root
     .command('save')
@@ -105,6 +111,18 @@ function explain(error: unknown, data: string): [text: string, code: number] {
   return [`holdfast: the boundary refuses it: ${error.detail || error.code}`, EXIT.refused]
 }
 
+interface RotateOptions {
+  readonly config?: string
+  readonly wait: boolean
+  readonly tokenEnv: readonly string[]
+}
+
+function fromEnvironment(name: string): string {
+  const value = process.env[name]
+  if (value === undefined) throw new Error(`${name} is not in the environment of this command`)
+  return value
+}
+
 const time = (at: number): string => new Date(at).toISOString()
 
 function statusText({ kind, generations, destroyed, destroyedAt, done, total, problem }: RootStatus): string {
@@ -124,11 +142,10 @@ function statusText({ kind, generations, destroyed, destroyedAt, done, total, pr
 async function rotate(
   control: ControlConnection,
   data: string,
-  config: string | undefined,
-  wait: boolean,
+  { config, wait, tokenEnv: variables }: RotateOptions,
 ): Promise<void> {
   const before = await control.rootStatus()
-  const trust = config === undefined ? undefined : await trustOf(control, data, config)
+  const trust = config === undefined ? undefined : await trustOf(control, data, config, variables)
   try {
     await control.rotateRoot(trust)
   } finally {
@@ -143,15 +160,20 @@ async function rotate(
 }
 
 /** The root of trust that a configuration names. */
-async function trustOf(control: ControlConnection, data: string, file: string): Promise<NewTrust> {
+async function trustOf(
+  control: ControlConnection,
+  data: string,
+  file: string,
+  variables: readonly string[],
+): Promise<NewTrust> {
   const { service } = await control.status()
   const config = service === 'kms' ? loadConfig(file, kmsConfig) : loadConfig(file, ekmConfig)
   if (resolve(config.data) !== resolve(data)) throw new Error(`${file} is of ${config.data}, not of ${resolve(data)}`)
   const root = rootConfig(config.boundary.root)
   if (root.kind === 'keyfile') return root
   if (root.kind === 'passphrase') return { kind: 'passphrase', passphrase: await readNewPassphrase() }
-  const { kind, ...token } = root
-  return { kind, token }
+  const { kind, sessions: _, ...token } = root
+  return { kind, token: { ...token, environment: variables.map(name => ({ name, value: fromEnvironment(name) })) } }
 }
 
 /** Waits for the end, and tells how far it is. A boundary that is started anew meanwhile goes on with it. */

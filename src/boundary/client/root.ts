@@ -7,7 +7,8 @@ export interface NewTokenTrust {
   readonly token: { readonly label: string } | { readonly slot: number }
   readonly pin: { readonly file: string } | { readonly environment: string }
   readonly rootLabel: string
-  readonly sessions?: number | undefined
+  /** Variables that the token's module looks for, where the boundary's process lacks them. */
+  readonly environment: readonly { readonly name: string; readonly value: string }[]
   readonly deadlineMs?: number | undefined
   readonly calls?: 'sync' | 'async' | undefined
   readonly capabilities?:

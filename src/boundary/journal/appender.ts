@@ -269,7 +269,6 @@ export class Appender implements Journal {
         const keys = await changed
         this.#keys.add({ ...keys, firstRecord: at.firstRecord })
         this.#tail.context = { ...this.#tail.context, writeSetKey: keys.writeSet }
-        await this.#roll()
       }
     })
   }

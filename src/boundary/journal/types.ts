@@ -111,7 +111,7 @@ export interface Journal {
   /**
    * Seals under another generation from a record on. `change` is called between two turns of the event loop: what is appended from that call on stands at
    * `at` or behind it, and waits; `durable` resolves when everything before is durable. What it resolves with are the keys of the new generation, which the
-   * root file must name durably by then. Where it rejects, the journal is dead. Then a new segment is begun.
+   * root file must name durably by then. Where it rejects, the journal is dead.
    */
   rekey(change: (at: RekeyPoint, durable: Promise<void>) => Promise<Omit<GenerationKeys, 'firstRecord'>>): Promise<void>
   /** The first record of the oldest segment that begins at this record or behind it; where there is none, one is begun. */

@@ -40,5 +40,3 @@ export const making = new Lane(Math.max(1, Math.min(4, os.availableParallelism()
 
 /** Threads that the lane takes: UV_THREADPOOL_SIZE of the boundary's process has so many more than everything else needs. */
 export const SLOW_THREADS = making.width
-/** Threads that files and short work of node:crypto count on. */
-export const USUAL_THREADS = 4

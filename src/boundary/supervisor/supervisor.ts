@@ -6,7 +6,7 @@ import path from 'node:path'
 import { type BoundaryConfig, type BoundaryMessage, EXIT_CODES } from '../config.ts'
 import { threadPoolSize } from '../pkcs11/types.ts'
 import { type Log, stderrLog } from '../service/log.ts'
-import { SLOW_THREADS, USUAL_THREADS } from '../service/slow.ts'
+import { SLOW_THREADS } from '../service/slow.ts'
 import { Child } from './children.ts'
 import { giveFolders } from './users.ts'
 
@@ -88,7 +88,8 @@ function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
   }
   const { PATH, LANG, TZ } = process.env
   return {
-    UV_THREADPOOL_SIZE: String(USUAL_THREADS + SLOW_THREADS),
+    // As for one session of a token: the root of trust can come into one while the process runs.
+    UV_THREADPOOL_SIZE: String(threadPoolSize(1) + SLOW_THREADS),
     ...(PATH === undefined ? {} : { PATH }),
     ...(LANG === undefined ? {} : { LANG }),
     ...(TZ === undefined ? {} : { TZ }),

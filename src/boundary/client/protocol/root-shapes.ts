@@ -14,7 +14,7 @@ const plainToken = struct({
   token: where('label', 'slot', 64),
   pin: where('file', 'environment', PATH),
   rootLabel: text(64),
-  sessions: optional(u32),
+  environment: list(struct({ name: text(64), value: text(PATH) }), 16),
   deadlineMs: optional(u32),
   calls: optional(oneOf('sync', 'async')),
   capabilities: optional(
@@ -32,7 +32,7 @@ const token: Codec<NewTokenTrust> = {
     plainToken.write(w, {
       module: rest.module,
       rootLabel: rest.rootLabel,
-      sessions: rest.sessions,
+      environment: rest.environment,
       deadlineMs: rest.deadlineMs,
       calls: rest.calls,
       capabilities:

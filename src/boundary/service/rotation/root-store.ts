@@ -9,22 +9,20 @@ import { isCode, realDisk, replaceFile } from '../../journal/disk.ts'
 const oldOf = (file: string): string => `${file}.old`
 const newOf = (file: string): string => `${file}.new`
 
-export async function replaceRootFile(file: string, bytes: Buffer): Promise<void> {
-  await wipeLeftOvers(file)
-  // A second name for the old file, under which it can be overwritten when the new one stands in its place.
+/** `wipeOld` was called since the last time. Durable when it resolves. The old bytes are still there, under a second name: `wipeOld` is to follow. */
+export async function putRootFile(file: string, bytes: Buffer): Promise<void> {
   await fs.link(file, oldOf(file))
   await replaceFile(realDisk, file, bytes)
-  await wipe(oldOf(file))
-  await realDisk.syncDir(path.dirname(file))
 }
 
-/** What a replacement left behind that was interrupted, before or after the new file stood in its place. */
-export async function wipeLeftOvers(file: string): Promise<void> {
+/** Overwrites what a replacement left behind, one that was interrupted included, before or after the new file stood in its place. */
+export async function wipeOld(file: string): Promise<void> {
   // Until the new file stands in its place, the second name is that of the file itself.
   const [current, old] = await Promise.all([file, oldOf(file)].map(name => fs.stat(name).catch(nothing)))
   if (old !== undefined && old.ino === current?.ino) await fs.unlink(oldOf(file))
   else if (old !== undefined) await wipe(oldOf(file))
   await wipe(newOf(file))
+  await realDisk.syncDir(path.dirname(file))
 }
 
 function nothing(error: unknown): undefined {

@@ -10,7 +10,7 @@ import { BoundaryError } from '../../words.ts'
 import { baseFields, type Call, type Core, ownCall, refuse, spaceForUses } from '../core.ts'
 import { type Log, placeOf } from '../log.ts'
 import { rewriteBelow } from './rewrite.ts'
-import { replaceRootFile, wipeLeftOvers } from './root-store.ts'
+import { putRootFile, wipeOld } from './root-store.ts'
 import { inOperatorsWords } from './trust.ts'
 
 /** Milliseconds before what failed is tried again. */
@@ -35,7 +35,7 @@ export class Rotation {
 
   /** Goes on with a rotation that an earlier process began. */
   async start(core: Core): Promise<void> {
-    await wipeLeftOvers(this.#file)
+    await wipeOld(this.#file)
     if (core.root.file.generations.length > 1) this.#goOn(core)
   }
 
@@ -54,15 +54,18 @@ export class Rotation {
         const changed = baseFields(core, 'changeRoot', call, undefined)
         await core.book.record({ ...changed, outcome: 'allowed', transition: `${old.kind}>${trust.kind}` })
       }
+      await wipeOld(this.#file)
       await core.book.journal.rekey(async (at, durable) => {
         // At once: what is sealed from here on stands in frames from `at` on, whose write sets are sealed alike.
         core.keyring.add(prepared.generation, prepared.root)
         const { bytes, opened } = prepared.finish({ createdAt: core.clocks.real(), ...at })
         await durable
-        await replaceRootFile(this.#file, bytes)
+        // Everything waits for this, so it is no more than it must be.
+        await putRootFile(this.#file, bytes)
         core.root = opened
         return { writeSet: core.keyring.key('write-set'), snapshot: core.keyring.key('snapshot') }
       })
+      await wipeOld(this.#file)
     } finally {
       this.#beginning = false
     }
@@ -118,7 +121,9 @@ export class Rotation {
     await journal.checkpoint()
     await journal.snapshotAlone()
     const { bytes, opened } = withoutOldGenerations(core.root, core.clocks.real())
-    await replaceRootFile(this.#file, bytes)
+    await wipeOld(this.#file)
+    await putRootFile(this.#file, bytes)
+    await wipeOld(this.#file)
     // First what says where write sets begin now: who meets one that is gone asks again.
     core.root = opened
     journal.forgetOldKeys()

@@ -1,7 +1,7 @@
 /** Opening, or making, the root of trust that is to be in force from a rotation on. */
 import fs from 'node:fs'
 import path from 'node:path'
-import type { NewTrust } from '../../client/root.ts'
+import type { NewTokenTrust, NewTrust } from '../../client/root.ts'
 import { readKeyHeader } from '../../crypto/sealed.ts'
 import { readPin } from '../../pkcs11/pin.ts'
 import { createTokenRoot, objectIdOf } from '../../pkcs11/root.ts'
@@ -49,26 +49,30 @@ async function keyFile(file: string): Promise<RootOfTrust> {
   return openKeyFile(file)
 }
 
-async function inToken(
-  {
-    module,
-    token: name,
-    pin,
-    rootLabel,
-    sessions,
-    deadlineMs,
-    calls,
-    capabilities,
-  }: (NewTrust & { kind: 'pkcs11' })['token'],
-  onChange: (status: TokenStatus) => void,
-): Promise<OpenedTrust> {
+/** What the start of this process has used up, or what would change another program than the token's module. */
+const FOREIGN = /^(?:NODE_|LD_|UV_|PATH$|HOME$)/
+const VARIABLE = /^[A-Z_a-z][A-Z_a-z0-9]*$/
+
+/** A boundary that was started without a token has none of the environment but what it needs itself. */
+function takeEnvironment(variables: NewTokenTrust['environment']): void {
+  for (const { name, value } of variables) {
+    if (!VARIABLE.test(name) || FOREIGN.test(name))
+      throw new BoundaryError('InvalidRequest', `${name} is not a variable of a token's module`)
+    process.env[name] ??= value
+  }
+}
+
+async function inToken(wanted: NewTokenTrust, onChange: (status: TokenStatus) => void): Promise<OpenedTrust> {
+  const { module, token: name, pin, rootLabel, environment, deadlineMs, calls, capabilities } = wanted
   const { tokenMakesIv, zeroIvRequired, invalidCiphertext } = capabilities ?? {}
+  takeEnvironment(environment)
   const token = await openToken({
     module,
     token: name,
     pin: readPin(pin),
     onChange,
-    ...(sessions === undefined ? {} : { sessions }),
+    // As many as the threads of a process allow that was started without it; the next start has as many as the configuration says.
+    sessions: 1,
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
     ...(calls === undefined ? {} : { calls }),
     capabilities: {
