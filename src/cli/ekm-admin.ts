@@ -98,7 +98,7 @@ function registerTenants(tenant: Command, { run, common, print, note }: Tools): 
         )
       }),
     )
-  common(tenant, 'list', 'list the tenants').action((options: Common) =>
+  common(tenant, 'list', 'list the tenants', 'holdfast ekm tenant list').action((options: Common) =>
     run(options, async control => {
       const tenants = await admin.listTenants(control)
       const rows = tenants.map(({ tenant: name, uriPath, created, clients, credentials, perSecond, inFlight }) => ({
@@ -172,7 +172,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         print(options, made, `Key ${made.key} is made.`)
       }),
     )
-  common(key, 'list', 'list the keys')
+  common(key, 'list', 'list the keys', 'holdfast ekm key list --tenant customers/acme --json')
     .option('--tenant <prefix>', 'only those of this tenant')
     .action((options: Common & { tenant?: string }) =>
       run(options, async control => {
@@ -196,7 +196,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         )
       }),
     )
-  common(key, 'describe', 'show one key')
+  common(key, 'describe', 'show one key', 'holdfast ekm key describe customers/acme/payments')
     .argument('<key>', 'TENANT/NAME, or NAME where one tenant only has it')
     .action((id: string, options: Common) =>
       run(options, async control => {
@@ -286,7 +286,12 @@ function registerCredentials(credential: Command, { run, common, print, note }: 
         note('The secret is not shown again.')
       }),
     )
-  common(credential, 'list', 'list credentials, without their secrets')
+  common(
+    credential,
+    'list',
+    'list credentials, without their secrets',
+    'holdfast ekm credential list --tenant customers/acme',
+  )
     .option('--tenant <prefix>', 'only those of this tenant')
     .action((options: Common & { tenant?: string }) =>
       run(options, async control => {

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
 import { BoundaryError } from '../boundary/words.ts'
+import { EXIT_REFUSED, EXIT_UNAVAILABLE } from './exit-codes.ts'
 
-const EXIT = { refused: 1, unavailable: 69 } as const
 const MAX_PASSPHRASE_BYTES = 1024
 const ENTER = [0x0a, 0x0d]
 const [CTRL_C, CTRL_D, BACKSPACE, DELETE] = [0x03, 0x04, 0x08, 0x7f]
@@ -43,7 +43,7 @@ Exit codes: 0 unlocked (or was not locked); 1 refused, with the reason; 69 no se
       } catch (error) {
         if (!(error instanceof BoundaryError)) throw error
         const away = error.code === 'Unavailable'
-        process.exitCode = away ? EXIT.unavailable : EXIT.refused
+        process.exitCode = away ? EXIT_UNAVAILABLE : EXIT_REFUSED
         const why = error.code === 'WrongPassphrase' ? 'that is not the passphrase' : error.message
         process.stderr.write(`holdfast: ${away ? `no service answers on ${data} (${error.detail})` : why}\n`)
       } finally {
