@@ -92,7 +92,7 @@ const takes = (place: string, value: Value): string =>
   `    ${quoted(place)}) echo ${quoted(value.kind === 'choices' ? value.choices.join(' ') : `:${value.kind}`)} ;;`
 
 /** Where on the line the command is, from the words before the one that is being completed. */
-const WALK = `  local at=holdfast word skip='' value
+const walk = (last: string): string => `  local at=holdfast word skip='' value
   for word in "\${before[@]}"; do
     if [[ -n $skip ]]; then skip=''; continue; fi
     case "$word" in
@@ -101,7 +101,7 @@ const WALK = `  local at=holdfast word skip='' value
       *) _holdfast_known "$at $word" && at="$at $word" ;;
     esac
   done
-  if [[ -n $skip ]]; then value=$(_holdfast_takes "$at \${before[LAST]}")
+  if [[ -n $skip ]]; then value=$(_holdfast_takes "$at \${before[${last}]}")
   elif [[ $current != -* ]]; then value=$(_holdfast_takes "$at -"); fi`
 
 const bash = (places: readonly Place[]): string => `# Completion of holdfast for bash, made by: holdfast completion bash
@@ -110,7 +110,7 @@ ${tables(places)}
 _holdfast() {
   local current=\${COMP_WORDS[COMP_CWORD]} IFS=$' \\t\\n'
   local -a before=("\${COMP_WORDS[@]:1:COMP_CWORD-1}")
-${WALK.replace('LAST', '${#before[@]}-1')}
+${walk(`\${#before[@]}-1`)}
   COMPREPLY=()
   case "$value" in
     :file) compopt -o filenames 2>/dev/null; IFS=$'\\n'; COMPREPLY=($(compgen -f -- "$current")) ;;
@@ -131,7 +131,7 @@ ${tables(places)}
 _holdfast() {
   local current=\${words[CURRENT]}
   local -a before=("\${(@)words[2,CURRENT-1]}")
-${WALK.replace('LAST', '-1')}
+${walk('-1')}
   case "$value" in
     :file) _files ;;
     :folder) _files -/ ;;

@@ -28,6 +28,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   kms: { group: SERVE, register: async program => (await import('./kms.ts')).registerKms(program) },
   ekm: { group: SERVE, register: async program => (await import('./ekm.ts')).registerEkm(program) },
   unlock: { group: SERVE, register: async program => (await import('./unlock.ts')).registerUnlock(program) },
+  doctor: { group: LOOK, register: async program => (await import('./doctor.ts')).registerDoctor(program) },
   log: { group: LOOK, register: async program => (await import('./log.ts')).registerLog(program) },
   custody: { group: LOOK, register: async program => (await import('./custody.ts')).registerCustody(program) },
   demo: { group: TRY, register: async program => (await import('./demo.ts')).registerDemo(program) },
