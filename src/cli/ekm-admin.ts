@@ -7,7 +7,7 @@ import * as admin from '../ekm/admin/index.ts'
 import { type Common, EXIT_HELP, readInput, world } from './admin-tools.ts'
 import { registerDoctor } from './ekm-doctor.ts'
 import { registerHolds } from './ekm-hold.ts'
-import { registerInit } from './ekm-init.ts'
+import { registerEkmInit } from './ekm-init.ts'
 import { registerPolicies } from './ekm-policy.ts'
 import { registerSwitches } from './ekm-revoke.ts'
 import { type EkmWorld, makeEkmTools, newFile, prefixOption, type Tools, tenantName, time } from './ekm-tools.ts'
@@ -25,7 +25,7 @@ export function registerEkmAdmin(ekm: Command, use: EkmWorld = world): void {
   registerHolds(ekm, tools)
   registerWrap(ekm, tools)
   registerDoctor(ekm, use)
-  registerInit(ekm, use)
+  registerEkmInit(ekm, 'init', 'holdfast ekm init', use)
 }
 
 function group(ekm: Command, name: string, description: string): Command {

@@ -17,6 +17,7 @@ const LOOK = 'Look and prove:'
 const TRY = 'Try and develop:'
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
+  init: { group: SET_UP, register: async program => (await import('./init.ts')).registerInit(program) },
   'check-config': {
     group: SET_UP,
     register: async program => (await import('./check-config.ts')).registerCheckConfig(program),
