@@ -20,14 +20,15 @@ export const ALL_EXIT_CODES: readonly ExitCode[] = [
   { code: 3, meaning: 'a token is not enough for what was asked of it', again: 'no' },
   {
     code: EXIT_CODES.refused,
-    meaning: 'a service, or a token, does not start until the operator has changed something: folder, root of trust',
+    meaning: 'the operator must change something first: a folder, the root of trust, a token, an argument',
     again: 'no',
   },
   {
     code: EXIT_CODES.damaged,
-    meaning: 'the bytes of the journal are not what was written, or the clock is behind them',
+    meaning: 'the bytes of a journal or a backup are not what was written, or the clock is behind them',
     again: 'no',
   },
+  { code: 66, meaning: 'a file that belongs to others is missing', again: 'no' },
   { code: EXIT_UNAVAILABLE, meaning: 'no service answers on the folder, or its boundary is locked', again: 'later' },
   { code: EXIT_CODES.internal, meaning: 'something that should not happen; the log says where', again: 'later' },
   {
@@ -36,6 +37,7 @@ export const ALL_EXIT_CODES: readonly ExitCode[] = [
     again: 'later',
   },
   { code: EXIT_CODES.inUse, meaning: 'another process has the folder open', again: 'later' },
+  { code: 77, meaning: 'what would open it was not given', again: 'no' },
   { code: EXIT_CONFIG, meaning: 'the configuration is wrong: each problem is named with its line', again: 'no' },
   { code: 130, meaning: 'interrupted, after what had been changed was put back', again: 'no' },
 ]

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { cliPage } from './cli-page.ts'
+import { doctorPage } from './doctor-page.ts'
 import { ALL_EXIT_CODES } from './exit-codes.ts'
 import { describeTree } from './help.ts'
 import { wholeProgram } from './program.ts'
@@ -79,7 +80,10 @@ test('examples name commands and options that are there', () => {
   assert.ok(looked > 60, `${looked} examples`)
 })
 
-test('docs/cli.md is what the program says', () => {
-  const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'cli.md'), 'utf8')
-  assert.equal(cliPage(program), page, 'run: node scripts/print-cli.ts')
-})
+const PAGES = { 'cli.md': () => cliPage(program), 'doctor.md': doctorPage }
+
+for (const [page, print] of Object.entries(PAGES))
+  test(`docs/${page} is what the program says`, () => {
+    const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', page), 'utf8')
+    assert.equal(print(), text, 'run: node scripts/print-cli.ts')
+  })
