@@ -18,6 +18,8 @@ const components = [
   { name: 'Python’s venv', has: () => succeeds('python3', ['-c', 'import ensurepip, venv']), debian: 'python3-venv' },
   { name: 'Go', has: () => existsSync('/usr/local/go/bin/go') || onPath('go'), debian: 'golang-go' },
   { name: 'Chromium', has: () => onPath('chromium'), debian: 'chromium' },
+  { name: 'zsh', has: () => onPath('zsh'), debian: 'zsh' },
+  { name: 'fish', has: () => onPath('fish'), debian: 'fish' },
 ]
 
 function succeeds(command, args) {

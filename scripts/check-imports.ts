@@ -10,9 +10,10 @@ const root = resolve(import.meta.dirname, '..')
 /** What each room may import besides itself and node:*. Order is from the top of the house down. */
 const rooms: Record<string, { rooms: readonly string[]; packages: readonly string[] | 'any' }> = {
   cli: {
-    rooms: ['custody', 'kms', 'ekm', 'console', 'http', 'log', 'store', 'boundary', 'config'],
+    rooms: ['setup', 'custody', 'kms', 'ekm', 'console', 'http', 'log', 'store', 'boundary', 'config'],
     packages: ['commander'],
   },
+  setup: { rooms: ['kms', 'ekm', 'http', 'log', 'store', 'boundary', 'config'], packages: ['yaml', 'zod'] },
   custody: { rooms: ['kms', 'ekm', 'http', 'log', 'store', 'boundary', 'config'], packages: 'any' },
   kms: { rooms: ['console', 'http', 'log', 'store', 'boundary', 'config'], packages: 'any' },
   ekm: { rooms: ['console', 'http', 'log', 'store', 'boundary', 'config'], packages: 'any' },

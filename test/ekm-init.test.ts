@@ -6,20 +6,22 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import type { Step } from '../src/ekm/setup/steps.ts'
+import type { Step } from '../src/setup/init/steps.ts'
 import { holdfast, startEkm } from './support/ekm.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-init-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 interface Made {
+  readonly tenant?: string
   readonly config: string
   readonly certificates: readonly string[]
   readonly steps: readonly Step[]
 }
 
+/** Under its second name: `holdfast ekm init` is the same. */
 async function init(name: string, ...args: string[]): Promise<Made> {
-  const { code, stdout, stderr } = await holdfast(['ekm', 'init', join(folder, name), '--yes', '--json', ...args])
+  const { code, stdout, stderr } = await holdfast(['init', 'ekm', join(folder, name), '--yes', '--json', ...args])
   assert.equal(code, 0, stderr)
   return JSON.parse(stdout)
 }
@@ -51,6 +53,7 @@ const CLOUDS: readonly {
 for (const { cloud, args, keys } of CLOUDS) {
   test(`${cloud}: what it writes starts, and each of its commands does what it says`, async () => {
     const made = await init(cloud, '--cloud', cloud, '--host', 'localhost', '--tenant', 'customers/acme', ...args)
+    assert.equal(made.tenant, 'customers/acme')
     assert.equal(statSync(made.config).mode & 0o777, 0o600)
     for (const file of made.certificates)
       assert.equal(statSync(file).mode & 0o777, file.endsWith('.key') ? 0o600 : 0o644, file)
@@ -79,7 +82,18 @@ for (const { cloud, args, keys } of CLOUDS) {
 test('all six at once are one configuration', async () => {
   const all = CLOUDS.map(({ cloud }) => cloud).join(',')
   const args = CLOUDS.flatMap(each => each.args)
-  const { config } = await init('all', '--cloud', all, '--host', 'ekm.acme.example', ...args)
+  const { config, tenant, steps } = await init(
+    'all',
+    '--no-start',
+    '--cloud',
+    all,
+    '--host',
+    'ekm.acme.example',
+    ...args,
+  )
+  assert.equal(tenant, undefined)
+  const next = commands(steps)[1]
+  assert.deepEqual(next?.slice(0, 4), ['ekm', 'tenant', 'create', 'tenant'], 'what was not made is printed')
   const checked = await holdfast(['check-config', '--service', 'ekm', config])
   assert.equal(checked.code, 0, checked.stderr)
   const text = readFileSync(config, 'utf8')
@@ -88,7 +102,7 @@ test('all six at once are one configuration', async () => {
 })
 
 test('nothing that is there is overwritten', async () => {
-  const { config } = await init('twice', '--cloud', 'xks', '--host', 'a.example')
+  const { config } = await init('twice', '--no-start', '--cloud', 'xks', '--host', 'a.example')
   const before = readFileSync(config, 'utf8')
   const again = await holdfast(['ekm', 'init', join(folder, 'twice'), '--cloud', 'xks', '--host', 'b.example', '--yes'])
   assert.equal(again.code, 1)

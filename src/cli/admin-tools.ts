@@ -8,10 +8,9 @@ import type { Command } from 'commander'
 import { type ControlConnection, connectControl } from '../boundary/client/control.ts'
 import { BoundaryError } from '../boundary/words.ts'
 import { AdminError } from '../store/admin.ts'
+import { EXIT_REFUSED, EXIT_UNAVAILABLE } from './exit-codes.ts'
 import { columns } from './table.ts'
 
-/** Exit codes, as the help says. */
-const EXIT = { refused: 1, unavailable: 69 } as const
 export const EXIT_HELP =
   '\nExit codes: 0 done; 1 refused, with the reason; 69 no service is running on the folder, or its boundary is locked.'
 
@@ -36,7 +35,8 @@ export interface Common {
 
 export interface Tools<C> {
   run(options: Common, what: (control: C) => Promise<void>): Promise<void>
-  common(parent: Command, name: string, description: string): Command
+  /** A command with the options that all have. `example`: a line as it is typed. */
+  common(parent: Command, name: string, description: string, example?: string): Command
   print(options: Common, value: unknown, text: string): void
   /** Rows as columns, `none` where there are none; as JSON the rows themselves. */
   table(options: Common, rows: readonly object[], none: string): void
@@ -60,13 +60,13 @@ export function makeTools<C>(service: 'kms' | 'ekm', defaultData: string, use: W
         control.close()
       }
     },
-    common: (parent, name, description) =>
+    common: (parent, name, description, example) =>
       parent
         .command(name)
         .description(description)
         .option('--data <dir>', 'data folder of the service', defaultData)
         .option('--json', 'print JSON')
-        .addHelpText('after', EXIT_HELP),
+        .addHelpText('after', `${EXIT_HELP}${example === undefined ? '' : `\n\nExample:\n  ${example}`}`),
     print,
     table: (options, rows, none) => print(options, rows, rows.length === 0 ? none : columns(rows)),
     note: text => use.err(text),
@@ -74,15 +74,15 @@ export function makeTools<C>(service: 'kms' | 'ekm', defaultData: string, use: W
 }
 
 function explain(service: 'kms' | 'ekm', error: unknown, data: string): [text: string, code: number] {
-  if (!(error instanceof BoundaryError)) return [error instanceof Error ? error.message : String(error), EXIT.refused]
+  if (!(error instanceof BoundaryError)) return [error instanceof Error ? error.message : String(error), EXIT_REFUSED]
   if (error.code === 'Unavailable') {
     const text = `No holdfast ${service} can be reached on ${data} (${error.detail || 'no answer'}).`
     const start = `Start it: holdfast ${service} --config FILE, or name another folder with --data.`
-    return [`${text}\n${start}`, EXIT.unavailable]
+    return [`${text}\n${start}`, EXIT_UNAVAILABLE]
   }
   if (error.code === 'Locked')
-    return [`The boundary is locked. Open it first: holdfast unlock --data ${data}`, EXIT.unavailable]
-  return [`The boundary refuses it: ${error.detail || error.code}.`, EXIT.refused]
+    return [`The boundary is locked. Open it first: holdfast unlock --data ${data}`, EXIT_UNAVAILABLE]
+  return [`The boundary refuses it: ${error.detail || error.code}.`, EXIT_REFUSED]
 }
 
 /** A file that the operator names; `-` is standard input. Throws AdminError. */

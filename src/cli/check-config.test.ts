@@ -45,3 +45,11 @@ it('prints the settings', async () => {
   assert.ok(lines.includes('listen.port (number 0 to 65535, default 8443): port of the AWS KMS API'), lines.join('\n'))
   assert.ok(lines.length > 30)
 })
+
+it('says the same as JSON', async () => {
+  const file = join(folder, 'json.yaml')
+  writeFileSync(file, 'data: d\nregions: [eu-central-1]\nboundry: {root: {kind: passphrase}}\n')
+  const { status, lines } = await run(file, '--service', 'kms', '--json')
+  const { good, service, problems } = JSON.parse(lines.join('\n'))
+  assert.deepEqual([status, good, service, problems.length, problems[1].line], [1, false, 'kms', 2, 3])
+})

@@ -7,6 +7,7 @@ import { type KmsConfig, kmsConfig } from '../config/kms.ts'
 import { loadConfig } from '../config/load.ts'
 import { ConfigError, formatProblem } from '../config/problems.ts'
 import { type Setting, settings } from '../config/tree.ts'
+import { EXIT_REFUSED } from './exit-codes.ts'
 
 const services = { kms: kmsConfig, ekm: ekmConfig } as const
 type Service = keyof typeof services
@@ -15,9 +16,18 @@ interface Options {
   readonly service?: Service
   readonly settings?: boolean
   readonly files: boolean
+  readonly json?: boolean
 }
 
-/** Adds the command. Exit status: 0 right, 1 wrong, with each problem on a line of stderr. */
+const HELP = `
+Examples:
+  holdfast check-config /etc/holdfast/kms.yaml
+  holdfast check-config --service ekm --settings
+  holdfast check-config ekm.yaml --no-files --json
+
+Exit codes: 0 right; 1 wrong, with each problem on a line of stderr.`
+
+/** Adds the command. */
 export function registerCheckConfig(program: Command): void {
   program
     .command('check-config')
@@ -30,9 +40,13 @@ export function registerCheckConfig(program: Command): void {
     )
     .option('--no-files', 'leave the files that it names unread (for a check on another machine)')
     .option('--settings', 'print every setting of the service instead, with type, default and meaning')
+    .option('--json', 'print JSON')
+    .addHelpText('after', HELP)
     .action((file: string | undefined, options: Options) => {
       if (options.settings) {
-        for (const setting of settings(services[options.service ?? 'kms'].schema)) console.log(formatSetting(setting))
+        const all = settings(services[options.service ?? 'kms'].schema)
+        if (options.json === true) console.log(JSON.stringify(all))
+        else for (const setting of all) console.log(formatSetting(setting))
         return
       }
       if (file === undefined) program.error('holdfast check-config: name the file to check')
@@ -45,15 +59,21 @@ function check(file: string, options: Options): number {
     attempt(file, service, options),
   )
   const right = tried.find(result => result.error === undefined)
+  const nearest =
+    right ?? tried.toSorted((a, b) => (a.error?.problems.length ?? 0) - (b.error?.problems.length ?? 0))[0]
+  if (options.json === true) {
+    const { service, error } = nearest ?? {}
+    console.log(JSON.stringify({ file, good: right !== undefined, service, problems: error?.problems ?? [] }))
+    return right === undefined ? EXIT_REFUSED : 0
+  }
   if (right) {
     console.log(`${file}: a right configuration of holdfast ${right.service}`)
     return 0
   }
-  const nearest = tried.toSorted((a, b) => (a.error?.problems.length ?? 0) - (b.error?.problems.length ?? 0))[0]
   for (const problem of nearest?.error?.problems ?? []) console.error(formatProblem(file, problem))
   if (options.service === undefined)
     console.error(`(read as a configuration of holdfast ${nearest?.service}; --service chooses)`)
-  return 1
+  return EXIT_REFUSED
 }
 
 function attempt(

@@ -58,10 +58,12 @@ Exit codes: 0 done and restored; 1 it could not be carried out, or something cou
     .addHelpText(
       'after',
       `
-First \`--prepare\`, then let the owner revoke, then without it:
+Examples: first \`--prepare\`, then let the owner revoke, then without it:
   holdfast custody compel --plan holdfast-demo/plan.json --prepare
   holdfast ekm revoke acme-hsm1/files --data holdfast-demo/owner
-  holdfast custody compel --plan holdfast-demo/plan.json --model HYOK`,
+  holdfast custody compel --plan holdfast-demo/plan.json --model HYOK
+
+Exit codes: 0 every route was tried, however it ended; 1 it could not be carried out.`,
     )
     .action(async (options: { plan: string; model: readonly string[]; prepare?: boolean; json?: boolean }) => {
       process.exitCode = await runCompel(options)
@@ -72,7 +74,10 @@ First \`--prepare\`, then let the owner revoke, then without it:
     .argument('<evidence>', 'evidence.json of a drill or of the demo')
     .option('--html <file>', 'write the page, with a timeline for each act')
     .option('--json', 'print answers and table as JSON')
-    .addHelpText('after', '\nExit codes: 0 every cell was established; 1 some are unknown.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdfast custody report evidence.json --html report.html\n\nExit codes: 0 every cell was established; 1 some are unknown.',
+    )
     .action((file: string, options: { html?: string; json?: boolean }) => {
       process.exitCode = report(file, options)
     })

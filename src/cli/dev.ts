@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
 import { BoundaryError } from '../boundary/words.ts'
+import { EXIT_REFUSED, EXIT_UNAVAILABLE } from './exit-codes.ts'
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
@@ -15,8 +16,6 @@ export function readDuration(text: string): number {
   return milliseconds
 }
 
-const EXIT = { refused: 1, unavailable: 69 } as const
-
 /** Adds `holdfast dev`. */
 export function registerDev(program: Command): void {
   const dev = program.command('dev').description('what only services started with --dev allow')
@@ -28,6 +27,7 @@ export function registerDev(program: Command): void {
     .description('move lifecycle time forward; what falls due is done when this returns')
     .argument('<duration>', 'for example 31d, 12h, 15m, 90s', readDuration)
     .requiredOption('--data <dir>', 'data folder of the service: "data" in the line that it printed')
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
@@ -36,15 +36,16 @@ Example:
 
 Exit codes: 0 done; 1 refused, with the reason; 69 no service is running on the folder.`,
     )
-    .action(async (milliseconds: number, { data }: { data: string }) => {
+    .action(async (milliseconds: number, { data, json }: { data: string; json?: true }) => {
       const control = connectControl({ socket: join(data, 'boundary', 'control.sock') })
       try {
         const { lifecycleNow } = await control.advanceClock(milliseconds)
-        process.stdout.write(`${new Date(lifecycleNow).toISOString()}\n`)
+        const now = new Date(lifecycleNow).toISOString()
+        process.stdout.write(`${json === true ? JSON.stringify({ lifecycleNow: now }) : now}\n`)
       } catch (error) {
         if (!(error instanceof BoundaryError)) throw error
         const away = error.code === 'Unavailable'
-        process.exitCode = away ? EXIT.unavailable : EXIT.refused
+        process.exitCode = away ? EXIT_UNAVAILABLE : EXIT_REFUSED
         const why = away ? `no service answers on ${data} (${error.detail})` : error.message
         process.stderr.write(`holdfast: ${why}\n`)
       } finally {

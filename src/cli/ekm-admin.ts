@@ -7,7 +7,7 @@ import * as admin from '../ekm/admin/index.ts'
 import { type Common, EXIT_HELP, readInput, world } from './admin-tools.ts'
 import { registerDoctor } from './ekm-doctor.ts'
 import { registerHolds } from './ekm-hold.ts'
-import { registerInit } from './ekm-init.ts'
+import { registerEkmInit } from './ekm-init.ts'
 import { registerPolicies } from './ekm-policy.ts'
 import { registerSwitches } from './ekm-revoke.ts'
 import { type EkmWorld, makeEkmTools, newFile, prefixOption, type Tools, tenantName, time } from './ekm-tools.ts'
@@ -25,7 +25,7 @@ export function registerEkmAdmin(ekm: Command, use: EkmWorld = world): void {
   registerHolds(ekm, tools)
   registerWrap(ekm, tools)
   registerDoctor(ekm, use)
-  registerInit(ekm, use)
+  registerEkmInit(ekm, 'init', 'holdfast ekm init', use)
 }
 
 function group(ekm: Command, name: string, description: string): Command {
@@ -98,7 +98,7 @@ function registerTenants(tenant: Command, { run, common, print, note }: Tools): 
         )
       }),
     )
-  common(tenant, 'list', 'list the tenants').action((options: Common) =>
+  common(tenant, 'list', 'list the tenants', 'holdfast ekm tenant list').action((options: Common) =>
     run(options, async control => {
       const tenants = await admin.listTenants(control)
       const rows = tenants.map(({ tenant: name, uriPath, created, clients, credentials, perSecond, inFlight }) => ({
@@ -172,7 +172,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         print(options, made, `Key ${made.key} is made.`)
       }),
     )
-  common(key, 'list', 'list the keys')
+  common(key, 'list', 'list the keys', 'holdfast ekm key list --tenant customers/acme --json')
     .option('--tenant <prefix>', 'only those of this tenant')
     .action((options: Common & { tenant?: string }) =>
       run(options, async control => {
@@ -196,7 +196,7 @@ function registerKeys(key: Command, { run, common, print }: Tools): void {
         )
       }),
     )
-  common(key, 'describe', 'show one key')
+  common(key, 'describe', 'show one key', 'holdfast ekm key describe customers/acme/payments')
     .argument('<key>', 'TENANT/NAME, or NAME where one tenant only has it')
     .action((id: string, options: Common) =>
       run(options, async control => {
@@ -286,7 +286,12 @@ function registerCredentials(credential: Command, { run, common, print, note }: 
         note('The secret is not shown again.')
       }),
     )
-  common(credential, 'list', 'list credentials, without their secrets')
+  common(
+    credential,
+    'list',
+    'list credentials, without their secrets',
+    'holdfast ekm credential list --tenant customers/acme',
+  )
     .option('--tenant <prefix>', 'only those of this tenant')
     .action((options: Common & { tenant?: string }) =>
       run(options, async control => {

@@ -47,7 +47,7 @@ export function registerHolds(ekm: Command, { run, common, print, table }: Tools
         print(options, set, `The key ${set.key} is on hold. ${next}`)
       }),
     )
-  common(hold, 'remove', 'take a key off hold')
+  common(hold, 'remove', 'take a key off hold', 'holdfast ekm hold remove customers/acme/archive')
     .argument('<key>', 'TENANT/NAME, or NAME where one tenant only has it')
     .action((key: string, options: Common) =>
       run(options, async control => {
@@ -55,24 +55,28 @@ export function registerHolds(ekm: Command, { run, common, print, table }: Tools
         print(options, removed, `The key ${removed.key} is not on hold any more.`)
       }),
     )
-  common(hold, 'list', 'list the keys on hold').action((options: Common) =>
+  common(hold, 'list', 'list the keys on hold', 'holdfast ekm hold list').action((options: Common) =>
     run(options, async control => {
       const holds = await admin.listHolds(control)
       const rows = holds.map(each => ({ ...each, approvers: each.approvers.join(' ') || 'anybody' }))
       table(options, options.json === true ? holds : rows, 'No key is on hold.')
     }),
   )
-  common(hold, 'asks', 'list who asks for the use of a key on hold, what they claim, and what was decided').action(
-    (options: Common) =>
-      run(options, async control => {
-        const asks = await admin.listAsks(control)
-        const rows = asks.map(({ firstAt: _, lastAt, until, ...each }) => ({
-          ...each,
-          last: time(lastAt),
-          until: time(until),
-        }))
-        table(options, options.json === true ? asks : rows, 'Nobody has asked since the boundary was started.')
-      }),
+  common(
+    hold,
+    'asks',
+    'list who asks for the use of a key on hold, what they claim, and what was decided',
+    'holdfast ekm hold asks --json',
+  ).action((options: Common) =>
+    run(options, async control => {
+      const asks = await admin.listAsks(control)
+      const rows = asks.map(({ firstAt: _, lastAt, until, ...each }) => ({
+        ...each,
+        last: time(lastAt),
+        until: time(until),
+      }))
+      table(options, options.json === true ? asks : rows, 'Nobody has asked since the boundary was started.')
+    }),
   )
   decision('approve', 'let what an ask asks pass, for a while')
   decision('deny', 'refuse what an ask asks, for a while, without asking again')

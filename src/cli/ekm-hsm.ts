@@ -5,6 +5,7 @@ import { ekmConfig } from '../config/ekm.ts'
 import { loadConfig } from '../config/load.ts'
 import { ConfigError } from '../config/problems.ts'
 import * as admin from '../ekm/admin/index.ts'
+import { EXIT_CONFIG, EXIT_REFUSED } from './exit-codes.ts'
 import { columns } from './table.ts'
 
 interface Options {
@@ -14,7 +15,8 @@ interface Options {
   readonly json?: boolean
 }
 
-const EXIT = { refused: 1, notServed: 3, config: 78 } as const
+/** A token is not enough for a protocol that was named. */
+const EXIT_NOT_SERVED = 3
 
 const HELP = `
 Logs in once to each token that the configuration names, with the PIN that the service would use, and tries what keys need on keys of its
@@ -54,11 +56,11 @@ async function probe({ config: file, token, protocol, json }: Options): Promise<
     process.stdout.write(json === true ? `${JSON.stringify(tokens)}\n` : tokens.map(describe).join('\n'))
     const served = (each: admin.ProbedToken) =>
       protocol.every(name => each.serves.some(entry => entry.protocol === name && entry.algorithms.length > 0))
-    return tokens.every(served) ? 0 : EXIT.notServed
+    return tokens.every(served) ? 0 : EXIT_NOT_SERVED
   } catch (error) {
     process.stderr.write(`holdfast ekm hsm probe: ${error instanceof Error ? error.message : String(error)}\n`)
-    if (error instanceof ConfigError) return EXIT.config
-    return error instanceof StartRefused ? error.exitCode : EXIT.refused
+    if (error instanceof ConfigError) return EXIT_CONFIG
+    return error instanceof StartRefused ? error.exitCode : EXIT_REFUSED
   }
 }
 

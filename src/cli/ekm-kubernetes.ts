@@ -5,7 +5,8 @@ import { loadConfig, parseConfig } from '../config/load.ts'
 import { ConfigError } from '../config/problems.ts'
 import { startPlugin } from '../ekm/protocols/kubernetes/plugin/plugin.ts'
 import { openLog } from '../http/logging.ts'
-import { EXIT_CONFIG, printLine } from './start.ts'
+import { EXIT_CONFIG } from './exit-codes.ts'
+import { printLine } from './start.ts'
 
 interface Options {
   readonly config?: string
@@ -25,8 +26,9 @@ Examples:
   holdfast ekm kubernetes-plugin --socket /run/holdfast/kms.sock --ekm ekm.example.com:8446 \\
     --ca owner-ca.pem --certificate node.pem --key-file node.key --tenant clusters/prod --key etcd
 
-It prints one line of JSON when it serves: endpoint, as EncryptionConfiguration takes it, and pid.
-Exit codes: 0 stopped; 1 it could not start; 78 the configuration is wrong. Settings and rotation: docs/kubernetes.md`
+It prints one line of JSON when it serves: endpoint, as EncryptionConfiguration takes it, and pid. Settings and rotation: docs/kubernetes.md
+
+Exit codes: 0 stopped; 1 it could not start; 78 the configuration is wrong.`
 
 /** Adds the command. */
 export function registerKubernetesPlugin(ekm: Command): void {

@@ -83,7 +83,10 @@ function registerTexts(policy: Command, { run, common, print, note }: Tools): vo
     .argument('<file>', 'the policy in Cedar; - for standard input')
     .option('--service', 'as the policy of the whole service, which only forbids')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExit codes: 0 it may be set, with or without warnings; 1 it has an error.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdfast ekm policy check acme.cedar\n\nExit codes: 0 it may be set, with or without warnings; 1 it has an error.',
+    )
     .action(async (file: string, options: { service?: true; json?: true }) => {
       const problems = await admin.policyProblems(readInput(file), options.service === true ? 'service' : 'tenant')
       const refused = problems.some(({ severity }) => severity === 'error')
@@ -95,6 +98,7 @@ function registerTexts(policy: Command, { run, common, print, note }: Tools): vo
   policy
     .command('schema')
     .description('print what policies can name and ask, in the syntax of Cedar’s schemas')
+    .addHelpText('after', '\nExample:\n  holdfast ekm policy schema > policy.cedarschema\n\nExit codes: 0 printed.')
     .action(async () => {
       const { schemaText } = await import('../ekm/access/cedar/schema.ts')
       process.stdout.write(schemaText())

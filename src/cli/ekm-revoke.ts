@@ -70,12 +70,16 @@ export function registerSwitches(ekm: Command, { run, common, print, table, note
       note('One person did this alone. In a later version it will take M of N approvals.')
     }),
   )
-  common(ekm, 'switches', 'list what is revoked beside single keys, since when, and by which rule').action(
-    (options: Common) =>
-      run(options, async control => {
-        const off = (await admin.listSwitches(control)).map(each => ({ ...each, since: time(each.since) }))
-        table(options, off, 'Nothing is revoked beside single keys: holdfast ekm key list')
-      }),
+  common(
+    ekm,
+    'switches',
+    'list what is revoked beside single keys, since when, and by which rule',
+    'holdfast ekm switches --json',
+  ).action((options: Common) =>
+    run(options, async control => {
+      const off = (await admin.listSwitches(control)).map(each => ({ ...each, since: time(each.since) }))
+      table(options, off, 'Nothing is revoked beside single keys: holdfast ekm key list')
+    }),
   )
 }
 

@@ -52,8 +52,10 @@ What an HSM can do, and for which protocols that is enough (docs/hsm.md), before
 When everything must stop:
   holdfast ekm revoke --all --data DIR
 
-Exit codes: 0 stopped; 1 wrong use, or refused; 64 the operator must change something first; 75 the folder is in use; 78 the configuration is wrong.
-Settings, errors and guarantees, for the owner: docs/xks.md`
+Settings, errors and guarantees, for the owner: docs/xks.md
+
+Exit codes: 0 stopped; 1 wrong use, or refused; 64 the operator must change something first; 65 the journal is damaged, or the clock is behind it; 75 the
+folder is in use; 78 the configuration is wrong.`
 
 /** Adds `holdfast ekm` and everything below it. */
 export function registerEkm(program: Command): void {

@@ -48,7 +48,7 @@ function registerAccounts(account: Command, { run, common, print, table }: Tools
         print(options, made, `Account ${made.id} is made.`)
       }),
     )
-  common(account, 'list', 'list the accounts').action((options: Common) =>
+  common(account, 'list', 'list the accounts', 'holdfast kms account list --json').action((options: Common) =>
     run(options, async control => {
       const accounts = await admin.listAccounts(control)
       const rows = accounts.map(({ id, name, created }) => ({ id, name, created: time(created) }))
@@ -80,7 +80,7 @@ function registerPrincipals(principal: Command, tools: Tools): void {
         print(options, made, `Principal ${arn} is made.\n${next}`)
       }),
     )
-  common(principal, 'list', 'list the principals')
+  common(principal, 'list', 'list the principals', 'holdfast kms principal list --account 111122223333')
     .option('--account <id>', 'only those of this account')
     .action((options: Common & { account?: string }) =>
       run(options, async control => {
@@ -95,7 +95,7 @@ function registerPrincipals(principal: Command, tools: Tools): void {
         table(options, options.json === true ? rows : shown, 'There is no principal yet.')
       }),
     )
-  common(principal, 'delete', 'delete a principal and all of its credentials')
+  common(principal, 'delete', 'delete a principal and all of its credentials', 'holdfast kms principal delete alice')
     .argument('<principal>', 'an ARN or a name')
     .option('--account <id>', 'for a name: its account')
     .action((name: string, options: Common & PrincipalOptions) =>
@@ -139,7 +139,12 @@ function registerCredentials(credential: Command, { run, common, print, table }:
         })
       }),
     )
-  common(credential, 'list', 'list access keys, without their secrets')
+  common(
+    credential,
+    'list',
+    'list access keys, without their secrets',
+    'holdfast kms credential list --principal alice',
+  )
     .option('--principal <principal>', 'only those of this principal')
     .option('--account <id>', 'for a name: its account')
     .action((options: Common & PrincipalOptions & { principal?: string }) =>
@@ -157,8 +162,8 @@ function registerCredentials(credential: Command, { run, common, print, table }:
     readonly [string, string, (control: admin.AdminControl, id: string) => Promise<void>, string]
   >
   for (const [name, description, act, done] of acts) {
-    common(credential, name, description)
-      .argument('<access-key-id>')
+    common(credential, name, description, `holdfast kms credential ${name} AKIAIOSFODNN7EXAMPLE`)
+      .argument('<access-key-id>', 'as holdfast kms credential list shows it')
       .action((id: string, options: Common) =>
         run(options, async control => {
           await act(control, id)
@@ -169,8 +174,8 @@ function registerCredentials(credential: Command, { run, common, print, table }:
 }
 
 function registerPolicies(policy: Command, { run, common, print, table }: Tools): void {
-  const about = (name: string, description: string) =>
-    common(policy, name, description)
+  const about = (name: string, description: string, example?: string) =>
+    common(policy, name, description, example)
       .requiredOption('--principal <principal>', 'an ARN or a name; group/NAME for a group')
       .option('--account <id>', 'for a name: its account')
   type About = Common & PrincipalOptions & { principal: string }
@@ -186,7 +191,7 @@ function registerPolicies(policy: Command, { run, common, print, table }: Tools)
         print(options, { principal: arn, name: options.name }, `Policy ${options.name} of ${arn} is in force.`)
       }),
     )
-  about('get', 'print an identity policy')
+  about('get', 'print an identity policy', 'holdfast kms policy get --principal alice --name use-keys')
     .requiredOption('--name <name>', 'name of the policy')
     .action((options: About & { name: string }) =>
       run(options, async control => {
@@ -195,14 +200,18 @@ function registerPolicies(policy: Command, { run, common, print, table }: Tools)
         print(options, { principal: arn, name: options.name, document }, document)
       }),
     )
-  about('list', 'list the identity policies of a principal').action((options: About) =>
+  about(
+    'list',
+    'list the identity policies of a principal',
+    'holdfast kms policy list --principal group/admins',
+  ).action((options: About) =>
     run(options, async control => {
       const arn = await arnOf(control, options.principal, options)
       const rows = (await admin.listPolicies(control, arn)).map(name => ({ name }))
       table(options, rows, `${arn} has no policies, so it may do what key policies allow it by name, and nothing else.`)
     }),
   )
-  about('delete', 'delete an identity policy')
+  about('delete', 'delete an identity policy', 'holdfast kms policy delete --principal alice --name use-keys')
     .requiredOption('--name <name>', 'name of the policy')
     .action((options: About & { name: string }) =>
       run(options, async control => {

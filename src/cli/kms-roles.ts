@@ -33,7 +33,7 @@ export function registerRoles(role: Command, { run, common, print }: KmsTools): 
         print(options, made, `Role ${arn} is made.\n${next}`)
       }),
     )
-  common(role, 'trust', 'print the trust policy of a role')
+  common(role, 'trust', 'print the trust policy of a role', 'holdfast kms role trust app')
     .argument('<role>', 'an ARN or a name')
     .option(...ACCOUNT)
     .action((name: string, options: OfAccount) =>
@@ -43,7 +43,7 @@ export function registerRoles(role: Command, { run, common, print }: KmsTools): 
         print(options, { role: arn, document }, document)
       }),
     )
-  common(role, 'set-trust', 'replace the trust policy of a role')
+  common(role, 'set-trust', 'replace the trust policy of a role', 'holdfast kms role set-trust app --file trust.json')
     .argument('<role>', 'an ARN or a name')
     .requiredOption(...FILE)
     .option(...ACCOUNT)
@@ -54,7 +54,12 @@ export function registerRoles(role: Command, { run, common, print }: KmsTools): 
         print(options, { role: arn }, `The trust policy of ${arn} is in force. Sessions that were begun go on.`)
       }),
     )
-  common(role, 'max-session-duration', 'set the longest session of a role')
+  common(
+    role,
+    'max-session-duration',
+    'set the longest session of a role',
+    'holdfast kms role max-session-duration app 7200',
+  )
     .argument('<role>', 'an ARN or a name')
     .argument('<seconds>', '3600 to 43200', seconds)
     .option(...ACCOUNT)
@@ -89,7 +94,12 @@ export function registerBoundaries(principal: Command, { run, common, print }: K
         print(options, { principal: arn, boundary: document !== undefined }, text)
       }),
     )
-  common(principal, 'boundary', 'print the permissions boundary of a user or role')
+  common(
+    principal,
+    'boundary',
+    'print the permissions boundary of a user or role',
+    'holdfast kms principal boundary alice',
+  )
     .argument('<principal>', 'an ARN or a name')
     .option(...ACCOUNT)
     .action((name: string, options: OfAccount) =>
@@ -117,7 +127,7 @@ export function registerGroups(group: Command, { run, common, print, table }: Km
         print(options, made, `Group ${made.arn} is made.`)
       }),
     )
-  common(group, 'list', 'list the groups, with their members')
+  common(group, 'list', 'list the groups, with their members', 'holdfast kms group list')
     .option('--account <id>', 'only those of this account')
     .action((options: Common & { account?: string }) =>
       run(options, async control => {
@@ -134,7 +144,7 @@ export function registerGroups(group: Command, { run, common, print, table }: Km
         )
       }),
     )
-  common(group, 'delete', 'delete a group without members')
+  common(group, 'delete', 'delete a group without members', 'holdfast kms group delete admins')
     .argument('<group>', 'an ARN or a name')
     .option(...ACCOUNT)
     .action((name: string, options: OfAccount) =>
@@ -149,7 +159,7 @@ export function registerGroups(group: Command, { run, common, print, table }: Km
     ['remove-user', 'take a user out of a group', admin.removeFromGroup, 'is no more in'],
   ] as const
   for (const [name, description, act, done] of memberships) {
-    common(group, name, description)
+    common(group, name, description, `holdfast kms group ${name} admins alice`)
       .argument('<group>', 'an ARN or a name')
       .argument('<user>', 'an ARN or a name')
       .option(...ACCOUNT)

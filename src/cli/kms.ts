@@ -40,7 +40,8 @@ A whole KMS for a laptop or a CI job, on loopback, ready in a second:
 It prints one line of JSON when it is ready: endpoint, accountId, regions, accessKeyId, secretAccessKey, pid, and where its data is. The credential is
 taken from HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or made. Its time can be moved: holdfast dev clock advance 31d --data DIR
 
-Exit codes: 0 stopped; 64 the operator must change something first; 75 the folder is in use; 78 the configuration is wrong.`
+Exit codes: 0 stopped; 1 wrong use; 64 the operator must change something first; 65 the journal is damaged, or the clock is behind it; 75 the folder is in
+use; 78 the configuration is wrong.`
 
 /** Adds `holdfast kms` and everything below it. */
 export function registerKms(program: Command): void {

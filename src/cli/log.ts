@@ -7,9 +7,9 @@ import { NoteError, parseVerifier } from '../log/note.ts'
 import { checkProof, makeProof } from '../log/proof-file.ts'
 import { readLog } from '../log/read.ts'
 import { type VerifyReport, verifyFolder } from '../log/verify.ts'
+import { EXIT_REFUSED } from './exit-codes.ts'
 import { type EntryFilter, entryJson, entryLine, matches, readSince, type ShownEntry, shown } from './log-entry.ts'
 
-const EXIT = { bad: 1 } as const
 const PROGRESS_EVERY_MS = 200
 
 const boundaryOf = (data: string): string => join(data, 'boundary')
@@ -30,6 +30,7 @@ Example:
   holdfast log verify /var/lib/holdfast-kms --key kms.example.com/log+0a1b2c3d+AbCd…
 
 Without --key the signature is checked with the key that the folder itself names: that shows damage, not that somebody made the whole folder anew.
+
 Exit codes: 0 everything is right; 1 something is not, or the folder cannot be read.`,
     )
     .action((dir: string, options: { key?: string; json?: true }) => guarded(() => verify(dir, options)))
@@ -48,7 +49,9 @@ Exit codes: 0 everything is right; 1 something is not, or the folder cannot be r
       'after',
       `
 Example:
-  holdfast log show /var/lib/holdfast-kms --outcome denied --since 1d --follow`,
+  holdfast log show /var/lib/holdfast-kms --outcome denied --since 1d --follow
+
+Exit codes: 0 printed; 1 the folder cannot be read.`,
     )
     .action((dir: string, options: ShowOptions) => guarded(() => show(dir, options)))
   log
@@ -62,7 +65,9 @@ Example:
       'after',
       `
 Example:
-  holdfast log prove /var/lib/holdfast-kms --entry 42 --out entry-42.tlog-proof`,
+  holdfast log prove /var/lib/holdfast-kms --entry 42 --out entry-42.tlog-proof
+
+Exit codes: 0 written; 1 there is no such entry, or the folder cannot be read.`,
     )
     .action((dir: string, options: { entry: number; out?: string; withoutRecord?: true }) =>
       guarded(async () => {
@@ -77,7 +82,10 @@ Example:
     .argument('<file>', 'the proof; - for standard input')
     .requiredOption('--key <vkey>', 'the log’s verifier key')
     .option('--json', 'what is proven as JSON')
-    .addHelpText('after', '\nExit codes: 0 proven; 1 not.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdfast log check-proof entry-42.tlog-proof --key kms.example.com/log+0a1b2c3d+AbCd…\n\nExit codes: 0 proven; 1 not.',
+    )
     .action((file: string, options: { key: string; json?: true }) => guarded(async () => prove(file, options)))
 }
 
@@ -104,7 +112,7 @@ async function guarded(act: () => Promise<void>): Promise<void> {
     // Whoever read our output has seen enough.
     if (code === 'EPIPE') return
     process.stderr.write(`holdfast: ${(error as Error).message}\n`)
-    process.exitCode = EXIT.bad
+    process.exitCode = EXIT_REFUSED
   }
 }
 
@@ -126,7 +134,7 @@ async function verify(dir: string, options: { key?: string; json?: true }): Prom
   })
   if (terminal && drawn > 0) process.stderr.write('\r\x1b[K')
   process.stdout.write(options.json === true ? `${JSON.stringify(reportJson(report))}\n` : reportText(report))
-  if (report.bad !== undefined) process.exitCode = EXIT.bad
+  if (report.bad !== undefined) process.exitCode = EXIT_REFUSED
 }
 
 function reportJson({ bad, checkpoint, root, ...report }: VerifyReport): object {

@@ -13,10 +13,9 @@ import { kmsConfig } from '../config/kms.ts'
 import { loadConfig } from '../config/load.ts'
 import { ConfigError } from '../config/problems.ts'
 import { rootConfig } from '../config/shared.ts'
+import { EXIT_CONFIG, EXIT_REFUSED, EXIT_UNAVAILABLE } from './exit-codes.ts'
 import { readNewPassphrase } from './passphrase.ts'
-import { EXIT_CONFIG } from './start.ts'
 
-const EXIT = { refused: 1, unavailable: 69 } as const
 const EXIT_HELP =
   '\nExit codes: 0 done; 1 refused, with the reason; 69 no service is running on the folder, or its boundary is locked; 78 the configuration is wrong.'
 const ASK_EVERY_MS = 250
@@ -103,12 +102,12 @@ function withControl(data: string, what: (control: ControlConnection) => Promise
 function explain(error: unknown, data: string): [text: string, code: number] {
   if (error instanceof ConfigError) return [error.message, EXIT_CONFIG]
   if (!(error instanceof BoundaryError))
-    return [`holdfast: ${error instanceof Error ? error.message : String(error)}`, EXIT.refused]
+    return [`holdfast: ${error instanceof Error ? error.message : String(error)}`, EXIT_REFUSED]
   if (error.code === 'Unavailable')
-    return [`holdfast: no service answers on ${data} (${error.detail})`, EXIT.unavailable]
+    return [`holdfast: no service answers on ${data} (${error.detail})`, EXIT_UNAVAILABLE]
   if (error.code === 'Locked')
-    return [`holdfast: the boundary is locked. Open it first: holdfast unlock --data ${data}`, EXIT.unavailable]
-  return [`holdfast: the boundary refuses it: ${error.detail || error.code}`, EXIT.refused]
+    return [`holdfast: the boundary is locked. Open it first: holdfast unlock --data ${data}`, EXIT_UNAVAILABLE]
+  return [`holdfast: the boundary refuses it: ${error.detail || error.code}`, EXIT_REFUSED]
 }
 
 interface RotateOptions {

@@ -3,9 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { type Service, ServiceFailed, untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { ConfigError } from '../config/problems.ts'
 import { AdminError } from '../store/admin.ts'
-
-/** EX_CONFIG, for a wrong configuration; the other exit codes are the boundary's. */
-export const EXIT_CONFIG = 78
+import { EXIT_CONFIG } from './exit-codes.ts'
 
 export interface Starting<C> {
   /** Reads the configuration; throws ConfigError. */

@@ -3,9 +3,8 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
 import { BoundaryError } from '../boundary/words.ts'
+import { EXIT_REFUSED, EXIT_UNAVAILABLE } from './exit-codes.ts'
 import { readPassphrase } from './passphrase.ts'
-
-const EXIT = { refused: 1, unavailable: 69 } as const
 
 /** Adds `holdfast unlock`. */
 export function registerUnlock(program: Command): void {
@@ -41,7 +40,7 @@ Exit codes: 0 unlocked (or was not locked); 1 refused, with the reason; 69 no se
       } catch (error) {
         if (!(error instanceof BoundaryError)) throw error
         const away = error.code === 'Unavailable'
-        process.exitCode = away ? EXIT.unavailable : EXIT.refused
+        process.exitCode = away ? EXIT_UNAVAILABLE : EXIT_REFUSED
         const why = error.code === 'WrongPassphrase' ? 'that is not the passphrase' : error.message
         process.stderr.write(`holdfast: ${away ? `no service answers on ${data} (${error.detail})` : why}\n`)
       } finally {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import {
   available,
+  clockState,
   ENOSYS,
   EWOULDBLOCK,
   flock,
@@ -71,4 +72,11 @@ test('a second open of a locked file is refused without waiting until the first 
     rmSync(folder, { recursive: true })
   }
   assert.equal(flock(first, LOCK_EX), EBADF)
+})
+
+test('the kernel says of the clock whether it is synchronised, and how far it may be off', { skip: !available }, () => {
+  const state = clockState()
+  assert.equal(typeof state?.synchronised, 'boolean')
+  // NTP's own bound of what is not synchronised is 16 s.
+  assert.ok(state !== undefined && state.maxErrorMicros >= 0 && state.maxErrorMicros <= 16_000_000)
 })

@@ -1,5 +1,6 @@
 /**
- * The few calls of Linux's C library that Node lacks: for hardening the process (prctl, setrlimit, mlockall) and for locking a data folder (flock).
+ * The few calls of Linux's C library that Node lacks: for hardening the process (prctl, setrlimit, mlockall), for locking a data folder (flock), and for
+ * asking whether something disciplines the clock (adjtimex).
  * Every call returns 0 or the errno; on other systems `available` is false and every call returns ENOSYS.
  */
 import { addressOf, type Callable, type Library, lastErrno, openLibrary } from './koffi.ts'
@@ -39,6 +40,7 @@ interface Libc {
   readonly getrlimit: Callable
   readonly mlockall: Callable
   readonly flock: Callable
+  readonly adjtimex: Callable
 }
 
 /** glibc first, then musl under its two common names. */
@@ -67,6 +69,7 @@ function load(): Libc | undefined {
     getrlimit: library.func('int getrlimit(int resource, void *limits)'),
     mlockall: library.func('int mlockall(int flags)'),
     flock: library.func('int flock(int fd, int operation)'),
+    adjtimex: library.func('int adjtimex(void *timex)'),
   }
 }
 
@@ -124,4 +127,22 @@ export function mlockall(flags: number): number {
 /** flock(2) on an open file descriptor with `LOCK_…` operations; add LOCK_NB so as not to wait. Returns 0 or the errno. */
 export function flock(fd: number, operation: number): number {
   return libc === undefined ? ENOSYS : errnoOf(libc.flock(fd, operation))
+}
+
+/** Of `struct timex` with 64-bit longs: its size, and where the two fields lie. */
+const TIMEX_BYTES = 208
+const TIMEX_MAXERROR = 24
+const TIMEX_STATUS = 40
+const STA_UNSYNC = 0x0040
+
+/**
+ * What the kernel knows of the wall clock (adjtimex(2), which changes nothing so): whether something disciplines it, and how far it may be off, in
+ * microseconds. Undefined where the kernel does not say.
+ */
+export function clockState(): { readonly synchronised: boolean; readonly maxErrorMicros: number } | undefined {
+  if (libc === undefined) return undefined
+  const timex = Buffer.alloc(TIMEX_BYTES)
+  if (libc.adjtimex(addressOf(timex)) < 0) return undefined
+  const synchronised = (timex.readInt32LE(TIMEX_STATUS) & STA_UNSYNC) === 0
+  return { synchronised, maxErrorMicros: Number(timex.readBigInt64LE(TIMEX_MAXERROR)) }
 }

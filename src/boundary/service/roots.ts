@@ -145,7 +145,8 @@ async function first(config: BoundaryConfig, files: FolderFiles, trust: RootOfTr
   const { service, dev } = config
   const { bytes, opened } = await makeRoot(trust, { service, dev, now: Date.now() })
   await replaceFile(realDisk, files.root, bytes)
-  await realDisk.syncDir(path.dirname(config.folder))
+  // With two users the folder above is the supervisor's, which has made its entry durable (users.ts), and closed to this one.
+  if (config.users === undefined) await realDisk.syncDir(path.dirname(config.folder))
   return opened
 }
 

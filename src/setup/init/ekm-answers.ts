@@ -1,27 +1,14 @@
 /**
- * What `holdfast ekm init` needs to know: few questions, each with a default where there is a sound one. The same names as flags and as questions.
+ * What `holdfast init ekm` needs to know beside what every service is asked.
  */
 import { isIP } from 'node:net'
-import { isTenantName } from '../keys/names.ts'
-import { PROTOCOL_NAMES, type ProtocolName } from '../keys/protocols.ts'
+import { isTenantName } from '../../ekm/keys/names.ts'
+import { PROTOCOL_NAMES, type ProtocolName } from '../../ekm/keys/protocols.ts'
+import { always, type CommonAnswers, filled, none, type Question, rootQuestions, usersQuestion } from './questions.ts'
 
-export type RootKind = 'keyfile' | 'passphrase' | 'pkcs11'
-
-export interface Answers {
-  /** Folder of configuration, certificates and data; made where it is missing. Absolute. */
-  readonly folder: string
+export interface EkmAnswers extends CommonAnswers {
   readonly clouds: readonly ProtocolName[]
-  /** The name by which the clouds reach it. */
-  readonly host: string
   readonly tenant: string
-  readonly root: RootKind
-  /** Of a token. */
-  readonly module: string | undefined
-  readonly tokenLabel: string | undefined
-  readonly pinFile: string | undefined
-  /** A certificate that is there already; undefined: a root of our own and a certificate under it are made. */
-  readonly certificateFile: string | undefined
-  readonly keyFile: string | undefined
   /** PEM of the roots of the cloud's client certificates; undefined: a root of our own, for a trial. */
   readonly clientCaFile: string | undefined
   /** Name in the cloud's client certificate. */
@@ -39,28 +26,11 @@ export interface Answers {
 /** The clouds that show a client certificate. */
 export const WITH_CLIENT_CERTIFICATE: ReadonlySet<ProtocolName> = new Set(['xks', 'azure'])
 
-export interface Question {
-  readonly name: keyof Answers
-  /** As it is asked. */
-  readonly text: string
-  /** Undefined: it must be answered. */
-  readonly fallback: (given: Partial<Answers>) => string | undefined
-  /** Whether it is asked at all. */
-  readonly asked: (given: Partial<Answers>) => boolean
-  /** What is wrong with an answer; empty where nothing is. */
-  readonly wrong: (text: string) => string
-}
-
-const always = (): boolean => true
-const token = ({ root }: Partial<Answers>): boolean => root === 'pkcs11'
 const of =
   (cloud: ProtocolName) =>
-  ({ clouds }: Partial<Answers>): boolean =>
+  ({ clouds }: Partial<EkmAnswers>): boolean =>
     clouds?.includes(cloud) ?? false
 const https = (text: string): string => (/^https:\/\/[^\s?#]+$/.test(text) ? '' : 'it must be an https: URL')
-const filled = (text: string): string => (text === '' ? 'it must not be empty' : '')
-
-export const ROOT_KINDS: readonly RootKind[] = ['keyfile', 'passphrase', 'pkcs11']
 
 export function wrongClouds(text: string): string {
   const names = splitClouds(text)
@@ -71,11 +41,12 @@ export function wrongClouds(text: string): string {
 
 export const splitClouds = (text: string): string[] => text.split(/[\s,]+/).filter(name => name !== '')
 
-export const QUESTIONS: readonly Question[] = [
+export const ekmQuestions = (isRoot: boolean): readonly Question<EkmAnswers>[] => [
   {
     name: 'clouds',
+    flag: '--cloud',
     text: `Which clouds are to ask (${PROTOCOL_NAMES.join(', ')}; several with commas)?`,
-    fallback: () => undefined,
+    fallback: none,
     asked: always,
     wrong: wrongClouds,
   },
@@ -97,26 +68,12 @@ export const QUESTIONS: readonly Question[] = [
     wrong: text =>
       isTenantName(text) && text !== '/' ? '' : 'segments of letters, digits, "-" and "_", divided by "/"',
   },
-  {
-    name: 'root',
-    text: 'What opens the boundary: keyfile (a file beside the data), passphrase (asked at each start) or pkcs11 (an HSM)?',
-    fallback: () => 'keyfile',
-    asked: always,
-    wrong: text => ((ROOT_KINDS as readonly string[]).includes(text) ? '' : `one of ${ROOT_KINDS.join(', ')}`),
-  },
-  { name: 'module', text: 'Path of the PKCS#11 module?', fallback: () => undefined, asked: token, wrong: filled },
-  { name: 'tokenLabel', text: 'Label of the token?', fallback: () => undefined, asked: token, wrong: filled },
-  {
-    name: 'pinFile',
-    text: 'File with the user PIN (mode 0600)?',
-    fallback: () => undefined,
-    asked: token,
-    wrong: filled,
-  },
+  ...rootQuestions,
+  usersQuestion(isRoot),
   {
     name: 'directory',
     text: 'Id of the Entra tenant whose people may decrypt (a GUID)?',
-    fallback: () => undefined,
+    fallback: none,
     asked: of('dke'),
     wrong: text =>
       /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) ? '' : 'it must be a GUID in lower case',
@@ -124,14 +81,14 @@ export const QUESTIONS: readonly Question[] = [
   {
     name: 'issuer',
     text: 'Issuer (iss) of your identity provider?',
-    fallback: () => undefined,
+    fallback: none,
     asked: of('kacls'),
     wrong: https,
   },
   {
     name: 'audience',
     text: 'Audience (aud) of its tokens for client-side encryption?',
-    fallback: () => undefined,
+    fallback: none,
     asked: of('kacls'),
     wrong: filled,
   },
@@ -145,7 +102,7 @@ export const QUESTIONS: readonly Question[] = [
   {
     name: 'project',
     text: 'Number of the Google Cloud project that asks?',
-    fallback: () => undefined,
+    fallback: none,
     asked: of('google'),
     wrong: text => (/^[1-9][0-9]{3,18}$/.test(text) ? '' : 'it must be the number of a project'),
   },

@@ -1,17 +1,11 @@
 /** What is to be done after `holdfast ekm init`, for each cloud, with the values of this key manager in it. */
 import { join } from 'node:path'
-import { uriPath } from '../keys/names.ts'
-import type { ProtocolName } from '../keys/protocols.ts'
-import type { Answers } from './answers.ts'
+import { uriPath } from '../../ekm/keys/names.ts'
+import type { ProtocolName } from '../../ekm/keys/protocols.ts'
 import type { Certificates } from './certificates.ts'
-import { configOf, dataOf, KEY_NAMES, PORTS } from './configuration.ts'
-
-export interface Step {
-  /** For whom and what for; a sentence. */
-  readonly title: string
-  /** Commands as they are typed, or values as they are entered. */
-  readonly lines: readonly string[]
-}
+import type { EkmAnswers as Answers } from './ekm-answers.ts'
+import { configOf, dataOf, KEY_NAMES, PORTS } from './ekm-configuration.ts'
+import { keepStep, type Step, startStep } from './steps.ts'
 
 type Steps = (answers: Answers, certificates: Certificates) => readonly Step[]
 
@@ -182,33 +176,18 @@ const google: Steps = (answers, certificates) => {
 
 const CLOUD_STEPS: Readonly<Record<ProtocolName, Steps>> = { xks, azure, kubernetes, dke, kacls, google }
 
-/** In the order in which they are done. */
-export function nextSteps(answers: Answers, certificates: Certificates): readonly Step[] {
-  const { tenant, clouds, root } = answers
+/** In the order in which they are done. `made`: the first tenant is there already. */
+export function ekmSteps(answers: Answers, certificates: Certificates, made: boolean): readonly Step[] {
+  const { tenant, clouds } = answers
   const data = dataOf(answers)
-  const start: Step = {
-    title: 'Start it; everything else is typed in another terminal while it runs.',
-    lines: [
-      `holdfast ekm --config ${configOf(answers)}`,
-      ...(root === 'passphrase' ? [`holdfast unlock --data ${data}`] : []),
-    ],
-  }
   const first: Step = {
     title: 'The first tenant; its starter policy lets its own callers use its own keys.',
     lines: [`holdfast ekm tenant create ${tenant} --data ${data}`],
   }
-  const keep: Step = {
-    title:
-      root === 'keyfile'
-        ? 'Keep a copy of the root elsewhere: with it and the data whoever has both has the keys, without it nobody has.'
-        : 'Keep a copy of the data folder elsewhere.',
-    lines: [],
-  }
-  return [start, first, ...clouds.flatMap(cloud => CLOUD_STEPS[cloud](answers, certificates)), keep]
-}
-
-export function stepsText(steps: readonly Step[]): string {
-  return steps
-    .map(({ title, lines }, at) => [`${at + 1}. ${title}`, ...lines.map(line => `   ${line}`)].join('\n'))
-    .join('\n\n')
+  return [
+    startStep('ekm', answers, configOf(answers), data),
+    ...(made ? [] : [first]),
+    ...clouds.flatMap(cloud => CLOUD_STEPS[cloud](answers, certificates)),
+    keepStep(answers, configOf(answers)),
+  ]
 }

@@ -1,9 +1,9 @@
 /** From answers to a configuration file: what was asked, and nothing that has a sound default. */
 import { join } from 'node:path'
-import { stringify } from 'yaml'
 import type { EkmConfigInput } from '../../config/ekm.ts'
-import type { Answers } from './answers.ts'
 import type { Certificates } from './certificates.ts'
+import type { EkmAnswers as Answers } from './ekm-answers.ts'
+import { boundaryOf } from './questions.ts'
 
 /** Ports of the protocols: the clouds call 443, which is forwarded to these. */
 export const PORTS = {
@@ -49,7 +49,7 @@ export function configuration(answers: Answers, certificates: Certificates): Ekm
       kubernetes: { sockets: [{ path: join(dataOf(answers), 'kms.sock'), tenant, key: KEY_NAMES.kubernetes }] },
     }),
     ...tokenClouds(answers, server),
-    boundary: { root: rootOf(answers) },
+    boundary: boundaryOf(answers, join(answers.folder, 'root.key')),
     operations: { port: PORTS.operations },
   }
 }
@@ -113,29 +113,4 @@ function tokenClouds(
       },
     }),
   }
-}
-
-function rootOf({
-  folder,
-  root,
-  module = '',
-  tokenLabel = '',
-  pinFile = '',
-}: Answers): EkmConfigInput['boundary']['root'] {
-  switch (root) {
-    case 'keyfile':
-      return { kind: 'keyfile', file: join(folder, 'root.key') }
-    case 'passphrase':
-      return { kind: 'passphrase' }
-    case 'pkcs11':
-      return { kind: 'pkcs11', module, tokenLabel, pinFile }
-  }
-}
-
-export function configurationText(config: EkmConfigInput): string {
-  const head = [
-    '# Written by holdfast ekm init. Every setting: docs/ekm-settings.md, or',
-    '# holdfast check-config --service ekm --settings. After a change: holdfast check-config --service ekm ekm.yaml',
-  ]
-  return `${head.join('\n')}\n${stringify(config, { lineWidth: 120, aliasDuplicateObjects: false })}`
 }

@@ -1,0 +1,125 @@
+/** What is looked at: a data folder, its configuration where one is given, the service on it where one runs, and the machine. */
+import { readFile, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { connectControl } from '../../boundary/client/control.ts'
+import type { BoundaryStatus } from '../../boundary/client/said.ts'
+import * as libc from '../../boundary/pkcs11/libc.ts'
+import { parseRootFile, type RootFile } from '../../boundary/root/rootfile.ts'
+import { BoundaryError } from '../../boundary/words.ts'
+import { serviceFolders } from '../../config/boundary.ts'
+import { type EkmConfig, ekmConfig } from '../../config/ekm.ts'
+import { type KmsConfig, kmsConfig } from '../../config/kms.ts'
+import { loadConfig } from '../../config/load.ts'
+import { ConfigError } from '../../config/problems.ts'
+
+export interface Subject {
+  readonly data: string
+  /** The boundary's own folder under it. */
+  readonly boundary: string
+  readonly service: 'kms' | 'ekm'
+  readonly config: GivenConfig | undefined
+  readonly root: RootFile | undefined
+  /** Why it is not there; ENOENT where there is none. */
+  readonly rootProblem: string
+  readonly running: Pick<BoundaryStatus, 'pid' | 'locked' | 'version' | 'warnings' | 'logSize' | 'dev'> | undefined
+  /** Folder of backups. */
+  readonly backup: string | undefined
+  /** Verify the whole log. */
+  readonly full: boolean
+}
+
+export interface GivenConfig {
+  readonly file: string
+  readonly settings: KmsConfig | EkmConfig
+  readonly problems: readonly string[]
+}
+
+/** The machine; tests give parts of another. */
+export interface Machine {
+  readonly proc: string
+  readonly now: () => number
+  readonly node: string
+  readonly platform: string
+  /** Bytes and inodes free for this user, of `blocks` and `files`, and the magic number of the file system. */
+  readonly statfs: typeof statfs
+  readonly clock: typeof libc.clockState
+  readonly euid: number
+}
+
+export const THIS_MACHINE: Machine = {
+  proc: '/proc',
+  now: Date.now,
+  node: process.versions.node,
+  platform: process.platform,
+  statfs,
+  clock: libc.clockState,
+  euid: process.geteuid?.() ?? 0,
+}
+
+export interface Asked {
+  readonly data?: string | undefined
+  readonly config?: string | undefined
+  readonly backup?: string | undefined
+  readonly full: boolean
+}
+
+/** Reads what there is. Throws ConfigError where the configuration is of no service at all, and an Error where neither folder nor configuration is given. */
+export async function subjectOf({ data: named, config: file, backup, full }: Asked): Promise<Subject> {
+  const config = file === undefined ? undefined : readConfig(file)
+  const data = named ?? config?.settings.data
+  if (data === undefined) throw new Error('Say what to look at: --data DIR, --config FILE, or both.')
+  const { boundary } = serviceFolders(data)
+  const { root, rootProblem } = await readRoot(boundary)
+  const running = await statusOf(boundary)
+  const service = root?.service ?? (config !== undefined && 'regions' in config.settings ? 'kms' : 'ekm')
+  return { data, boundary, service, config, root, rootProblem, running, backup, full }
+}
+
+/** As the service that it fits. Files that are not there are told as problems, and do not end the looking. */
+function readConfig(file: string): GivenConfig {
+  const errors: ConfigError[] = []
+  for (const definition of [kmsConfig, ekmConfig] as const) {
+    try {
+      const settings =
+        definition === kmsConfig
+          ? loadConfig(file, kmsConfig, { files: false })
+          : loadConfig(file, ekmConfig, { files: false })
+      return { file, settings, problems: problemsWithFiles(file, definition === kmsConfig) }
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      errors.push(error)
+    }
+  }
+  throw errors.toSorted((a, b) => a.problems.length - b.problems.length)[0] ?? new Error(file)
+}
+
+function problemsWithFiles(file: string, kms: boolean): string[] {
+  try {
+    if (kms) loadConfig(file, kmsConfig)
+    else loadConfig(file, ekmConfig)
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return error.problems.map(({ path, message }) => `${path}: ${message}`)
+  }
+}
+
+async function readRoot(boundary: string): Promise<Pick<Subject, 'root' | 'rootProblem'>> {
+  try {
+    return { root: parseRootFile(await readFile(join(boundary, 'root'))), rootProblem: '' }
+  } catch (error) {
+    return { root: undefined, rootProblem: (error as NodeJS.ErrnoException).code ?? (error as Error).message }
+  }
+}
+
+async function statusOf(boundary: string): Promise<BoundaryStatus | undefined> {
+  const control = connectControl({ socket: join(boundary, 'control.sock') })
+  try {
+    return await control.status()
+  } catch (error) {
+    if (error instanceof BoundaryError && error.code === 'Unavailable') return undefined
+    throw error
+  } finally {
+    control.close()
+  }
+}
