@@ -7,7 +7,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
 import { untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { BoundaryError } from '../boundary/words.ts'
-import { serviceFolders } from '../config/boundary.ts'
+import { serviceFolders } from '../config/folders.ts'
 import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
 import { loadConfig } from '../config/load.ts'
 import * as admin from '../ekm/admin/index.ts'
@@ -77,7 +77,7 @@ export function registerEkm(program: Command): void {
     .addHelpText('after', HELP)
     .action((options: Options) =>
       startCommand<EkmConfig>(ekm, options, {
-        load: file => loadConfig(file, ekmConfig),
+        load: async file => loadConfig(file, ekmConfig),
         start: config => startEkmService(config, false),
         tellFirstSteps,
         dev: () => startDev(options),

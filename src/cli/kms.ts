@@ -7,9 +7,8 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
 import { untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { BoundaryError } from '../boundary/words.ts'
-import { serviceFolders } from '../config/boundary.ts'
+import { serviceFolders } from '../config/folders.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
-import { loadConfig } from '../config/load.ts'
 import { firstPrincipalText } from '../kms/admin/index.ts'
 import { type DevToken, startKmsDev, startKmsService } from '../kms/dev.ts'
 import { registerKmsAdmin } from './kms-admin.ts'
@@ -61,7 +60,8 @@ export function registerKms(program: Command): void {
     .addHelpText('after', HELP)
     .action((options: Options) =>
       startCommand<KmsConfig>(kms, options, {
-        load: file => loadConfig(file, kmsConfig),
+        // Loaded here only: `--dev`, which is to be ready at once, reads no YAML.
+        load: async file => (await import('../config/load.ts')).loadConfig(file, kmsConfig),
         start: config => startKmsService(config, false),
         tellFirstSteps,
         dev: () => startDev(options),

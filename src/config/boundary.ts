@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
+import { serviceFolders } from './folders.ts'
 import type { Quotas } from './quotas.ts'
 import type * as shared from './shared.ts'
 import { namedTokens, type RootConfig, rootConfig, tokenConfig } from './shared.ts'
@@ -46,15 +47,6 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
   }
   readonly admin?: { readonly folder: string }
   readonly users?: { readonly frontEnd: User; readonly boundary: User; readonly admin?: User }
-}
-
-/** Folders of a service under its data folder: the boundary's own, the front end's own, and that of the admin API's socket. */
-export function serviceFolders(data: string): {
-  readonly boundary: string
-  readonly frontEnd: string
-  readonly admin: string
-} {
-  return { boundary: join(data, 'boundary'), frontEnd: join(data, 'front-end'), admin: join(data, 'admin') }
 }
 
 /** Makes the data folder where it is missing. Throws an Error that says what to change. */

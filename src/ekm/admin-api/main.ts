@@ -3,7 +3,7 @@
  */
 import { join } from 'node:path'
 import { connectAdmin } from '../../boundary/client/control.ts'
-import { serviceFolders } from '../../config/boundary.ts'
+import { serviceFolders } from '../../config/folders.ts'
 import type { EkmConfig } from '../../config/ekm.ts'
 import { runFrontEnd } from '../../http/front-end.ts'
 import { startListener } from '../../http/listener.ts'
