@@ -6,5 +6,9 @@ import { environment, fail, root } from './lib.mjs'
 
 // What a file of an earlier build left behind would be published too.
 rmSync(join(root, 'dist'), { recursive: true, force: true })
-const { status, error } = spawnSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: root, env: environment(), stdio: 'inherit' })
+const { status, error } = spawnSync('tsc', ['-p', 'tsconfig.build.json'], {
+  cwd: root,
+  env: environment(),
+  stdio: 'inherit',
+})
 if (status !== 0) fail(`the build failed${error ? `: ${error.message}` : ''}`)

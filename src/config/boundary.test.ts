@@ -4,8 +4,8 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { boundarySettings } from './boundary.ts'
-import { serviceFolders } from './folders.ts'
 import { ekmConfig } from './ekm.ts'
+import { serviceFolders } from './folders.ts'
 import { parseConfig } from './load.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-config-'))
