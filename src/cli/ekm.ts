@@ -11,8 +11,9 @@ import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
 import { serviceFolders } from '../config/folders.ts'
 import { loadConfig } from '../config/load.ts'
 import * as admin from '../ekm/admin/index.ts'
-import { type DevKey, startEkmDev, startEkmService } from '../ekm/dev.ts'
+import { type DevKey, ekmAdminApi, ekmFrontEnd, startEkmDev, startEkmService } from '../ekm/dev.ts'
 import { isKeyId, isTenantName } from '../ekm/keys/names.ts'
+import { registerProcesses } from './alone.ts'
 import { registerEkmAdmin } from './ekm-admin.ts'
 import { registerHsm } from './ekm-hsm.ts'
 import { registerKubernetesPlugin } from './ekm-kubernetes.ts'
@@ -86,6 +87,12 @@ export function registerEkm(program: Command): void {
   registerEkmAdmin(ekm)
   registerHsm(ekm)
   registerKubernetesPlugin(ekm)
+  registerProcesses<EkmConfig>(ekm, {
+    service: 'ekm',
+    load: async (file, files) => loadConfig(file, ekmConfig, { files }),
+    frontEnd: ekmFrontEnd,
+    adminApi: config => (config.admin === undefined ? undefined : ekmAdminApi(config)),
+  })
 }
 
 /** There are no default tenants or credentials, so whoever starts a service for the first time must be told how to make them. */

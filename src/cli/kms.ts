@@ -10,7 +10,8 @@ import { BoundaryError } from '../boundary/words.ts'
 import { serviceFolders } from '../config/folders.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
 import { firstPrincipalText } from '../kms/admin/index.ts'
-import { type DevToken, startKmsDev, startKmsService } from '../kms/dev.ts'
+import { type DevToken, kmsFrontEnd, startKmsDev, startKmsService } from '../kms/dev.ts'
+import { registerProcesses } from './alone.ts'
 import { registerKmsAdmin } from './kms-admin.ts'
 import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
@@ -68,6 +69,11 @@ export function registerKms(program: Command): void {
       }),
     )
   registerKmsAdmin(kms)
+  registerProcesses<KmsConfig>(kms, {
+    service: 'kms',
+    load: async (file, files) => (await import('../config/load.ts')).loadConfig(file, kmsConfig, { files }),
+    frontEnd: kmsFrontEnd,
+  })
 }
 
 /** There are no default credentials, so whoever starts a service for the first time must be told how to make one: as soon as it is unlocked. */

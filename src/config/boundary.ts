@@ -46,7 +46,13 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
     readonly renewAfter?: number
   }
   readonly admin?: { readonly folder: string }
-  readonly users?: { readonly frontEnd: User; readonly boundary: User; readonly admin?: User }
+  readonly users?: Users
+}
+
+export interface Users {
+  readonly frontEnd: User
+  readonly boundary: User
+  readonly admin?: User
 }
 
 /** Makes the data folder where it is missing. Throws an Error that says what to change. */
@@ -73,16 +79,17 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
       ...(renewAfter === undefined ? {} : { renewAfter }),
       ...(quotas === undefined ? {} : { keys: quotas.keys, onDemandRotations: quotas.onDemandRotations }),
     },
-    ...(users === undefined
-      ? {}
-      : {
-          users: {
-            frontEnd: user('frontEnd', users.frontEnd),
-            boundary: user('boundary', users.boundary),
-            ...(users.admin === undefined ? {} : { admin: user('admin', users.admin) }),
-          },
-        }),
+    ...(users === undefined ? {} : { users: usersOf(users) }),
     ...(settings.admin === undefined ? {} : { admin: { folder: serviceFolders(data).admin } }),
+  }
+}
+
+/** The users that the configuration names, by number. Throws an Error that names one that this machine does not have. */
+export function usersOf({ frontEnd, boundary, admin }: NonNullable<ServiceSettings['boundary']['users']>): Users {
+  return {
+    frontEnd: user('frontEnd', frontEnd),
+    boundary: user('boundary', boundary),
+    ...(admin === undefined ? {} : { admin: user('admin', admin) }),
   }
 }
 
@@ -95,7 +102,12 @@ function keptOrigin(service: string, data: string): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
   const origin = `holdfast-${service}-${randomBytes(8).toString('hex')}`
-  writeFileSync(file, `${origin}\n`, { flag: 'wx' })
+  try {
+    writeFileSync(file, `${origin}\n`, { flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
+    throw new Error(`this user cannot keep a name for the log in ${data}: set log.origin in the configuration`)
+  }
   return origin
 }
 

@@ -1,5 +1,6 @@
 /**
- * The few calls of Linux's C library that Node lacks: for hardening the process (prctl, setrlimit, mlockall) and for locking a data folder (flock).
+ * The few calls of Linux's C library that Node lacks: for hardening the process (prctl, setrlimit, mlockall), for locking a data folder (flock), and for the
+ * datagram that tells a service manager that it is ready (socket, sendto).
  * Every call returns 0 or the errno; on other systems `available` is false and every call returns ENOSYS.
  */
 import { addressOf, type Callable, type Library, lastErrno, openLibrary } from './koffi.ts'
@@ -8,6 +9,8 @@ import { addressOf, type Callable, type Library, lastErrno, openLibrary } from '
 export const ENOSYS = 38
 /** errno of `flock` with LOCK_NB when another process holds the lock (EAGAIN, which is EWOULDBLOCK). */
 export const EWOULDBLOCK = 11
+/** A path that does not fit into a socket's address. */
+export const ENAMETOOLONG = 36
 
 /** Options of prctl(2). */
 export const PR_SET_DUMPABLE = 4
@@ -39,6 +42,8 @@ interface Libc {
   readonly getrlimit: Callable
   readonly mlockall: Callable
   readonly flock: Callable
+  readonly socket: Callable
+  readonly sendto: Callable
 }
 
 /** glibc first, then musl under its two common names. */
@@ -67,6 +72,10 @@ function load(): Libc | undefined {
     getrlimit: library.func('int getrlimit(int resource, void *limits)'),
     mlockall: library.func('int mlockall(int flags)'),
     flock: library.func('int flock(int fd, int operation)'),
+    socket: library.func('int socket(int domain, int type, int protocol)'),
+    sendto: library.func(
+      'long sendto(int fd, const void *bytes, size_t length, int flags, const void *address, unsigned int size)',
+    ),
   }
 }
 
@@ -124,4 +133,20 @@ export function mlockall(flags: number): number {
 /** flock(2) on an open file descriptor with `LOCK_…` operations; add LOCK_NB so as not to wait. Returns 0 or the errno. */
 export function flock(fd: number, operation: number): number {
   return libc === undefined ? ENOSYS : errnoOf(libc.flock(fd, operation))
+}
+
+/** socket(2). `errno` is 0, or the descriptor is -1 and it says why. */
+export function socket(
+  domain: number,
+  type: number,
+  protocol: number,
+): { readonly errno: number; readonly fd: number } {
+  if (libc === undefined) return { errno: ENOSYS, fd: -1 }
+  const fd: number = libc.socket(domain, type, protocol)
+  return { errno: errnoOf(fd), fd }
+}
+
+/** sendto(2) without flags; `address` is a sockaddr. Returns 0 or the errno. */
+export function sendto(fd: number, bytes: Buffer, address: Buffer): number {
+  return libc === undefined ? ENOSYS : errnoOf(Number(libc.sendto(fd, bytes, bytes.length, 0, address, address.length)))
 }
