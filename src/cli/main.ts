@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, (program: Command) => Promise<void>>> = 
   log: async program => (await import('./log.ts')).registerLog(program),
   unlock: async program => (await import('./unlock.ts')).registerUnlock(program),
   dev: async program => (await import('./dev.ts')).registerDev(program),
+  health: async program => (await import('./health.ts')).registerHealth(program),
   'check-config': async program => (await import('./check-config.ts')).registerCheckConfig(program),
 }
 
