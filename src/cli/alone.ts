@@ -73,9 +73,10 @@ configuration is wrong.`,
 }
 
 async function run<C extends ServiceSettings>(which: Process, processes: Processes<C>, file: string): Promise<void> {
-  const config = await processes.load(file, path => reader(path) === which)
-  const { users } = config.boundary
+  // Another user could not read the files, and would be told so instead of this.
+  const { users } = (await processes.load(file, () => false)).boundary
   if (users !== undefined) mustBe(which, users[which], usersOf(users)[which])
+  const config = await processes.load(file, path => reader(path) === which)
   if (which === 'boundary') {
     const settings = boundarySettings(processes.service, config, false)
     become(boundaryProgram(settings), settings)
