@@ -195,6 +195,35 @@ test('npx holdfast kms --dev serves, the first time and again', async () => {
   }
 })
 
+test('a boundary runs where no memory may be writable and executable', async () => {
+  const config = join(work, 'kms.yaml')
+  const data = join(work, 'data')
+  writeFileSync(
+    config,
+    `data: ${data}\nlisten: { port: 1 }\nregions: [us-east-1]\naccount: '000000000000'\nboundary: { root: { kind: keyfile, file: ${join(work, 'root.key')} } }\n`,
+  )
+  // As systemd has it for MemoryDenyWriteExecute=: prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN); older kernels do not know it.
+  const refusing =
+    'import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0); os.execvp(sys.argv[1], sys.argv[1:])'
+  const holdfast = join(installed, 'node_modules', '.bin', 'holdfast')
+  const child = spawn('python3', ['-c', refusing, holdfast, 'kms', 'boundary', '--config', config], {
+    env: { ...env, NODE_OPTIONS: '--jitless' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const ended = new Promise(done => child.once('exit', done))
+  let said = ''
+  await new Promise<void>((ready, failed) => {
+    child.stderr.on('data', chunk => {
+      said += String(chunk)
+      if (said.includes('"msg":"ready"')) ready()
+    })
+    child.once('exit', code => failed(new Error(`it ended with ${code}: ${said}`)))
+  })
+  assert.doesNotMatch(readFileSync(`/proc/${child.pid}/maps`, 'utf8'), /\brwx/)
+  child.kill('SIGTERM')
+  await ended
+})
+
 test('npx holdfast demo --once', () => {
   const output = run('npx', ['holdfast', 'demo', '--once', '--dir', join(work, 'demo')], installed)
   assert.match(output, /Hold your own key/)
