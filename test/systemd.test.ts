@@ -5,12 +5,14 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
+import https from 'node:https'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, describe, test } from 'node:test'
 import { FINAL } from '../src/boundary/supervisor/supervisor.ts'
 import { EXIT_CONFIG } from '../src/cli/start.ts'
+import { TestAuthority } from './support/certificates.ts'
 import { ROOT } from './support/ekm.ts'
 import { freePort } from './support/kms.ts'
 
@@ -122,8 +124,8 @@ describe('boundary and front end, each by itself', () => {
     uid: Number(run('id', ['-u', name]).output),
     gid: Number(run('id', ['-g', name]).output),
   })
-  /** Two users that every Debian has; without root both are who runs the tests. */
-  const [frontEnd, boundary] = ['games', 'mail']
+  /** Users that every Debian has; without root all are who runs the tests. */
+  const [frontEnd, boundary, admin] = ['games', 'mail', 'news']
   const data = join(folder, 'data')
   const configFile = join(folder, 'kms.yaml')
   /** The same with two users, whoever runs the tests. */
@@ -147,7 +149,10 @@ describe('boundary and front end, each by itself', () => {
   /** As the unit has it: its command, its user, its readiness. */
   async function start(unit: string, user: string, file = configFile): Promise<Half> {
     const [command = ''] = settings(unit, 'ExecStart')
-    const args = command.replace('/etc/holdfast/kms.yaml', file).split(' ').slice(1)
+    const args = command
+      .replace(/\/etc\/holdfast\/\w+\.yaml/, file)
+      .split(' ')
+      .slice(1)
     const as = isRoot ? ids(user) : {}
     const socket = join(folder, `${basename(unit)}-${halves.length}.notify`)
     // Node has no datagrams of Unix; this prints what systemd would get.
@@ -209,7 +214,7 @@ boundary:
 `
     fs.writeFileSync(usersFile, `${config}  users: { frontEnd: ${frontEnd}, boundary: ${boundary} }\n`)
     fs.writeFileSync(configFile, isRoot ? fs.readFileSync(usersFile) : config)
-    makeFolders()
+    makeFolders(data)
     const front = await start('holdfast-kms.service', frontEnd)
     const first = await start('holdfast-kms-boundary.service', boundary)
     await Promise.all([ready(front), ready(first)])
@@ -286,14 +291,73 @@ boundary:
     assert.deepEqual([mode & 0o7777, uid, gid], [0o2710, ids(boundary).uid, ids(frontEnd).gid])
   })
 
+  test('an owner’s three processes: each reads its own key, and the admin API serves those whom it admits', async () => {
+    const owners = join(folder, 'owners')
+    fs.mkdirSync(owners, { mode: 0o755 })
+    const staff = await TestAuthority.make(owners, 'staff')
+    const server = await staff.issue('server', { commonName: 'localhost', ipAddresses: ['127.0.0.1'], use: 'server' })
+    const ann = await staff.issue('ann', { commonName: 'ann', use: 'client' })
+    if (isRoot) fs.chownSync(server.keyFile, ids(admin).uid, ids(admin).gid)
+    const file = join(folder, 'ekm.yaml')
+    const port = await freePort()
+    const users = isRoot ? `  users: { frontEnd: ${frontEnd}, boundary: ${boundary}, admin: ${admin} }\n` : ''
+    fs.writeFileSync(
+      file,
+      `data: ${join(owners, 'data')}
+listen: { host: 127.0.0.1, port: ${await freePort()} }
+log: { origin: ekm.example.com/log }
+admin:
+  port: ${port}
+  tls:
+    certificateFile: ${server.certificateFile}
+    keyFile: ${server.keyFile}
+    clients: { caFile: ${staff.caFile} }
+boundary:
+  root: { kind: keyfile, file: ${join(owners, 'data', 'boundary', 'root.key')} }
+${users}`,
+    )
+    makeFolders(join(owners, 'data'))
+    const parts = [
+      await start('holdfast-ekm-boundary.service', boundary, file),
+      await start('holdfast-ekm.service', frontEnd, file),
+      await start('holdfast-ekm-admin.service', admin, file),
+    ]
+    await Promise.all(parts.map(ready))
+    const answer = await new Promise<number | undefined>((done, failed) => {
+      const asked = https.get(
+        {
+          host: '127.0.0.1',
+          port,
+          path: '/v1/switches',
+          ca: fs.readFileSync(staff.caFile),
+          cert: fs.readFileSync(ann.certificateFile),
+          key: fs.readFileSync(ann.keyFile),
+        },
+        response => {
+          response.resume()
+          done(response.statusCode)
+        },
+      )
+      asked.once('error', failed)
+    })
+    assert.equal(answer, 200)
+    for (const { child } of parts) child.kill('SIGTERM')
+    assert.deepEqual(await Promise.all(parts.map(({ ended }) => ended)), [143, 0, 0])
+  })
+
   /** Those of holdfast.tmpfiles.conf. */
-  function makeFolders(): void {
+  function makeFolders(below: string): void {
     if (!isRoot) return
-    fs.mkdirSync(data, { mode: 0o711 })
-    fs.mkdirSync(join(data, 'boundary'))
-    fs.chownSync(join(data, 'boundary'), ids(boundary).uid, ids(frontEnd).gid)
-    fs.chmodSync(join(data, 'boundary'), 0o2710)
-    fs.mkdirSync(join(data, 'front-end'), { mode: 0o700 })
-    fs.chownSync(join(data, 'front-end'), ids(frontEnd).uid, ids(frontEnd).gid)
+    fs.mkdirSync(below, { mode: 0o711 })
+    for (const [name, group] of [
+      ['boundary', frontEnd],
+      ['admin', admin],
+    ] as const) {
+      fs.mkdirSync(join(below, name))
+      fs.chownSync(join(below, name), ids(boundary).uid, ids(group).gid)
+      fs.chmodSync(join(below, name), 0o2710)
+    }
+    fs.mkdirSync(join(below, 'front-end'), { mode: 0o700 })
+    fs.chownSync(join(below, 'front-end'), ids(frontEnd).uid, ids(frontEnd).gid)
   }
 })
