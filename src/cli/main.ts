@@ -22,8 +22,10 @@ const program = new Command('holdfast')
   .enablePositionalOptions()
   .showHelpAfterError('(holdfast --help lists the commands)')
 
-const wanted = COMMANDS[process.argv[2] ?? '']
-for (const register of wanted === undefined ? Object.values(COMMANDS) : [wanted]) await register(program)
+const [, , first = ''] = process.argv
+const wanted = COMMANDS[first]
+const needed = wanted === undefined ? Object.values(COMMANDS) : [wanted]
+if (first !== '--version' && first !== '-V') for (const register of needed) await register(program)
 
 try {
   await program.parseAsync()
