@@ -1,3 +1,3 @@
 /** See clients.mjs. */
-export const clients: Readonly<Record<'python' | 'go' | 'kubernetes' | 'tofu', { readonly folder: string }>>
+export const clients: Readonly<Record<'python' | 'go' | 'kubernetes' | 'manifests' | 'tofu', { readonly folder: string }>>
 export function installClients(): void

@@ -40,6 +40,11 @@ export const clients = {
     says: 'building the API server’s encryption of Kubernetes (Go), two minutes, once on this machine',
     make: makeKubernetes,
   },
+  manifests: {
+    folder: folderOf('manifests', [file('python', 'requirements-manifests.txt'), ...goSources('manifests')]),
+    says: 'building Kubernetes’ reader of manifests (Go), two minutes, once on this machine',
+    make: makeManifests,
+  },
   tofu: {
     folder: folderOf('tofu', [file('python', 'requirements-tofu.txt'), OPENTOFU]),
     says: 'building OpenTofu (Go), several minutes, once on this machine',
@@ -82,6 +87,11 @@ function makeGo(folder) {
 function makeKubernetes(folder) {
   const { go, env } = goToolchain(folder, 'requirements-go.txt')
   run(go, [...BUILD, '-o', join(folder, 'apiserver'), '.'], { cwd: join(sources, 'kubernetes'), env })
+}
+
+function makeManifests(folder) {
+  const { go, env } = goToolchain(folder, 'requirements-manifests.txt')
+  run(go, [...BUILD, '-o', join(folder, 'manifests'), '.'], { cwd: join(sources, 'manifests'), env })
 }
 
 /** OpenTofu's module replaces some of what it requires, which counts only where it is the main module: it is built in a copy of itself. */

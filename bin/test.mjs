@@ -17,6 +17,7 @@ const components = [
   { name: 'Python 3', has: () => onPath('python3'), debian: 'python3' },
   { name: 'Python’s venv', has: () => succeeds('python3', ['-c', 'import ensurepip, venv']), debian: 'python3-venv' },
   { name: 'Go', has: () => existsSync('/usr/local/go/bin/go') || onPath('go'), debian: 'golang-go' },
+  { name: 'systemd', has: () => onPath('systemd-analyze') && onPath('systemd-sysusers'), debian: 'systemd' },
   { name: 'Chromium', has: () => onPath('chromium'), debian: 'chromium' },
   { name: 'zsh', has: () => onPath('zsh'), debian: 'zsh' },
   { name: 'fish', has: () => onPath('fish'), debian: 'fish' },

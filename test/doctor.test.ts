@@ -23,7 +23,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { stringify } from 'yaml'
 import { createKeyFile, openKeyFile } from '../src/boundary/root/keyfile.ts'
-import { addGeneration, openRoot, parseRootFile } from '../src/boundary/root/rootfile.ts'
+import { openRoot, parseRootFile, prepareGeneration } from '../src/boundary/root/rootfile.ts'
 import { describeTree } from '../src/cli/help.ts'
 import { wholeProgram } from '../src/cli/program.ts'
 import { makeAuthority } from '../src/http/certificates.ts'
@@ -321,8 +321,10 @@ const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]
   'root-generations': async place => {
     const file = join(place.boundary, 'root')
     const trust = await openKeyFile(place.file('root.key'))
-    const { bytes } = await addGeneration(trust, await openRoot(trust, parseRootFile(readFileSync(file))), Date.now())
-    writeFileSync(file, bytes)
+    const opened = await openRoot(trust, parseRootFile(readFileSync(file)))
+    const { generation, root, finish } = await prepareGeneration(opened)
+    opened.keyring.add(generation, root)
+    writeFileSync(file, finish({ createdAt: Date.now(), firstRecord: 1, firstWriteSet: 1 }).bytes)
     return place.look()
   },
   'log-verified': place => place.look(),

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import pkg from '../../package.json' with { type: 'json' }
 import { type ControlConnection, connectControl } from '../boundary/client/control.ts'
-import { serviceFolders } from '../config/boundary.ts'
+import { serviceFolders } from '../config/folders.ts'
 import { compel } from '../custody/compel/compel.ts'
 import { prepareCompel } from '../custody/compel/prepare.ts'
 import { drillModel } from '../custody/drill/drill.ts'

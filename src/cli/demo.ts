@@ -1,5 +1,5 @@
 /** `holdfast demo`: the four custody models from one command, and the test that tells them apart. */
-import { join, resolve } from 'node:path'
+import { extname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import pkg from '../../package.json' with { type: 'json' }
 import { type Demo, runDemo, type Say } from '../custody/demo/demo.ts'
@@ -16,6 +16,8 @@ interface Options {
 }
 
 const ROOT = resolve(import.meta.dirname, '..', '..')
+/** How whoever reads the output calls this program: in a clone, or where the package is installed. */
+const COMMAND = extname(import.meta.filename) === '.ts' ? './bin/holdfast' : 'npx holdfast'
 
 export function registerDemo(program: Command): void {
   program
@@ -134,12 +136,12 @@ Everything keeps running. To try, in another terminal:
 
   # read a file; the owner takes the key away; after ${evidence.cacheSeconds} s no cached data key is left, and reading is refused
   curl -s -H 'Authorization: Bearer ${state.dataService.token}' ${example} | head -c 300
-  ./bin/holdfast ekm revoke acme-hsm1/files --data ${owner}
+  ${COMMAND} ekm revoke acme-hsm1/files --data ${owner}
   sleep ${evidence.cacheSeconds}; curl -s -H 'Authorization: Bearer ${state.dataService.token}' ${example}
-  ./bin/holdfast ekm restore acme-hsm1/files --data ${owner}
+  ${COMMAND} ekm restore acme-hsm1/files --data ${owner}
 
   # the provider under compulsion
-  ./bin/holdfast custody compel --plan ${join(dir, 'plan.json')} --model HYOK
+  ${COMMAND} custody compel --plan ${join(dir, 'plan.json')} --model HYOK
 
 Ctrl-C stops. The next start resumes with the same keys and data; --fresh starts anew.
 `

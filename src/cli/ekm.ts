@@ -7,12 +7,13 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
 import { untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { BoundaryError } from '../boundary/words.ts'
-import { serviceFolders } from '../config/boundary.ts'
 import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
+import { serviceFolders } from '../config/folders.ts'
 import { loadConfig } from '../config/load.ts'
 import * as admin from '../ekm/admin/index.ts'
-import { type DevKey, startEkmDev, startEkmService } from '../ekm/dev.ts'
+import { type DevKey, ekmAdminApi, ekmFrontEnd, startEkmDev, startEkmService } from '../ekm/dev.ts'
 import { isKeyId, isTenantName } from '../ekm/keys/names.ts'
+import { registerProcesses } from './alone.ts'
 import { registerEkmAdmin } from './ekm-admin.ts'
 import { registerHsm } from './ekm-hsm.ts'
 import { registerKubernetesPlugin } from './ekm-kubernetes.ts'
@@ -79,7 +80,7 @@ export function registerEkm(program: Command): void {
     .addHelpText('after', HELP)
     .action((options: Options) =>
       startCommand<EkmConfig>(ekm, options, {
-        load: file => loadConfig(file, ekmConfig),
+        load: async file => loadConfig(file, ekmConfig),
         start: config => startEkmService(config, false),
         tellFirstSteps,
         dev: () => startDev(options),
@@ -88,6 +89,12 @@ export function registerEkm(program: Command): void {
   registerEkmAdmin(ekm)
   registerHsm(ekm)
   registerKubernetesPlugin(ekm)
+  registerProcesses<EkmConfig>(ekm, {
+    service: 'ekm',
+    load: async (file, files) => loadConfig(file, ekmConfig, { files }),
+    frontEnd: ekmFrontEnd,
+    adminApi: config => (config.admin === undefined ? undefined : ekmAdminApi(config)),
+  })
 }
 
 /** There are no default tenants or credentials, so whoever starts a service for the first time must be told how to make them. */

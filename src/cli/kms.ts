@@ -7,11 +7,11 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { connectControl } from '../boundary/client/control.ts'
 import { untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { BoundaryError } from '../boundary/words.ts'
-import { serviceFolders } from '../config/boundary.ts'
+import { serviceFolders } from '../config/folders.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
-import { loadConfig } from '../config/load.ts'
 import { firstPrincipalText } from '../kms/admin/index.ts'
-import { type DevToken, startKmsDev, startKmsService } from '../kms/dev.ts'
+import { type DevToken, kmsFrontEnd, startKmsDev, startKmsService } from '../kms/dev.ts'
+import { registerProcesses } from './alone.ts'
 import { registerKmsAdmin } from './kms-admin.ts'
 import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
@@ -62,13 +62,19 @@ export function registerKms(program: Command): void {
     .addHelpText('after', HELP)
     .action((options: Options) =>
       startCommand<KmsConfig>(kms, options, {
-        load: file => loadConfig(file, kmsConfig),
+        // Loaded here only: `--dev`, which is to be ready at once, reads no YAML.
+        load: async file => (await import('../config/load.ts')).loadConfig(file, kmsConfig),
         start: config => startKmsService(config, false),
         tellFirstSteps,
         dev: () => startDev(options),
       }),
     )
   registerKmsAdmin(kms)
+  registerProcesses<KmsConfig>(kms, {
+    service: 'kms',
+    load: async (file, files) => (await import('../config/load.ts')).loadConfig(file, kmsConfig, { files }),
+    frontEnd: kmsFrontEnd,
+  })
 }
 
 /** There are no default credentials, so whoever starts a service for the first time must be told how to make one: as soon as it is unlocked. */

@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   ekm: { group: SERVE, register: async program => (await import('./ekm.ts')).registerEkm(program) },
   root: { group: SERVE, register: async program => (await import('./root.ts')).registerRoot(program) },
   unlock: { group: SERVE, register: async program => (await import('./unlock.ts')).registerUnlock(program) },
+  health: { group: LOOK, register: async program => (await import('./health.ts')).registerHealth(program) },
   doctor: { group: LOOK, register: async program => (await import('./doctor.ts')).registerDoctor(program) },
   log: { group: LOOK, register: async program => (await import('./log.ts')).registerLog(program) },
   custody: { group: LOOK, register: async program => (await import('./custody.ts')).registerCustody(program) },
@@ -54,8 +55,9 @@ function newProgram(): Command {
   )
 }
 
-/** With the command that `name` names; with all of them where it names none. */
+/** With the command that `name` names; with all of them where it names none, and without any for the version alone. */
 export async function programFor(name: string | undefined): Promise<Command> {
+  if (name === '--version' || name === '-V') return newProgram()
   const wanted = COMMANDS[name ?? '']
   return wanted === undefined ? wholeProgram() : withEntries(newProgram(), [wanted])
 }

@@ -7,7 +7,7 @@ import { EXIT_CONFIG } from './exit-codes.ts'
 
 export interface Starting<C> {
   /** Reads the configuration; throws ConfigError. */
-  load(file: string): C
+  load(file: string): Promise<C>
   start(config: C): Service
   /** Tells how to make the first principal or tenant, where there is none. */
   tellFirstSteps(config: C): Promise<void>
@@ -37,7 +37,7 @@ export async function startCommand<C extends { readonly data: string }>(
 async function startFrom<C extends { readonly data: string }>(file: string, starting: Starting<C>): Promise<number> {
   let config: C
   try {
-    config = starting.load(file)
+    config = await starting.load(file)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     process.stderr.write(`${error.message}\n`)

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { boundarySettings, serviceFolders } from './boundary.ts'
+import { boundarySettings } from './boundary.ts'
 import { ekmConfig } from './ekm.ts'
+import { serviceFolders } from './folders.ts'
 import { parseConfig } from './load.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-config-'))

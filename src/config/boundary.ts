@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
+import { serviceFolders } from './folders.ts'
 import type { Quotas } from './quotas.ts'
 import type * as shared from './shared.ts'
 import { namedTokens, type RootConfig, rootConfig, tokenConfig } from './shared.ts'
@@ -45,16 +46,13 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
     readonly renewAfter?: number
   }
   readonly admin?: { readonly folder: string }
-  readonly users?: { readonly frontEnd: User; readonly boundary: User; readonly admin?: User }
+  readonly users?: Users
 }
 
-/** Folders of a service under its data folder: the boundary's own, the front end's own, and that of the admin API's socket. */
-export function serviceFolders(data: string): {
-  readonly boundary: string
-  readonly frontEnd: string
-  readonly admin: string
-} {
-  return { boundary: join(data, 'boundary'), frontEnd: join(data, 'front-end'), admin: join(data, 'admin') }
+export interface Users {
+  readonly frontEnd: User
+  readonly boundary: User
+  readonly admin?: User
 }
 
 /** Makes the data folder where it is missing. Throws an Error that says what to change. */
@@ -81,16 +79,17 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
       ...(renewAfter === undefined ? {} : { renewAfter }),
       ...(quotas === undefined ? {} : { keys: quotas.keys, onDemandRotations: quotas.onDemandRotations }),
     },
-    ...(users === undefined
-      ? {}
-      : {
-          users: {
-            frontEnd: user('frontEnd', users.frontEnd),
-            boundary: user('boundary', users.boundary),
-            ...(users.admin === undefined ? {} : { admin: user('admin', users.admin) }),
-          },
-        }),
+    ...(users === undefined ? {} : { users: usersOf(users) }),
     ...(settings.admin === undefined ? {} : { admin: { folder: serviceFolders(data).admin } }),
+  }
+}
+
+/** The users that the configuration names, by number. Throws an Error that names one that this machine does not have. */
+export function usersOf({ frontEnd, boundary, admin }: NonNullable<ServiceSettings['boundary']['users']>): Users {
+  return {
+    frontEnd: user('frontEnd', frontEnd),
+    boundary: user('boundary', boundary),
+    ...(admin === undefined ? {} : { admin: user('admin', admin) }),
   }
 }
 
@@ -103,7 +102,12 @@ function keptOrigin(service: string, data: string): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
   const origin = `holdfast-${service}-${randomBytes(8).toString('hex')}`
-  writeFileSync(file, `${origin}\n`, { flag: 'wx' })
+  try {
+    writeFileSync(file, `${origin}\n`, { flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
+    throw new Error(`this user cannot keep a name for the log in ${data}: set log.origin in the configuration`)
+  }
   return origin
 }
 

@@ -22,8 +22,11 @@ export interface ConfigDefinition<S extends z.ZodType> {
 export interface LoadOptions {
   /** Default: the process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** False leaves the files that settings name unread, for a check on another machine. Default true. */
-  readonly files?: boolean
+  /**
+   * False leaves the files that settings name unread, for a check on another machine; a function chooses by the setting, for a process that may not see all.
+   * Default true.
+   */
+  readonly files?: boolean | ((path: readonly PropertyKey[]) => boolean)
 }
 
 const MAX_FILE_BYTES = 1024 * 1024
@@ -80,12 +83,12 @@ function complete<S extends z.ZodType>(definition: ConfigDefinition<S>, given: u
   for (const { path, message } of definition.check?.(config) ?? []) {
     problems.push({ path, line: lineOf(path.split('.')), message })
   }
-  if (source.files ?? true) {
-    walk(definition.schema, config, ({ path, value, names }) => {
-      const message = typeof value === 'string' ? checkFiles(names, value) : undefined
-      if (message !== undefined) problems.push({ path: path.join('.'), line: lineOf(path), message })
-    })
-  }
+  const { files = true } = source
+  const looksAt = typeof files === 'boolean' ? () => files : files
+  walk(definition.schema, config, ({ path, value, names }) => {
+    const message = typeof value === 'string' && looksAt(path) ? checkFiles(names, value) : undefined
+    if (message !== undefined) problems.push({ path: path.join('.'), line: lineOf(path), message })
+  })
   if (problems.length > 0) throw new ConfigError(file, problems.sort(byLine))
   return config
 }

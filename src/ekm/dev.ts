@@ -10,9 +10,11 @@ import { tmpdir } from 'node:os'
 import { extname, join, resolve } from 'node:path'
 import type { BoundaryControl } from '../boundary/client/api.ts'
 import { connectControl } from '../boundary/client/control.ts'
+import type { AdminSpec, FrontEndSpec } from '../boundary/supervisor/programs.ts'
 import { type Service, startService } from '../boundary/supervisor/supervisor.ts'
-import { boundarySettings, serviceFolders } from '../config/boundary.ts'
+import { boundarySettings } from '../config/boundary.ts'
 import { type EkmConfig, ekmConfig } from '../config/ekm.ts'
+import { serviceFolders } from '../config/folders.ts'
 import { parseConfig } from '../config/load.ts'
 import { heapMegabytes } from '../config/shared.ts'
 import * as admin from './admin/index.ts'
@@ -69,16 +71,22 @@ export function startEkmService(config: EkmConfig, dev: boolean, stderr?: number
   return startService({
     ...(stderr === undefined ? {} : { stderr }),
     boundary: boundarySettings('ekm', config, dev),
-    frontEnd: {
-      entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
-      heapMegabytes: heapMegabytes(config.cache),
-      config,
-      folders: [serviceFolders(config.data).frontEnd],
-    },
-    ...(config.admin === undefined
-      ? {}
-      : { admin: { entry: join(import.meta.dirname, 'admin-api', `main${extname(import.meta.filename)}`), config } }),
+    frontEnd: ekmFrontEnd(config),
+    ...(config.admin === undefined ? {} : { admin: ekmAdminApi(config) }),
   })
+}
+
+export function ekmFrontEnd(config: EkmConfig): FrontEndSpec {
+  return {
+    entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
+    heapMegabytes: heapMegabytes(config.cache),
+    config,
+    folders: [serviceFolders(config.data).frontEnd],
+  }
+}
+
+export function ekmAdminApi(config: EkmConfig): AdminSpec {
+  return { entry: join(import.meta.dirname, 'admin-api', `main${extname(import.meta.filename)}`), config }
 }
 
 /** Resolves when everything that was asked for is there. `started` is told of the service as soon as there is one to stop. */

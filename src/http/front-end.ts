@@ -1,5 +1,10 @@
-/** A front end as a process: its configuration is the supervisor's first message, `ready` its answer, SIGTERM its end. */
+/**
+ * A front end as a process: its configuration is the supervisor's first message, `ready` its answer, SIGTERM its end. Alone, under a service manager, it prints
+ * what it would have answered.
+ */
+import { spawn } from 'node:child_process'
 import { EXIT_CODES } from '../boundary/config.ts'
+import { takeConfig } from '../boundary/supervisor/alone.ts'
 import type { FrontEndMessage } from '../boundary/supervisor/supervisor.ts'
 import { openLog, placeOf } from './logging.ts'
 
@@ -12,11 +17,16 @@ export interface FrontEnd {
 
 /** Call once, at the top of the process. */
 export function runFrontEnd<Config>(name: string, start: (config: Config) => Promise<FrontEnd>): void {
+  const alone = takeConfig<Config>()
   const tell = (message: FrontEndMessage, then: () => void = () => {}): void => {
-    if (process.send === undefined) then()
-    else process.send(message, () => then())
+    if (process.send !== undefined) process.send(message, () => then())
+    else if (message.type === 'failed') process.stderr.write(`holdfast ${name}: ${message.reason}\n`, then)
+    else {
+      process.stdout.write(`${JSON.stringify({ ...message.line, pid: process.pid })}\n`)
+      notifyReady(reason => openLog({ name, level: 'error' })('error', 'telling systemd failed', { reason }))
+    }
   }
-  process.once('message', async (config: Config) => {
+  const run = async (config: Config): Promise<void> => {
     try {
       const frontEnd = await start(config)
       let stopping = false
@@ -33,13 +43,29 @@ export function runFrontEnd<Config>(name: string, start: (config: Config) => Pro
       }
       process.on('SIGTERM', stop)
       process.on('disconnect', stop)
+      if (alone !== undefined) process.on('SIGINT', stop)
       tell({ type: 'ready', line: frontEnd.line })
     } catch (error) {
       // A port that is taken, a certificate or a store that cannot be read: starting anew would not mend it.
       const reason = error instanceof Error ? error.message : String(error)
       tell({ type: 'failed', reason }, () => process.exit(EXIT_CODES.refused))
     }
-  })
+  }
+  if (alone !== undefined) void run(alone)
+  else process.once('message', run)
   // Ctrl-C reaches the whole process group; the supervisor decides the order of stopping.
   process.on('SIGINT', () => {})
+}
+
+/** Through systemd's own program: Node cannot send datagrams to a Unix socket, and what calls C stays out of front ends. */
+function notifyReady(onFailure: (reason: string) => void): void {
+  const { NOTIFY_SOCKET, PATH } = process.env
+  delete process.env.NOTIFY_SOCKET
+  if (NOTIFY_SOCKET === undefined) return
+  const env = { NOTIFY_SOCKET, ...(PATH === undefined ? {} : { PATH }) }
+  spawn('systemd-notify', ['--ready', '--status=ready'], { env, stdio: 'ignore' })
+    .once('error', error => onFailure(error.message))
+    .once('exit', code => {
+      if (code !== 0) onFailure(`systemd-notify ended with ${code}`)
+    })
 }

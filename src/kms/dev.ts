@@ -6,8 +6,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { extname, join, resolve } from 'node:path'
 import { connectControl } from '../boundary/client/control.ts'
+import type { FrontEndSpec } from '../boundary/supervisor/programs.ts'
 import { type Service, startService } from '../boundary/supervisor/supervisor.ts'
-import { boundarySettings, serviceFolders } from '../config/boundary.ts'
+import { boundarySettings } from '../config/boundary.ts'
+import { serviceFolders } from '../config/folders.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
 import { heapMegabytes } from '../config/shared.ts'
 import {
@@ -91,13 +93,17 @@ export function startKmsService(config: KmsConfig, dev: boolean, stderr?: number
   return startService({
     ...(stderr === undefined ? {} : { stderr }),
     boundary: boundarySettings('kms', config, dev),
-    frontEnd: {
-      entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
-      heapMegabytes: heapMegabytes(config.cache),
-      config,
-      folders: [serviceFolders(config.data).frontEnd],
-    },
+    frontEnd: kmsFrontEnd(config),
   })
+}
+
+export function kmsFrontEnd(config: KmsConfig): FrontEndSpec {
+  return {
+    entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
+    heapMegabytes: heapMegabytes(config.cache),
+    config,
+    folders: [serviceFolders(config.data).frontEnd],
+  }
 }
 
 /** `onStart` gets the service before it is ready, so that a signal in between stops it. */

@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { decodeOffset } from '../boundary/service/clock.ts'
 import { BoundaryError, type WriteSet } from '../boundary/words.ts'
-import { serviceFolders } from '../config/boundary.ts'
+import { serviceFolders } from '../config/folders.ts'
 import type { KmsConfig } from '../config/kms.ts'
 import { startListener } from '../http/listener.ts'
 import { type Log, type LogFields, logReload, openLog, placeOf } from '../http/logging.ts'
@@ -18,7 +18,7 @@ import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/types.ts'
 import { Principals } from './access/principals.ts'
 import { Sessions } from './access/sessions.ts'
-import { Attestations, loadRoots } from './attestation/verify.ts'
+import type { Attestations } from './attestation/verify.ts'
 import { healthOf } from './health.ts'
 import { Grants } from './keys/grants.ts'
 import { MarkerKey } from './operations/markers.ts'
@@ -94,6 +94,13 @@ function trustAnchors({ cloudHsm }: KmsConfig): ReadonlyMap<string, string> {
   return new Map(clusters.map(([id, { trustAnchorFile }]) => [id, readFileSync(trustAnchorFile, 'utf8')]))
 }
 
+/** The reader of certificates is a third of what a front end would load: it waits for it only where there is a root. */
+async function openAttestations(files: readonly string[]): Promise<Attestations | undefined> {
+  if (files.length === 0) return undefined
+  const { Attestations, loadRoots } = await import('./attestation/verify.ts')
+  return new Attestations(loadRoots(files))
+}
+
 async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): Promise<KmsService> {
   const { boundary, replica, clocks, markers } = link
   const metrics = new Metrics('kms')
@@ -122,7 +129,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     clocks,
     settings: { partition: 'aws', regions: config.regions, services: config.services, quotas: config.quotas },
     markers,
-    attestations: new Attestations(loadRoots(config.attestation.roots)),
+    attestations: await openAttestations(config.attestation.roots),
   }
   const { requests } = config.quotas
   const runner = new Runner(services, OPERATIONS, {

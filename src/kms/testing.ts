@@ -134,7 +134,7 @@ export async function startTestKms(
     clocks: { lifecycle: () => now() + offset, real: now },
     settings: { partition: 'aws', regions: REGIONS, services: ['objects'], quotas: { ...quotas.parse({}), ...over } },
     markers,
-    attestations: new Attestations(attestationRoots),
+    attestations: attestationRoots.length === 0 ? undefined : new Attestations(attestationRoots),
   }
   const runner = new Runner(services, OPERATIONS, {
     ...(limits === undefined ? {} : { limits }),

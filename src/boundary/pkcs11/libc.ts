@@ -1,6 +1,6 @@
 /**
- * The few calls of Linux's C library that Node lacks: for hardening the process (prctl, setrlimit, mlockall), for locking a data folder (flock), and for
- * asking whether something disciplines the clock (adjtimex).
+ * The few calls of Linux's C library that Node lacks: for hardening the process (prctl, setrlimit, mlockall), for locking a data folder (flock), for
+ * asking whether something disciplines the clock (adjtimex), and for the datagram that tells a service manager that it is ready (socket, sendto).
  * Every call returns 0 or the errno; on other systems `available` is false and every call returns ENOSYS.
  */
 import { addressOf, type Callable, type Library, lastErrno, openLibrary } from './koffi.ts'
@@ -9,6 +9,8 @@ import { addressOf, type Callable, type Library, lastErrno, openLibrary } from '
 export const ENOSYS = 38
 /** errno of `flock` with LOCK_NB when another process holds the lock (EAGAIN, which is EWOULDBLOCK). */
 export const EWOULDBLOCK = 11
+/** A path that does not fit into a socket's address. */
+export const ENAMETOOLONG = 36
 
 /** Options of prctl(2). */
 export const PR_SET_DUMPABLE = 4
@@ -41,6 +43,8 @@ interface Libc {
   readonly mlockall: Callable
   readonly flock: Callable
   readonly adjtimex: Callable
+  readonly socket: Callable
+  readonly sendto: Callable
 }
 
 /** glibc first, then musl under its two common names. */
@@ -70,6 +74,10 @@ function load(): Libc | undefined {
     mlockall: library.func('int mlockall(int flags)'),
     flock: library.func('int flock(int fd, int operation)'),
     adjtimex: library.func('int adjtimex(void *timex)'),
+    socket: library.func('int socket(int domain, int type, int protocol)'),
+    sendto: library.func(
+      'long sendto(int fd, const void *bytes, size_t length, int flags, const void *address, unsigned int size)',
+    ),
   }
 }
 
@@ -145,4 +153,20 @@ export function clockState(): { readonly synchronised: boolean; readonly maxErro
   if (libc.adjtimex(addressOf(timex)) < 0) return undefined
   const synchronised = (timex.readInt32LE(TIMEX_STATUS) & STA_UNSYNC) === 0
   return { synchronised, maxErrorMicros: Number(timex.readBigInt64LE(TIMEX_MAXERROR)) }
+}
+
+/** socket(2). `errno` is 0, or the descriptor is -1 and it says why. */
+export function socket(
+  domain: number,
+  type: number,
+  protocol: number,
+): { readonly errno: number; readonly fd: number } {
+  if (libc === undefined) return { errno: ENOSYS, fd: -1 }
+  const fd: number = libc.socket(domain, type, protocol)
+  return { errno: errnoOf(fd), fd }
+}
+
+/** sendto(2) without flags; `address` is a sockaddr. Returns 0 or the errno. */
+export function sendto(fd: number, bytes: Buffer, address: Buffer): number {
+  return libc === undefined ? ENOSYS : errnoOf(Number(libc.sendto(fd, bytes, bytes.length, 0, address, address.length)))
 }

@@ -45,7 +45,8 @@ export function prepareAdmin(config: BoundaryConfig): string | undefined {
 function prepare(folder: string, mode: number): void {
   const refused = (message: string) => new StartRefused(EXIT_CODES.refused, message)
   try {
-    fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+    // Made here, its group is that of the folder above where that one hands it down, and this user's own else.
+    if (fs.mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) fs.chmodSync(folder, mode)
   } catch (error) {
     throw refused(`${folder} cannot be made: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`)
   }

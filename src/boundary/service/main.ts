@@ -1,9 +1,11 @@
 /**
- * The boundary's process. Started by the supervisor, which sends the configuration over the spawn's own channel; hardens itself before it reads a secret, and
- * ends with the supervisor, with SIGTERM, on request over the control socket, or at once when a write has failed.
+ * The boundary's process. Started by the supervisor, which sends the configuration over the spawn's own channel, or alone by a service manager; hardens itself
+ * before it reads a secret, and ends with the supervisor, with SIGTERM, on request over the control socket, or at once when a write has failed.
  */
 import { type BoundaryConfig, type BoundaryMessage, EXIT_CODES } from '../config.ts'
 import { endWithParent, harden } from '../harden.ts'
+import { notifyReady } from '../notify.ts'
+import { takeConfig } from '../supervisor/alone.ts'
 import { StartRefused } from './lock.ts'
 import { placeOf, stderrLog } from './log.ts'
 import { type RunningBoundary, startBoundary } from './start.ts'
@@ -65,21 +67,28 @@ async function start(config: BoundaryConfig, warnings: readonly string[]): Promi
     controlSocket,
     warnings: running.warnings,
   })
+  const untold = notifyReady(boundary.locked ? 'locked' : 'ready')
+  if (untold !== 0) log('error', 'the service manager could not be told that it is ready', { errno: untold })
 }
 
 process.umask(0o077)
-endWithParent()
+const alone = takeConfig<BoundaryConfig>()
+if (alone === undefined) endWithParent()
 const warnings = harden()
 process.on('SIGTERM', () => stop('SIGTERM', EXIT_CODES.terminated))
 // Ctrl-C reaches the whole group: the supervisor stops the front end first.
-process.on('SIGINT', () => {})
+process.on('SIGINT', () => alone !== undefined && stop('SIGINT', EXIT_CODES.terminated))
 process.on('uncaughtException', error => {
   log('error', 'a defect', placeOf(error))
   process.exit(EXIT_CODES.internal)
 })
-if (process.send === undefined) {
+if (alone !== undefined) {
+  void start(alone, warnings)
+} else if (process.send === undefined) {
   log('error', 'the boundary is started by its supervisor, which sends the configuration')
   process.exit(EXIT_CODES.refused)
 }
-process.once('message', message => void start(message as BoundaryConfig, warnings))
-process.on('disconnect', () => stop('the supervisor is gone', EXIT_CODES.terminated))
+if (alone === undefined) {
+  process.once('message', message => void start(message as BoundaryConfig, warnings))
+  process.on('disconnect', () => stop('the supervisor is gone', EXIT_CODES.terminated))
+}

@@ -2,35 +2,16 @@
  * The supervisor: starts a service's processes, boundary, front end and an owner's admin API, starts each anew when it dies while the others go on,
  * and stops them in order. It has no listener and holds no secret.
  */
-import path from 'node:path'
 import { type BoundaryConfig, type BoundaryMessage, EXIT_CODES } from '../config.ts'
-import { threadPoolSize } from '../pkcs11/types.ts'
 import { type Log, stderrLog } from '../service/log.ts'
-import { SLOW_THREADS } from '../service/slow.ts'
 import { Child } from './children.ts'
+import { type AdminSpec, adminProgram, boundaryProgram, type FrontEndSpec, frontEndProgram } from './programs.ts'
 import { giveFolders } from './users.ts'
-
-export interface FrontEndSpec {
-  /** The front end's file, run by the same Node. It gets `config` as its first IPC message. */
-  readonly entry: string
-  /** Megabytes that its JavaScript objects may take; V8 collects the sooner the nearer they are. Node's own limit where it is left out. */
-  readonly heapMegabytes?: number
-  readonly config: object
-  /** Folders that are the front end's alone; with two users they are made and given to its user. */
-  readonly folders?: readonly string[]
-  readonly env?: NodeJS.ProcessEnv
-}
 
 /** What a front end sends over IPC. `line` is what the service prints when it is ready: one JSON object, without secrets that nobody is to see. */
 export type FrontEndMessage =
   | { readonly type: 'ready'; readonly line: Readonly<Record<string, unknown>> }
   | { readonly type: 'failed'; readonly reason: string }
-
-/** A process that serves administrators from afar, beside the front end and without its rights. Its messages are a front end's. */
-export interface AdminSpec {
-  readonly entry: string
-  readonly config: object
-}
 
 export interface ServiceSpec {
   readonly boundary: BoundaryConfig
@@ -63,38 +44,8 @@ export class ServiceFailed extends Error {
   }
 }
 
-/**
- * Flags of the boundary's Node: no debugger by signal, no code from strings, and no collecting because nothing was asked for a while, which the next requests
- * would pay for.
- */
-const BOUNDARY_FLAGS = ['--disable-sigusr1', '--disallow-code-generation-from-strings', '--no-memory-reducer'] as const
-/** Of the front end's: megabytes for new objects. Requests live for a millisecond, and the default is made for programs with more memory. */
-const FRONT_END_FLAGS = ['--max-semi-space-size=16'] as const
-/** Sessions of a token where the configuration names no number (pkcs11/types.ts). */
-const DEFAULT_SESSIONS = 8
-const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damaged, EXIT_CODES.inUse])
-
-/** The environment of the boundary: a token's vendor may need any of it; nothing in it may change what Node runs. */
-function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
-  const ofRoot = config.root.kind === 'pkcs11' ? [config.root] : []
-  const tokens = [...ofRoot, ...(config.tokens ?? []), ...(config.clusters ?? [])]
-  if (tokens.length > 0) {
-    const { NODE_OPTIONS: _options, NODE_PATH: _path, LD_PRELOAD: _preload, ...rest } = process.env
-    const threads = tokens.reduce(
-      (sum, { sessions = DEFAULT_SESSIONS }) => sum + threadPoolSize(sessions),
-      SLOW_THREADS,
-    )
-    return { ...rest, UV_THREADPOOL_SIZE: String(threads) }
-  }
-  const { PATH, LANG, TZ } = process.env
-  return {
-    // As for one session of a token: the root of trust can come into one while the process runs.
-    UV_THREADPOOL_SIZE: String(threadPoolSize(1) + SLOW_THREADS),
-    ...(PATH === undefined ? {} : { PATH }),
-    ...(LANG === undefined ? {} : { LANG }),
-    ...(TZ === undefined ? {} : { TZ }),
-  }
-}
+/** Starting anew is of no use after these. */
+export const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damaged, EXIT_CODES.inUse])
 
 export function startService(spec: ServiceSpec): Service {
   const stderr = spec.stderr ?? 2
@@ -130,9 +81,7 @@ export function startService(spec: ServiceSpec): Service {
   }
   const boundary = new Child({
     name: 'boundary',
-    entry: path.join(import.meta.dirname, '..', 'service', `main${path.extname(import.meta.filename)}`),
-    nodeFlags: BOUNDARY_FLAGS,
-    env: boundaryEnv(spec.boundary),
+    ...boundaryProgram(spec.boundary),
     user: users?.boundary,
     config: spec.boundary,
     // Stopped by the administrator over the control socket: the whole service ends.
@@ -156,12 +105,7 @@ export function startService(spec: ServiceSpec): Service {
   })
   const frontEnd = new Child({
     name: 'front end',
-    entry: spec.frontEnd.entry,
-    nodeFlags: [
-      ...FRONT_END_FLAGS,
-      ...(spec.frontEnd.heapMegabytes === undefined ? [] : [`--max-old-space-size=${spec.frontEnd.heapMegabytes}`]),
-    ],
-    env: spec.frontEnd.env ?? process.env,
+    ...frontEndProgram(spec.frontEnd),
     user: users?.frontEnd,
     config: spec.frontEnd.config,
     isFinal,
@@ -187,9 +131,7 @@ export function startService(spec: ServiceSpec): Service {
     spec.admin &&
     new Child({
       name: 'admin API',
-      entry: spec.admin.entry,
-      nodeFlags: [],
-      env: process.env,
+      ...adminProgram(spec.admin),
       user: users?.admin,
       config: spec.admin.config,
       isFinal,

@@ -31,6 +31,13 @@ function take(folder: string, uid: number, gid: number): void {
   if (fs.lstatSync(folder).uid !== uid) own(folder, uid, gid)
 }
 
+/** Makes durable what is in a folder: the boundary's user may not open the one above its own. */
+function sync(folder: string): void {
+  const fd = fs.openSync(folder, 'r')
+  fs.fsyncSync(fd)
+  fs.closeSync(fd)
+}
+
 /** Throws an Error that says what to change where this process may not give files away or the two users are one. */
 export function giveFolders(config: BoundaryConfig, frontEndFolders: readonly string[]): void {
   const { users, folder, root } = config
@@ -46,6 +53,7 @@ export function giveFolders(config: BoundaryConfig, frontEndFolders: readonly st
   // The front end's group may pass through the folder to its socket, which inherits the group.
   fs.lchownSync(folder, boundary.uid, frontEnd.gid)
   fs.chmodSync(folder, folderMode(config))
+  sync(path.dirname(folder))
   if (config.admin !== undefined) {
     const { admin } = users
     if (admin === undefined) throw new Error('the admin API needs a user of its own beside the other two')

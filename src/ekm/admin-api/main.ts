@@ -3,8 +3,8 @@
  */
 import { join } from 'node:path'
 import { connectAdmin } from '../../boundary/client/control.ts'
-import { serviceFolders } from '../../config/boundary.ts'
 import type { EkmConfig } from '../../config/ekm.ts'
+import { serviceFolders } from '../../config/folders.ts'
 import { runFrontEnd } from '../../http/front-end.ts'
 import { startListener } from '../../http/listener.ts'
 import { logReload, openLog, placeOf } from '../../http/logging.ts'

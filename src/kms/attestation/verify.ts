@@ -34,11 +34,6 @@ export class Attestations {
     this.#roots = roots
   }
 
-  /** False where no root is trusted, and so no document can be. */
-  get configured(): boolean {
-    return this.#roots.length > 0
-  }
-
   /**
    * Verifies a signed document at `now` (real time, milliseconds since 1970). The cheap checks come first; no field has any effect before the chain and the
    * signature have been verified. Throws AttestationError.

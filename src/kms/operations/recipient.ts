@@ -27,7 +27,7 @@ function attestedFields({ kind, moduleId, pcrs }: Attestation): Asserted {
 export function recipientOf(call: Call, recipient: RecipientInput | undefined): Attestation | undefined {
   if (recipient === undefined) return undefined
   const { attestations, clocks } = call.services
-  if (!attestations.configured) {
+  if (attestations === undefined) {
     throw new KmsError(
       'UnsupportedOperationException',
       'Recipient cannot be used: this service trusts no root of attestation documents (its setting attestation.roots is empty).',

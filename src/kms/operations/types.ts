@@ -142,5 +142,6 @@ export interface Services {
   readonly clocks: Clocks
   readonly settings: KmsSettings
   readonly markers: MarkerKey
-  readonly attestations: Attestations
+  /** Undefined where no root is trusted, and so no document can be. */
+  readonly attestations: Attestations | undefined
 }

@@ -2,7 +2,7 @@
 import { type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ADMIN_SOCKET, filesIn } from '../../boundary/service/folder.ts'
-import { serviceFolders } from '../../config/boundary.ts'
+import { serviceFolders } from '../../config/folders.ts'
 import { secretFiles } from './configured.ts'
 import { type Finding, finding } from './findings.ts'
 import type { Subject } from './subject.ts'
