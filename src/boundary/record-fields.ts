@@ -64,6 +64,8 @@ export const BOUNDARY_OPERATIONS = {
   unlock: 66,
   advanceClock: 67,
   rotateRoot: 68,
+  /** A key with given id and material, in a folder made with --dev. */
+  seedKey: 76,
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 

@@ -17,6 +17,9 @@ import {
   makeAdministrator,
   type NewCredential,
 } from './admin/index.ts'
+import { applySeed } from './seed/apply.ts'
+import type { Seed } from './seed/read.ts'
+import type { DANGEROUSLY_ACCEPT_ANY_CREDENTIALS } from './wire/any-credentials.ts'
 
 export interface DevOptions {
   /** 0 takes a free port. */
@@ -28,6 +31,10 @@ export interface DevOptions {
   readonly credential: GivenCredential | undefined
   /** Where the root of trust is a key in a PKCS#11 token; else it is a file beside the data. */
   readonly token?: DevToken | undefined
+  /** Keys to make where they are not there. */
+  readonly seed?: Seed | undefined
+  /** Callers need no credential. */
+  readonly danger?: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS | undefined
 }
 
 export interface DevToken {
@@ -48,6 +55,10 @@ export interface DevLine {
   readonly operations: string
   readonly data: string
   readonly pid: number
+  /** Of a seed: how many keys were made now; the others were there. */
+  readonly seeded?: number
+  /** Callers need no credential. */
+  readonly anyCredentials?: true
 }
 
 /** The principal with every right. */
@@ -86,13 +97,20 @@ export function defaultConfig(input: {
   })
 }
 
-/** Starts front end and boundary of a service. */
-export function startKmsService(config: KmsConfig, dev: boolean, stderr?: number): Service {
+/** Starts front end and boundary of a service. With `danger`, which is for `dev` alone, the front end is one whose callers need no credential. */
+export function startKmsService(
+  config: KmsConfig,
+  dev: boolean,
+  stderr?: number,
+  danger?: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS,
+): Service {
+  if (danger !== undefined && !dev) throw new Error(`${danger.description} goes with --dev only`)
+  const entry = danger === undefined ? 'main' : 'main-any-credentials'
   return startService({
     ...(stderr === undefined ? {} : { stderr }),
     boundary: boundarySettings('kms', config, dev),
     frontEnd: {
-      entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
+      entry: join(import.meta.dirname, `${entry}${extname(import.meta.filename)}`),
       heapMegabytes: heapMegabytes(config.cache),
       config,
       folders: [serviceFolders(config.data).frontEnd],
@@ -105,14 +123,14 @@ export async function startKmsDev(
   options: DevOptions,
   onStart: (service: Service) => void = () => {},
 ): Promise<DevService> {
-  const { port, account, regions, credential, token } = options
+  const { port, account, regions, credential, token, seed, danger } = options
   const data = options.data === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kms-')) : resolve(options.data)
   const remove = (): void => {
     if (options.data === undefined) rmSync(data, { recursive: true, force: true })
   }
   let service: Service
   try {
-    service = startKmsService(defaultConfig({ data, port, account, regions, token }), true)
+    service = startKmsService(defaultConfig({ data, port, account, regions, token }), true, undefined, danger)
   } catch (error) {
     remove()
     throw error
@@ -124,7 +142,7 @@ export async function startKmsDev(
   }
   try {
     const ready = await service.ready
-    const made = await administrator(data, account, credential)
+    const { made, seeded } = await firstRows(data, account, credential, seed)
     const line: DevLine = {
       endpoint: String(ready.endpoint),
       accountId: account,
@@ -134,6 +152,8 @@ export async function startKmsDev(
       operations: String(ready.operations),
       data,
       pid: process.pid,
+      ...(seeded === undefined ? {} : { seeded }),
+      ...(danger === undefined ? {} : { anyCredentials: true }),
     }
     return { line, service, data, stop }
   } catch (error) {
@@ -142,17 +162,20 @@ export async function startKmsDev(
   }
 }
 
-async function administrator(
+/** The developer, and the keys of the seed. */
+async function firstRows(
   data: string,
   account: string,
   given: GivenCredential | undefined,
-): Promise<NewCredential> {
+  seed: Seed | undefined,
+): Promise<{ readonly made: NewCredential; readonly seeded: number | undefined }> {
   const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
   try {
     // Those of earlier runs cannot be shown again, and would add up to the limit.
     for (const { accessKeyId } of await listCredentials(control, `arn:aws:iam::${account}:user/${DEVELOPER}`))
       await deleteCredential(control, accessKeyId)
-    return await makeAdministrator(control, { account, user: DEVELOPER, given })
+    const made = await makeAdministrator(control, { account, user: DEVELOPER, given })
+    return { made, seeded: seed === undefined ? undefined : await applySeed(control, seed) }
   } finally {
     control.close()
   }

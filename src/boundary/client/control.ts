@@ -44,6 +44,7 @@ export function connectControl(options: { readonly socket: string }): ControlCon
     decideAsk: async (id, approve, by, seconds, asserted) =>
       ask('decideAsk', { ask: id, approve, by, seconds, asserted: asAsserted(asserted) }),
     advanceClock: async milliseconds => ({ lifecycleNow: await ask('advanceClock', milliseconds) }),
+    seedKey: async (input, asserted) => ask('seedKey', { input, asserted: asAsserted(asserted) }),
     stop: () => ask('stop', undefined),
   }
 }

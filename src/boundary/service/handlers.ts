@@ -24,6 +24,7 @@ import { deleteImportedKeyMaterial } from './operations/remove-material.ts'
 import { restore, revoke, trip } from './operations/revoke.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
+import { seedKey } from './operations/seed.ts'
 import { selfTest } from './operations/service.ts'
 import { openSession, sealSession } from './operations/sessions.ts'
 import { sign, verify } from './operations/sign.ts'
@@ -93,6 +94,7 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   generateDataKeyPair,
   asymmetricEncrypt,
   asymmetricDecrypt,
+  seedKey,
 }
 
 /** Transitions that leave something due at once. */
