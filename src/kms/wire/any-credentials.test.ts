@@ -1,5 +1,7 @@
 /** The verifier that lets everybody in: who has it, whom it takes for whom, and whom even it refuses. */
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { BoundaryStatus } from '../../boundary/client/api.ts'
 import type { HttpRequest } from '../../http/types.ts'
@@ -49,6 +51,21 @@ test('only the symbol of the flag makes one, and only for a listener that no oth
   assert.throws(() => acceptAnyCredentials({ ...parts, danger: other as AnyCredentials['danger'] }), TypeError)
   for (const host of ['0.0.0.0', '::', '192.0.2.1', 'kms.example'])
     assert.throws(() => acceptAnyCredentials({ ...parts, host }), /for loopback only/)
+})
+
+test('nobody else has the symbol: the command that was given the flag, the process that it begins, and types in between', () => {
+  const src = join(import.meta.dirname, '..', '..')
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
+    file => file.endsWith('.ts') && !file.endsWith('.test.ts'),
+  )
+  const uses = (file: string): string[] =>
+    readFileSync(join(src, file), 'utf8')
+      .split('\n')
+
+      .filter(line => !line.startsWith('import type '))
+      .filter(line => /\bDANGEROUSLY_ACCEPT_ANY_CREDENTIALS\b/.test(line.replaceAll(/(?:type|typeof) \w+/g, '')))
+  const values = files.filter(file => uses(file).length > 0).sort()
+  assert.deepEqual(values, ['cli/kms.ts', 'kms/main-any-credentials.ts', 'kms/wire/any-credentials.ts'])
 })
 
 test('whoever is known is who they are', async () => {

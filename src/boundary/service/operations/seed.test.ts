@@ -4,7 +4,8 @@ import { generateKeyPairSync, type KeyObject, verify as verifySignature } from '
 import { after, before, test } from 'node:test'
 import { isAsymmetric, type SigningAlgorithm, SPECS } from '../../algorithms.ts'
 import type { SeedKey } from '../../client/api.ts'
-import { KEY_SPECS, type KeySpec, type KeyUsage } from '../../words.ts'
+import { connectControl } from '../../client/control.ts'
+import { BoundaryError, KEY_SPECS, type KeySpec, type KeyUsage } from '../../words.ts'
 import { fails, headerOfRow, type InProcess, inProcess, keyId, newKey, SCOPE } from '../testing/in-process.ts'
 import { DAY } from './create.ts'
 
@@ -71,6 +72,18 @@ test('a folder that was not made with --dev refuses it before it looks at anythi
   } finally {
     await real.stop()
     real.remove()
+  }
+})
+
+test('a front end cannot ask for it: its socket does not have the operation, and cuts off who tries', async () => {
+  const asFrontEnd = connectControl({ socket: made.running.useSocket })
+  try {
+    assert.equal((await asFrontEnd.status()).dev, true)
+    const input = seed()
+    await assert.rejects(asFrontEnd.seedKey(input, A), BoundaryError)
+    assert.equal(await made.control.getRow('key', input.id), undefined)
+  } finally {
+    asFrontEnd.close()
   }
 })
 
