@@ -69,6 +69,8 @@ export const BOUNDARY_OPERATIONS = {
   rewriteRows: 72,
   /** Another root of trust from now on. */
   changeRoot: 73,
+  /** A key with given id and material, in a folder made with --dev. */
+  seedKey: 76,
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 

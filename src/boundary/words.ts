@@ -248,6 +248,8 @@ export const ASSERTED_FIELDS = {
   claimedPool: { code: 27, max: 256 },
   claimedEmail: { code: 28, max: 320 },
   claimedPerimeter: { code: 29, max: 256 },
+  /** How the caller was authenticated, where it was not as this service always does it. */
+  authentication: { code: 30, max: 64 },
 } as const
 export type AssertedField = keyof typeof ASSERTED_FIELDS
 export type Asserted = { readonly [F in AssertedField]?: string }

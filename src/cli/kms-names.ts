@@ -35,3 +35,15 @@ export function collectTag(tag: string, all: Tags): Tags {
   if (at < 1) throw new InvalidArgumentError(`Write tags as key=value, not ${tag}.`)
   return { ...all, [tag.slice(0, at)]: tag.slice(at + 1) }
 }
+
+export function accountOption(text: string): string {
+  if (!/^\d{12}$/.test(text)) throw new InvalidArgumentError('An account id has 12 digits.')
+  return text
+}
+
+export function regionsOption(text: string): string[] {
+  const regions = text.split(',')
+  if (!regions.every(region => /^[a-z]{2}(?:-[a-z]+)+-\d{1,2}$/.test(region)) || new Set(regions).size < regions.length)
+    throw new InvalidArgumentError('Regions look like us-east-1,eu-central-1, each once.')
+  return regions
+}

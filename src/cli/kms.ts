@@ -11,8 +11,13 @@ import { serviceFolders } from '../config/folders.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
 import { firstPrincipalText } from '../kms/admin/index.ts'
 import { type DevToken, kmsFrontEnd, startKmsDev, startKmsService } from '../kms/dev.ts'
+import type { Seed } from '../kms/seed/read.ts'
+import { DANGEROUSLY_ACCEPT_ANY_CREDENTIALS } from '../kms/wire/any-credentials.ts'
 import { registerProcesses } from './alone.ts'
+import { EXIT_CONFIG } from './exit-codes.ts'
 import { registerKmsAdmin } from './kms-admin.ts'
+import { accountOption, regionsOption } from './kms-names.ts'
+import { registerKmsSeed } from './kms-seed.ts'
 import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
 interface Options {
@@ -25,10 +30,14 @@ interface Options {
   readonly pkcs11Module?: string
   readonly pkcs11Token?: string
   readonly pkcs11PinFile?: string
+  readonly seed?: string
+  readonly dangerouslyAcceptAnyCredentials?: boolean
 }
 
 /** How often a locked boundary is looked at again, until the first steps can be told. */
 const LOCKED_POLL_MS = 500
+
+const ANY_CREDENTIALS = 'every process and every user of this machine can call as root of any account'
 
 const HELP = `
 Start a service:
@@ -37,7 +46,12 @@ Start a service:
 A whole KMS for a laptop or a CI job, on loopback, ready in a second:
   holdfast kms --dev --port 4599 --regions us-east-1,eu-central-1
 
-It prints one line of JSON when it is ready: endpoint, accountId, regions, accessKeyId, secretAccessKey, pid, and where its data is. The credential is
+The same keys in every run, whoever calls (docs/emulator.md):
+  holdfast kms --dev --port 4599 --seed seed.yaml
+  holdfast kms --dev --port 4599 --seed seed.yaml --dangerously-accept-any-credentials
+
+It prints one line of JSON when it is ready: endpoint, accountId, regions, accessKeyId, secretAccessKey, pid, and where its data is; with a seed
+how many keys were made. The credential is
 taken from HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or made. Its time can be moved: holdfast dev clock advance 31d --data DIR
 
 Exit codes: 0 stopped; 1 wrong use; 64 the operator must change something first; 65 the journal is damaged, or the clock is behind it; 75 the folder is in
@@ -59,22 +73,29 @@ export function registerKms(program: Command): void {
     .option('--pkcs11-module <file>', '--dev: root of trust in a PKCS#11 token: the vendor’s module')
     .option('--pkcs11-token <label>', '--dev: and the label of the token')
     .option('--pkcs11-pin-file <file>', '--dev: and the file with its user PIN, mode 0600')
+    .option('--seed <file>', '--dev: make the keys of this file, where they are not there')
+    .option('--dangerously-accept-any-credentials', '--dev: whoever reaches the port is root of an account')
     .addHelpText('after', HELP)
-    .action((options: Options) =>
-      startCommand<KmsConfig>(kms, options, {
+    .action((options: Options) => {
+      if (options.dev !== true && (options.seed !== undefined || options.dangerouslyAcceptAnyCredentials === true))
+        kms.error(
+          'holdfast kms: --seed and --dangerously-accept-any-credentials go with --dev only: keys and callers that anybody can name protect nothing',
+        )
+      return startCommand<KmsConfig>(kms, options, {
         // Loaded here only: `--dev`, which is to be ready at once, reads no YAML.
         load: async file => (await import('../config/load.ts')).loadConfig(file, kmsConfig),
         start: config => startKmsService(config, false),
         tellFirstSteps,
         dev: () => startDev(options),
-      }),
-    )
+      })
+    })
   registerKmsAdmin(kms)
   registerProcesses<KmsConfig>(kms, {
     service: 'kms',
     load: async (file, files) => (await import('../config/load.ts')).loadConfig(file, kmsConfig, { files }),
     frontEnd: kmsFrontEnd,
   })
+  registerKmsSeed(kms)
 }
 
 /** There are no default credentials, so whoever starts a service for the first time must be told how to make one: as soon as it is unlocked. */
@@ -94,11 +115,23 @@ async function tellFirstSteps({ data }: Pick<KmsConfig, 'data'>, toldLocked = fa
 }
 
 async function startDev(options: Options): Promise<number> {
-  warnOfDev('kms', options.data)
-  let ended = Promise.resolve(0)
   const { port, account, regions, data } = options
+  let seed: Seed | undefined
+  try {
+    if (options.seed !== undefined)
+      seed = (await import('../kms/seed/read.ts')).readSeed(options.seed, { account, regions })
+  } catch (error) {
+    if ((error as Error).name !== 'ConfigError') throw error
+    process.stderr.write(`${(error as Error).message}\n`)
+    return EXIT_CONFIG
+  }
+  warnOfDev('kms', data)
+  const danger = options.dangerouslyAcceptAnyCredentials === true ? DANGEROUSLY_ACCEPT_ANY_CREDENTIALS : undefined
+  if (danger !== undefined) process.stderr.write(`${danger.description}: ${ANY_CREDENTIALS}\n`)
+  let ended = Promise.resolve(0)
   const token = tokenOf(options)
-  const dev = await startKmsDev({ port, account, regions, data, token, credential: givenCredential() }, service => {
+  const credential = givenCredential()
+  const dev = await startKmsDev({ port, account, regions, data, token, credential, seed, danger }, service => {
     ended = untilSignalled(service)
   })
   printLine(dev.line)
@@ -109,16 +142,4 @@ function tokenOf({ pkcs11Module: module, pkcs11Token: label, pkcs11PinFile: pinF
   if (module === undefined && label === undefined && pinFile === undefined) return undefined
   if (module !== undefined && label !== undefined && pinFile !== undefined) return { module, label, pinFile }
   throw new InvalidArgumentError('--pkcs11-module, --pkcs11-token and --pkcs11-pin-file go together.')
-}
-
-function accountOption(text: string): string {
-  if (!/^\d{12}$/.test(text)) throw new InvalidArgumentError('An account id has 12 digits.')
-  return text
-}
-
-function regionsOption(text: string): string[] {
-  const regions = text.split(',')
-  if (!regions.every(region => /^[a-z]{2}(?:-[a-z]+)+-\d{1,2}$/.test(region)) || new Set(regions).size < regions.length)
-    throw new InvalidArgumentError('Regions look like us-east-1,eu-central-1, each once.')
-  return regions
 }

@@ -19,6 +19,9 @@ import {
   makeAdministrator,
   type NewCredential,
 } from './admin/index.ts'
+import { applySeed } from './seed/apply.ts'
+import type { Seed } from './seed/read.ts'
+import type { DANGEROUSLY_ACCEPT_ANY_CREDENTIALS } from './wire/any-credentials.ts'
 
 export interface DevOptions {
   /** 0 takes a free port. */
@@ -30,6 +33,10 @@ export interface DevOptions {
   readonly credential: GivenCredential | undefined
   /** Where the root of trust is a key in a PKCS#11 token; else it is a file beside the data. */
   readonly token?: DevToken | undefined
+  /** Keys to make where they are not there. */
+  readonly seed?: Seed | undefined
+  /** Callers need no credential. */
+  readonly danger?: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS | undefined
 }
 
 export interface DevToken {
@@ -50,6 +57,10 @@ export interface DevLine {
   readonly operations: string
   readonly data: string
   readonly pid: number
+  /** Of a seed: how many keys were made now; the others were there. */
+  readonly seeded?: number
+  /** Callers need no credential. */
+  readonly anyCredentials?: true
 }
 
 /** The principal with every right. */
@@ -88,18 +99,25 @@ export function defaultConfig(input: {
   })
 }
 
-/** Starts front end and boundary of a service. */
-export function startKmsService(config: KmsConfig, dev: boolean, stderr?: number): Service {
+/** Starts front end and boundary of a service. With `danger`, which is for `dev` alone, the front end is one whose callers need no credential. */
+export function startKmsService(
+  config: KmsConfig,
+  dev: boolean,
+  stderr?: number,
+  danger?: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS,
+): Service {
+  if (danger !== undefined && !dev) throw new Error(`${danger.description} goes with --dev only`)
   return startService({
     ...(stderr === undefined ? {} : { stderr }),
     boundary: boundarySettings('kms', config, dev),
-    frontEnd: kmsFrontEnd(config),
+    frontEnd: kmsFrontEnd(config, danger),
   })
 }
 
-export function kmsFrontEnd(config: KmsConfig): FrontEndSpec {
+export function kmsFrontEnd(config: KmsConfig, danger?: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS): FrontEndSpec {
+  const entry = danger === undefined ? 'main' : 'main-any-credentials'
   return {
-    entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
+    entry: join(import.meta.dirname, `${entry}${extname(import.meta.filename)}`),
     heapMegabytes: heapMegabytes(config.cache),
     config,
     folders: [serviceFolders(config.data).frontEnd],
@@ -111,14 +129,14 @@ export async function startKmsDev(
   options: DevOptions,
   onStart: (service: Service) => void = () => {},
 ): Promise<DevService> {
-  const { port, account, regions, credential, token } = options
+  const { port, account, regions, credential, token, seed, danger } = options
   const data = options.data === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kms-')) : resolve(options.data)
   const remove = (): void => {
     if (options.data === undefined) rmSync(data, { recursive: true, force: true })
   }
   let service: Service
   try {
-    service = startKmsService(defaultConfig({ data, port, account, regions, token }), true)
+    service = startKmsService(defaultConfig({ data, port, account, regions, token }), true, undefined, danger)
   } catch (error) {
     remove()
     throw error
@@ -130,7 +148,7 @@ export async function startKmsDev(
   }
   try {
     const ready = await service.ready
-    const made = await administrator(data, account, credential)
+    const { made, seeded } = await firstRows(data, account, credential, seed)
     const line: DevLine = {
       endpoint: String(ready.endpoint),
       accountId: account,
@@ -140,6 +158,8 @@ export async function startKmsDev(
       operations: String(ready.operations),
       data,
       pid: process.pid,
+      ...(seeded === undefined ? {} : { seeded }),
+      ...(danger === undefined ? {} : { anyCredentials: true }),
     }
     return { line, service, data, stop }
   } catch (error) {
@@ -148,17 +168,20 @@ export async function startKmsDev(
   }
 }
 
-async function administrator(
+/** The developer, and the keys of the seed. */
+async function firstRows(
   data: string,
   account: string,
   given: GivenCredential | undefined,
-): Promise<NewCredential> {
+  seed: Seed | undefined,
+): Promise<{ readonly made: NewCredential; readonly seeded: number | undefined }> {
   const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
   try {
     // Those of earlier runs cannot be shown again, and would add up to the limit.
     for (const { accessKeyId } of await listCredentials(control, `arn:aws:iam::${account}:user/${DEVELOPER}`))
       await deleteCredential(control, accessKeyId)
-    return await makeAdministrator(control, { account, user: DEVELOPER, given })
+    const made = await makeAdministrator(control, { account, user: DEVELOPER, given })
+    return { made, seeded: seed === undefined ? undefined : await applySeed(control, seed) }
   } finally {
     control.close()
   }

@@ -3,14 +3,18 @@ import type { BoundaryUse } from '../boundary/client/api.ts'
 import type { Health } from '../http/metrics.ts'
 import type { Replica } from '../store/replica.ts'
 
-/** Never rejects. */
+/** Never rejects. `dangers`: sentences of what the operator has asked for and nobody should. */
 export async function healthOf(
   boundary: Pick<BoundaryUse, 'status'>,
   replica: Pick<Replica, 'ready' | 'failure'>,
+  dangers: readonly string[] = [],
 ): Promise<Health> {
   try {
     const { locked, boundaryId, version, rootKind, warnings } = await boundary.status()
-    const known = { boundary: { id: boundaryId, version, rootKind, warnings } }
+    const known = {
+      boundary: { id: boundaryId, version, rootKind, warnings },
+      ...(dangers.length === 0 ? {} : { dangers }),
+    }
     if (locked) return { ready: false, detail: { reason: 'the boundary is locked: run holdfast unlock', ...known } }
     if (replica.failure !== '') return { ready: false, detail: { reason: replica.failure, ...known } }
     if (!replica.ready) return { ready: false, detail: { reason: 'catching up with the boundary', ...known } }

@@ -27,6 +27,8 @@ import { Runner } from './operations/run.ts'
 import { OPERATIONS } from './operations/table.ts'
 import type { Clocks, Services } from './operations/types.ts'
 import { openKeyStores } from './stores/manage.ts'
+import { acceptAnyCredentials, type DANGEROUSLY_ACCEPT_ANY_CREDENTIALS } from './wire/any-credentials.ts'
+import { signatures, type Verifier, type Who } from './wire/authenticate.ts'
 import { listenerError, makeHandler } from './wire/handler.ts'
 import { RequestLimits } from './wire/request-quotas.ts'
 
@@ -39,16 +41,23 @@ export interface KmsService {
 }
 
 const CLOSE_DEADLINE_MS = 10_000
+const ANY_CREDENTIALS = 'any credentials are accepted: whoever reaches the port is root of an account'
 
-/** Resolves when requests are answered; with a boundary that is locked or away they are answered 5xx. */
-export async function startKms(config: KmsConfig): Promise<KmsService> {
+/**
+ * Resolves when requests are answered; with a boundary that is locked or away they are answered 5xx. `danger`: whoever reaches the port is root of
+ * an account; only on loopback, and only with a boundary that is for development.
+ */
+export async function startKms(
+  config: KmsConfig,
+  danger?: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS,
+): Promise<KmsService> {
   const log = openLog({ name: 'kms', level: config.logging.level })
   const folders = serviceFolders(config.data)
   mkdirSync(folders.frontEnd, { recursive: true, mode: 0o700 })
   const store = await openSqliteStore({ file: join(folders.frontEnd, 'store.db') })
   try {
     const link = await connect(config, store, join(folders.boundary, 'use.sock'), log)
-    return await serve(config, store, link, log)
+    return await serve(config, store, link, log, danger)
   } catch (error) {
     await store.close()
     throw error
@@ -101,7 +110,13 @@ async function openAttestations(files: readonly string[]): Promise<Attestations 
   return new Attestations(loadRoots(files))
 }
 
-async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): Promise<KmsService> {
+async function serve(
+  config: KmsConfig,
+  store: Store,
+  link: Linked,
+  log: Log,
+  danger: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS | undefined,
+): Promise<KmsService> {
   const { boundary, replica, clocks, markers } = link
   const metrics = new Metrics('kms')
   const onDefect = (error: unknown, requestId = ''): void =>
@@ -143,6 +158,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     strangers.count(reason, address)
   }
   const { tls, host, port } = config.listen
+  const who = { principals, sessions: new Sessions(principals, recording, config.cache.secrets) }
   const api = await startListener({
     name: 'kms',
     host,
@@ -151,8 +167,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     limits: config.limits,
     handler: makeHandler({
       runner,
-      who: { principals, sessions: new Sessions(principals, recording, config.cache.secrets) },
-      regions: new Set(config.regions),
+      verify: verifierOf(config, who, boundary, danger),
       secure: tls !== undefined,
       onStranger,
       onDefect,
@@ -172,7 +187,7 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
     operations = await startOperations({
       ...config.operations,
       metrics,
-      health: () => healthOf(boundary, replica),
+      health: () => healthOf(boundary, replica, danger === undefined ? [] : [ANY_CREDENTIALS]),
       onDefect,
     })
   } catch (error) {
@@ -193,6 +208,18 @@ async function serve(config: KmsConfig, store: Store, link: Linked, log: Log): P
       await store.close()
     },
   }
+}
+
+function verifierOf(
+  { regions, listen, account }: KmsConfig,
+  who: Who,
+  boundary: Linked['boundary'],
+  danger: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS | undefined,
+): Verifier {
+  const usual = signatures(who, new Set(regions))
+  if (danger === undefined) return usual
+  if (account === undefined) throw new Error('account is not set: callers who name none need one')
+  return acceptAnyCredentials({ danger, host: listen.host, usual, boundary, account, regions })
 }
 
 /** What the boundary's errors say is for the operator; of what nobody foresaw only the place, since its text may hold what it was about. */

@@ -25,6 +25,7 @@ import type {
   ReEncryptSide,
   ReplicateKey,
   RevokeTarget,
+  SeedKey,
   ToSign,
   WrappingAlgorithm,
 } from './said.ts'
@@ -305,6 +306,11 @@ export interface BoundaryControl {
 
   /** Moves lifecycle time forward; only in a service started with `--dev`. Resolves when what fell due has been done. */
   advanceClock(milliseconds: number): Promise<{ lifecycleNow: number }>
+  /**
+   * Makes a key with the id and the material that are given, with its replicas, in one write set. NotPermitted in a folder that was not made with `--dev`,
+   * AlreadyExists where the id was ever used, IncorrectKeyMaterial for material that does not fit the spec.
+   */
+  seedKey(input: SeedKey, asserted: Asserted): Promise<KeyRow>
   /** Finishes what is in flight, makes all durable and exits. */
   stop(): Promise<void>
 }

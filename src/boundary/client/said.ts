@@ -70,6 +70,32 @@ export interface CreateKey {
   readonly rows: readonly PutRow[]
 }
 
+/** A key as somebody wrote it down: only in a folder made with `--dev`. */
+export interface SeedKey {
+  /** Row id. With `mrk-` the key is the primary of a multi-Region set. */
+  readonly id: string
+  readonly account: string
+  readonly spec: KeySpec
+  readonly usage: KeyUsage
+  readonly origin: 'AWS_KMS' | 'EXTERNAL'
+  /** Regions of replicas, which have the same material, policy and state. */
+  readonly replicaRegions: readonly string[]
+  /** Secret bytes, or PKCS #8 DER; oldest first, the last is the current one. More than one only of a SYMMETRIC_DEFAULT key; none only of an EXTERNAL one. */
+  readonly materials: readonly Buffer[]
+  readonly state: 'Enabled' | 'Disabled' | 'PendingImport' | 'PendingDeletion'
+  /** 0: now. */
+  readonly createdAt: number
+  /** 7 to 30 with the state PendingDeletion, else 0. */
+  readonly pendingWindowDays: number
+  /** 90 to 2560, or 0 for no rotation by itself. */
+  readonly rotationPeriodDays: number
+  /** 0: a period from now. */
+  readonly nextRotationAt: number
+  readonly policy: Buffer
+  /** Rows made together with the key and its replicas, atomically: their attributes and aliases. */
+  readonly rows: readonly PutRow[]
+}
+
 /** A replica to make of a multi-Region primary. */
 export interface ReplicateKey {
   readonly region: string

@@ -2,7 +2,16 @@
  * Key material that comes from outside: read, checked against its spec and against itself, and brought into one form. Whatever does not fit is
  * IncorrectKeyMaterial.
  */
-import { createECDH, createPrivateKey, createSecretKey, type KeyObject } from 'node:crypto'
+import {
+  createECDH,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto'
+import { promisify } from 'node:util'
 import { type MaterialKind, SPECS } from '../algorithms.ts'
 import { NativeKey, unavailable } from '../pkcs11/libcrypto.ts'
 import { BoundaryError, type KeySpec } from '../words.ts'
@@ -103,11 +112,29 @@ function open(kind: Exclude<MaterialKind, { kind: 'secret' }>, der: Buffer): Key
   return key
 }
 
-/**
- * The material that an import of this spec brings; the bytes are the caller's to wipe. RSA and ML-DSA keys are checked in whole (primes, exponents, the
- * two halves) on the thread pool: up to seconds for RSA.
- */
-export async function readMaterial(spec: KeySpec, bytes: Buffer): Promise<ImportedMaterial> {
+const signOnPool = promisify(sign) as (digest: string | null, data: Buffer, key: KeyObject) => Promise<Buffer>
+const PAIR_TEST = Buffer.from('private and public key belong together')
+
+/** Whether what one half signs the other verifies. */
+async function signsForItsPublicHalf(key: KeyObject): Promise<boolean> {
+  const digest = key.asymmetricKeyType === 'rsa' ? 'sha256' : null
+  return verify(digest, PAIR_TEST, createPublicKey(key), await signOnPool(digest, PAIR_TEST, key))
+}
+
+/** `whole`: primes, exponents, the two halves; up to seconds for RSA. `signature`: that the two halves belong together; a millisecond. On the thread pool. */
+export type SelfCheck = 'whole' | 'signature'
+
+async function agrees(key: KeyObject, bytes: Buffer, check: SelfCheck): Promise<boolean> {
+  const signs = check === 'signature' && !key.asymmetricKeyType?.startsWith('ml-kem')
+  return signs ? signsForItsPublicHalf(key) : NativeKey.read(bytes, 'private').check()
+}
+
+/** The material that an import of this spec brings; the bytes are the caller's to wipe. Private keys but those of curves are checked against themselves. */
+export async function readMaterial(
+  spec: KeySpec,
+  bytes: Buffer,
+  check: SelfCheck = 'whole',
+): Promise<ImportedMaterial> {
   const { material: kind } = SPECS[spec]
   if (kind.kind === 'secret') {
     if (bytes.length < kind.min || bytes.length > kind.max) {
@@ -124,7 +151,7 @@ export async function readMaterial(spec: KeySpec, bytes: Buffer): Promise<Import
   } catch (error) {
     throw error instanceof BoundaryError ? error : incorrect('key material of this spec is a PKCS #8 private key, DER')
   }
-  if (kind.kind !== 'ec' && kind.kind !== 'ed25519' && !(await NativeKey.read(bytes, 'private').check())) {
+  if (kind.kind !== 'ec' && kind.kind !== 'ed25519' && !(await agrees(material, bytes, check))) {
     throw incorrect('a private key that does not agree with itself')
   }
   return { material, publicKey: publicBytes(material) }

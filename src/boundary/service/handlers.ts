@@ -25,6 +25,7 @@ import { restore, revoke, trip } from './operations/revoke.ts'
 import { rootStatus, rotateRoot } from './operations/root.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
+import { seedKey } from './operations/seed.ts'
 import { selfTest } from './operations/service.ts'
 import { openSession, sealSession } from './operations/sessions.ts'
 import { sign, verify } from './operations/sign.ts'
@@ -96,6 +97,7 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   generateDataKeyPair,
   asymmetricEncrypt,
   asymmetricDecrypt,
+  seedKey,
 }
 
 /** Transitions that leave something due at once. */

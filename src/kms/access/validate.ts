@@ -26,6 +26,11 @@ export function checkTrustPolicy(bytes: Buffer, exists: PrincipalExists): Promis
   return checkResourcePolicy('trust', bytes, exists)
 }
 
+/** The form of a key policy alone, whoever it names. Throws the same. */
+export function checkKeyPolicyForm(bytes: Buffer): void {
+  check('key', bytes)
+}
+
 async function checkResourcePolicy(
   use: 'key' | 'trust',
   bytes: Buffer,

@@ -22,6 +22,8 @@ export interface Authenticated {
   readonly operation: string
   readonly requestId: string
   readonly accessKeyId: string
+  /** Where nobody proved to be the caller. */
+  readonly authentication?: 'none'
   readonly body: Buffer
   readonly facts: RequestFacts
 }
@@ -108,7 +110,7 @@ export class Runner {
     this.#watch.onAnswer(name, outcome, (this.#services.clocks.real() - facts.now) / 1000)
   }
 
-  #callOf({ operation, requestId, accessKeyId, facts }: Authenticated): Call {
+  #callOf({ operation, requestId, accessKeyId, authentication, facts }: Authenticated): Call {
     const { caller, region } = facts
     return {
       services: this.#services,
@@ -126,6 +128,7 @@ export class Runner {
         sourceIp: facts.sourceIp,
         region,
         ...(caller.service === '' ? {} : { viaService: `${caller.service}.${region}.amazonaws.com` }),
+        ...(authentication === undefined ? {} : { authentication }),
         ...(facts.userAgent === '' ? {} : { userAgent: cut(facts.userAgent, 256) }),
       },
       keyId: '',

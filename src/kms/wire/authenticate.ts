@@ -26,13 +26,24 @@ export interface Who {
 }
 
 export interface Verified {
-  readonly identity: Identity
+  readonly identity: Pick<Identity, 'accessKeyId' | 'caller'>
   readonly region: string
   readonly service: 'kms' | 'sts'
+  /** For the record, where nobody proved to be the caller; absent where the signature did. */
+  readonly authentication?: 'none'
 }
 
+/** Makes a caller of a request, or throws the front end's error. Nothing else makes one. */
+export type Verifier = (request: HttpRequest) => Promise<Verified>
+
+/** The verifier of every service but one that says in its flag that it verifies nothing. */
+export const signatures =
+  (who: Who, regions: ReadonlySet<string>): Verifier =>
+  request =>
+    authenticate(request, who, regions)
+
 /** Throws the front end's error for everything that is not an authenticated request to one of the served Regions. */
-export async function authenticate(request: HttpRequest, who: Who, regions: ReadonlySet<string>): Promise<Verified> {
+async function authenticate(request: HttpRequest, who: Who, regions: ReadonlySet<string>): Promise<Verified> {
   const parsed = parseAuthorization(request.headers)
   if (!parsed.ok) throw new KmsError(CODES[parsed.code], parsed.message)
   const identity = await identityOf(parsed.accessKeyId, request, who)

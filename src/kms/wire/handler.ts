@@ -7,7 +7,7 @@ import type { PrincipalKind } from '../access/types.ts'
 import { type Authenticated, type Runner, reply } from '../operations/run.ts'
 import { answerSts } from '../sts/answer.ts'
 import { type StsErrorCode, type StsReply, stsError } from '../sts/errors.ts'
-import { authenticate, type Verified, type Who } from './authenticate.ts'
+import type { Verified, Verifier } from './authenticate.ts'
 import { type ErrorCode, errorReply, KmsError, tooFast } from './errors.ts'
 
 const TARGET = 'TrentService.'
@@ -17,8 +17,7 @@ const OPERATION = /^[A-Za-z]{1,64}$/
 
 export interface HandlerParts {
   readonly runner: Runner
-  readonly who: Who
-  readonly regions: ReadonlySet<string>
+  readonly verify: Verifier
   /** Whether the listener speaks TLS. */
   readonly secure: boolean
   /** A stranger was refused: counted, one record an interval and reason. */
@@ -28,19 +27,20 @@ export interface HandlerParts {
 }
 
 export function makeHandler(parts: HandlerParts): (request: HttpRequest) => Promise<Reply> {
-  const { runner, who, regions, secure, onStranger, onDefect } = parts
+  const { runner, verify, secure, onStranger, onDefect } = parts
   return async request => {
     const requestId = randomUUID()
     let verified: Verified
     try {
-      verified = await authenticate(request, who, regions)
+      verified = await verify(request)
     } catch (error) {
       return refuse(error, request, requestId)
     }
-    const { identity, region, service } = verified
+    const { identity, region, service, authentication } = verified
     const authenticated: Omit<Authenticated, 'operation'> = {
       requestId,
       accessKeyId: identity.accessKeyId,
+      ...(authentication === undefined ? {} : { authentication }),
       body: request.body,
       facts: {
         caller: identity.caller,

@@ -8,6 +8,7 @@ import * as admin from '../admin/index.ts'
 import { Runner } from '../operations/run.ts'
 import { OPERATIONS } from '../operations/table.ts'
 import { ACCOUNT, REGION, startTestKms, type TestKms } from '../testing.ts'
+import { signatures } from './authenticate.ts'
 import { makeHandler } from './handler.ts'
 
 const ALICE = `arn:aws:iam::${ACCOUNT}:user/alice`
@@ -32,8 +33,7 @@ before(async () => {
   longTerm = { accessKeyId: made.accessKeyId, secret: made.secretAccessKey }
   handler = makeHandler({
     runner: new Runner(kms.services, OPERATIONS, { onDefect: () => {}, onAnswer: () => {} }),
-    who: { principals: kms.services.principals, sessions: kms.sessions },
-    regions: new Set([REGION]),
+    verify: signatures({ principals: kms.services.principals, sessions: kms.sessions }, new Set([REGION])),
     secure: true,
     onStranger: reason => strangers.push(reason),
     onDefect: error => kms.defects.push(error),

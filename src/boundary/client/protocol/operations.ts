@@ -237,6 +237,7 @@ export const OPERATIONS = {
   stop: op(71, control, nothing, nothing),
   rotateRoot: op(74, control, struct({ trust: newTrust }), nothing),
   rootStatus: op(75, control, nothing, rootStatus),
+  seedKey: op(90, control, struct({ input: s.seedKey, asserted }), keyRow),
 } as const
 
 export type OperationName = keyof typeof OPERATIONS

@@ -23,6 +23,7 @@ import {
   KEY_MANAGERS,
   KEY_ORIGINS,
   KEY_SPECS,
+  KEY_STATES,
   KEY_USAGES,
   OUTCOMES,
   ROW_KINDS,
@@ -42,6 +43,7 @@ import type {
   RecordEntry,
   ReplicateKey,
   RevokeTarget,
+  SeedKey,
 } from '../api.ts'
 import {
   bool,
@@ -202,6 +204,25 @@ export const replicateKey: Codec<ReplicateKey> = struct<ReplicateKey>({
   region,
   policy: bytes(1 << 17),
   rows: list(putRow, 64),
+})
+
+const { AWS_KMS, EXTERNAL } = KEY_ORIGINS
+const { Enabled, Disabled, PendingImport, PendingDeletion } = KEY_STATES
+export const seedKey: Codec<SeedKey> = struct<SeedKey>({
+  id: rowId,
+  account: text(64),
+  spec: word(KEY_SPECS),
+  usage: word(KEY_USAGES),
+  origin: word({ AWS_KMS, EXTERNAL }),
+  replicaRegions: list(region, 64),
+  materials: list(bytes(8192), 64),
+  state: word({ Enabled, Disabled, PendingImport, PendingDeletion }),
+  createdAt: u64,
+  pendingWindowDays: u16,
+  rotationPeriodDays: u16,
+  nextRotationAt: u64,
+  policy: bytes(1 << 17),
+  rows: list(putRow, 256),
 })
 
 export const importMaterial: Codec<ImportMaterial> = struct<ImportMaterial>({

@@ -93,8 +93,11 @@ async function makeMaterial(id: string, spec: KeySpec): Promise<{ id: string; by
   return { id: materialId(bareKeyId(id), materialKey(spec, privateKey)), bytes: privateKey, publicKey }
 }
 
+/** What kind of key it is, and its id. */
+type KeyKind = Pick<CreateKey, 'id' | 'spec' | 'usage' | 'origin' | 'multiRegion' | 'manager' | 'managerService'>
+
 /** Throws for what does not go together, whatever else there is. */
-function checkKind(input: CreateKey): void {
+function checkKind(input: KeyKind): void {
   const { spec, usage, origin } = input
   if (SPECS[spec].usages[usage] === undefined || spec === 'EXTERNAL_AES_256') {
     throw new BoundaryError('InvalidRequest', 'key spec and usage')
@@ -114,10 +117,15 @@ function checkKind(input: CreateKey): void {
   }
 }
 
-function check(core: Core, input: CreateKey): void {
+/** What every new key of the KMS must be. */
+export function checkNew(core: Core, input: KeyKind): void {
   if (core.service !== 'kms') throw new BoundaryError('NotPermitted', 'this boundary holds an owner’s keys')
   if (!/^[a-z0-9-]{1,32}\/[A-Za-z0-9-]{1,64}$/.test(input.id)) throw new BoundaryError('InvalidRequest', 'the key’s id')
   checkKind(input)
+}
+
+function check(core: Core, input: CreateKey): void {
+  checkNew(core, input)
   const external = input.origin === 'EXTERNAL_KEY_STORE'
   const inStore = external || input.origin === 'AWS_CLOUDHSM'
   if (inStore !== (input.keyStoreId !== '') || external !== (input.xksKeyId !== '')) {

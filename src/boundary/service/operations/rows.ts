@@ -13,7 +13,7 @@ import { BoundaryError, keyOfGrant, ROW_KINDS, type Row, type RowKind } from '..
 import { baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 
 /** The row id of the key that a row is nothing without: kinds that stand beside it with the same id, point to it, or begin with its id. */
-const KEY_OF: { readonly [K in RowKind]?: (row: PutRow) => string } = {
+export const KEY_OF: { readonly [K in RowKind]?: (row: PutRow) => string } = {
   policy: ({ id }) => id,
   attributes: ({ id }) => id,
   alias: ({ link }) => link,
