@@ -1,6 +1,6 @@
 /**
  * One process of a service alone, in the foreground, as the user that it is started as: for a service manager that starts each by itself, restricts each as far
- * as it allows, and starts it anew (docs/install.md). Nothing here is run by root, and nothing is given away.
+ * as it allows, and starts it anew (docs/install.md). Nothing is given to another user here.
  */
 import { type Command, CommanderError } from 'commander'
 import { EXIT_CODES } from '../boundary/config.ts'

@@ -41,7 +41,13 @@ function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
   const ofRoot = config.root.kind === 'pkcs11' ? [config.root] : []
   const tokens = [...ofRoot, ...(config.tokens ?? []), ...(config.clusters ?? [])]
   if (tokens.length > 0) {
-    const { NODE_OPTIONS: _options, NODE_PATH: _path, LD_PRELOAD: _preload, ...rest } = process.env
+    const {
+      NODE_OPTIONS: _options,
+      NODE_PATH: _path,
+      NODE_COMPILE_CACHE: _compiled,
+      LD_PRELOAD: _preload,
+      ...rest
+    } = process.env
     const threads = tokens.reduce(
       (sum, { sessions = DEFAULT_SESSIONS }) => sum + threadPoolSize(sessions),
       SLOW_THREADS,
