@@ -55,6 +55,8 @@ function newProgram(): Command {
 
 /** With the command that `name` names; with all of them where it names none. */
 export async function programFor(name: string | undefined): Promise<Command> {
+  // What needs none of them.
+  if (name === '--version' || name === '-V') return newProgram()
   const wanted = COMMANDS[name ?? '']
   return wanted === undefined ? wholeProgram() : withEntries(newProgram(), [wanted])
 }

@@ -146,8 +146,10 @@ async function first(config: BoundaryConfig, files: FolderFiles, trust: RootOfTr
   const { service, dev } = config
   const { bytes, opened } = await makeRoot(trust, { service, dev, now: Date.now() })
   await replaceFile(realDisk, files.root, bytes)
-  // With two users the folder above is the supervisor's, which has made its entry durable (users.ts), and closed to this one.
-  if (config.users === undefined) await realDisk.syncDir(path.dirname(config.folder))
+  // A folder above that is another's, and closed, is of whoever made this one in it, and made that durable (supervisor/users.ts, systemd-tmpfiles).
+  await realDisk.syncDir(path.dirname(config.folder)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EACCES') throw error
+  })
   return opened
 }
 

@@ -13,22 +13,19 @@ function own(entry: string, uid: number, gid: number): void {
   for (const name of fs.readdirSync(entry)) own(path.join(entry, name), uid, gid)
 }
 
-/** Makes what was made in a folder durable. */
-function syncFolder(folder: string): void {
-  const fd = fs.openSync(folder, fs.constants.O_RDONLY)
-  try {
-    fs.fsyncSync(fd)
-  } finally {
-    fs.closeSync(fd)
-  }
-}
-
 /**
  * Gives a folder away where it is another's. One that is its user's already is left alone: what lies in it is in that user's hands, and root would
  * follow wherever that user points.
  */
 function take(folder: string, uid: number, gid: number): void {
   if (fs.lstatSync(folder).uid !== uid) own(folder, uid, gid)
+}
+
+/** Makes durable what is in a folder: the boundary's user may not open the one above its own. */
+function sync(folder: string): void {
+  const fd = fs.openSync(folder, 'r')
+  fs.fsyncSync(fd)
+  fs.closeSync(fd)
 }
 
 /** Throws an Error that says what to change where this process may not give files away or the two users are one. */
@@ -41,11 +38,11 @@ export function giveFolders(config: BoundaryConfig, frontEndFolders: readonly st
   if (boundary.uid === 0 || frontEnd.uid === 0)
     throw new Error('neither front end nor boundary may run as root: name two other users')
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
-  syncFolder(path.dirname(folder))
   take(folder, boundary.uid, boundary.gid)
   // The front end's group may pass through the folder to its socket, which inherits the group.
   fs.lchownSync(folder, boundary.uid, frontEnd.gid)
   fs.chmodSync(folder, folderMode(config))
+  sync(path.dirname(folder))
   if (config.admin !== undefined) {
     const { admin } = users
     if (admin === undefined) throw new Error('the admin API needs a user of its own beside the other two')
