@@ -40,6 +40,11 @@ export const ALL_EXIT_CODES: readonly ExitCode[] = [
   { code: 77, meaning: 'what would open it was not given', again: 'no' },
   { code: EXIT_CONFIG, meaning: 'the configuration is wrong: each problem is named with its line', again: 'no' },
   { code: 130, meaning: 'interrupted, after what had been changed was put back', again: 'no' },
+  {
+    code: EXIT_CODES.terminated,
+    meaning: 'a process of a service was told to end (SIGTERM), or ended with its supervisor',
+    again: 'later',
+  },
 ]
 
 export function exitCodesText(): string {

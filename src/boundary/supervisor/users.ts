@@ -13,16 +13,6 @@ function own(entry: string, uid: number, gid: number): void {
   for (const name of fs.readdirSync(entry)) own(path.join(entry, name), uid, gid)
 }
 
-/** Makes what was made in a folder durable. */
-function syncFolder(folder: string): void {
-  const fd = fs.openSync(folder, fs.constants.O_RDONLY)
-  try {
-    fs.fsyncSync(fd)
-  } finally {
-    fs.closeSync(fd)
-  }
-}
-
 /**
  * Gives a folder away where it is another's. One that is its user's already is left alone: what lies in it is in that user's hands, and root would
  * follow wherever that user points.
@@ -48,7 +38,6 @@ export function giveFolders(config: BoundaryConfig, frontEndFolders: readonly st
   if (boundary.uid === 0 || frontEnd.uid === 0)
     throw new Error('neither front end nor boundary may run as root: name two other users')
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
-  syncFolder(path.dirname(folder))
   take(folder, boundary.uid, boundary.gid)
   // The front end's group may pass through the folder to its socket, which inherits the group.
   fs.lchownSync(folder, boundary.uid, frontEnd.gid)
