@@ -10,9 +10,10 @@ import { encodeRecord } from '../record.ts'
 import type { RecordFields } from '../record-fields.ts'
 import { BoundaryError, FORGOTTEN_KINDS, keyOfGrant, type Row, type RowKind } from '../words.ts'
 import { CLOCK_ROW, decodeOffset } from './clock.ts'
+import type { Below, Entry, Standing } from './index/entry.ts'
 import { type LastUse, LastUses } from './index/last-uses.ts'
 import { RecordedUse, type UseStep } from './index/recorded-use.ts'
-import { type Entry, RowsIndex, type Standing } from './index/rows-index.ts'
+import { RowsIndex } from './index/rows-index.ts'
 import { UsesBefore } from './index/uses-before.ts'
 import { dueAt } from './keys/due.ts'
 
@@ -162,7 +163,7 @@ export class Book {
     return this.#index.countBelow(segment)
   }
 
-  below(segment: number, from: number, max: number): ReturnType<RowsIndex['below']> {
+  below(segment: number, from: number, max: number): Below {
     return this.#index.below(segment, from, max)
   }
 
