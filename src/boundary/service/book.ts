@@ -188,6 +188,7 @@ export class Book {
       return ahead.row
     }
     const entry = this.#index.get(kind, id)
+    // A tombstone that may be forgotten is not looked up: its write set may be gone, and it says no more than that there is no row.
     if (entry === undefined || (entry.deleted && FORGOTTEN_KINDS.has(kind))) return undefined
     const set = await this.journal.readWriteSet(entry.location)
     return found(decodeRows(set.rows), kind, id, entry)
