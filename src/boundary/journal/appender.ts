@@ -12,13 +12,14 @@ import { Derived, isNoRoom } from './derived.ts'
 import type { DiskFile } from './disk.ts'
 import type { GenerationKeys, JournalKeys } from './keys.ts'
 import type { Tree } from './merkle.ts'
+import type { AppenderParts } from './parts.ts'
 import { Pauses } from './pauses.ts'
 import type { WriteSetPlaces } from './places.ts'
-import type { Chain, Scanned } from './scan.ts'
+import type { Scanned } from './scan.ts'
 import type { SegmentReaders } from './segments.ts'
 import { Space } from './space.ts'
+import { Spaced } from './spaced.ts'
 import { Tail } from './tail.ts'
-import type { TileWriter } from './tiles.ts'
 import {
   type Appended,
   type Journal,
@@ -33,19 +34,6 @@ import {
 } from './types.ts'
 
 const MIB = 1024 * 1024
-
-export interface AppenderParts {
-  readonly options: JournalOptions
-  readonly keys: JournalKeys
-  readonly chain: Chain
-  readonly readers: SegmentReaders
-  readonly places: WriteSetPlaces
-  readonly tiles: TileWriter
-  readonly signer: CheckpointSigner
-  /** Size of the newest usable snapshot, 0 for none. */
-  readonly snapshotSize: number
-  readonly opened: OpenReport
-}
 
 export class Appender implements Journal {
   readonly #options: JournalOptions
@@ -78,8 +66,7 @@ export class Appender implements Journal {
   #closing = false
   #dead: JournalDead | undefined
   #idle: (() => void)[] = []
-  #checkpointAt = performance.now()
-  #checkpointTimer: NodeJS.Timeout | undefined
+  readonly #checkpoints: Spaced
 
   constructor({ options, keys, chain, readers, places, tiles, signer, snapshotSize, opened }: AppenderParts) {
     const { disk, dir, boundaryId } = options
@@ -91,6 +78,9 @@ export class Appender implements Journal {
     this.#places = places
     this.#derived = new Derived({ options, keys, tree: chain.tree, tiles, signer, snapshotSize })
     this.#space = new Space(disk, dir, options.floorBytes ?? 64 * MIB, options.reserveBytes ?? 8 * MIB)
+    this.#checkpoints = new Spaced(options.checkpointEveryMs ?? 1000, () => {
+      if (!this.#dead) this.#derived.checkpoint().catch(error => this.#derivedFailed(error))
+    })
     this.#segmentBytes = options.segmentBytes ?? 64 * MIB
     this.#snapshotFrames = options.snapshotFrames ?? 250_000
     this.opened = opened
@@ -297,16 +287,7 @@ export class Appender implements Journal {
   }
 
   #checkpointSoon(): void {
-    if (this.#checkpointTimer !== undefined || this.#closing) return
-    const every = this.#options.checkpointEveryMs ?? 1000
-    const wait = Math.max(0, this.#checkpointAt + every - performance.now())
-    this.#checkpointTimer = setTimeout(() => {
-      this.#checkpointTimer = undefined
-      if (this.#dead) return
-      this.#checkpointAt = performance.now()
-      this.#derived.checkpoint().catch(error => this.#derivedFailed(error))
-    }, wait)
-    this.#checkpointTimer.unref()
+    if (!this.#closing) this.#checkpoints.soon()
   }
 
   /** Takes the state now, and has it written. Not while space is low: it would eat what revoking needs. */
@@ -368,12 +349,8 @@ export class Appender implements Journal {
     return this.#places.read(location)
   }
 
-  async writeSetsAfter(after: number, max: number): Promise<readonly OpenedWriteSet[]> {
-    const last = Math.min(this.#lastWriteSet, after + max)
-    const sets: OpenedWriteSet[] = []
-    for (let next = after + 1; next <= last; next = after + 1 + sets.length)
-      sets.push(...(await this.#places.readFrom(next, last)))
-    return sets
+  writeSetsAfter(after: number, max: number): Promise<readonly OpenedWriteSet[]> {
+    return this.#places.readAfter(after, Math.min(this.#lastWriteSet, after + max))
   }
 
   async checkpoint(): Promise<string> {
@@ -387,7 +364,7 @@ export class Appender implements Journal {
 
   async close(): Promise<void> {
     this.#closing = true
-    clearTimeout(this.#checkpointTimer)
+    this.#checkpoints.stop()
     if (!this.#dead && (this.#busy || this.#filling.waiting.length > 0 || this.#pauses.waiting))
       await new Promise<void>(resolve => this.#idle.push(resolve))
     // What waited for the last commit does its own first: the snapshot is of the state after that.

@@ -112,8 +112,16 @@ export class WriteSetPlaces {
     return opened
   }
 
+  /** Write sets above one number and up to another, oldest first. */
+  async readAfter(after: number, last: number): Promise<OpenedWriteSet[]> {
+    const sets: OpenedWriteSet[] = []
+    for (let next = after + 1; next <= last; next = after + 1 + sets.length)
+      sets.push(...(await this.#readFrom(next, last)))
+    return sets
+  }
+
   /** Write sets from this number on, oldest first: at least one, none above `last`. What stands close together is read together. */
-  async readFrom(number: number, last: number): Promise<OpenedWriteSet[]> {
+  async #readFrom(number: number, last: number): Promise<OpenedWriteSet[]> {
     const offsets = await this.#offsetsOf(number)
     const from = offsets.at(number)
     const sets: OpenedWriteSet[] = []

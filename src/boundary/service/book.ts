@@ -10,9 +10,10 @@ import { encodeRecord } from '../record.ts'
 import type { RecordFields } from '../record-fields.ts'
 import { BoundaryError, FORGOTTEN_KINDS, keyOfGrant, type Row, type RowKind } from '../words.ts'
 import { CLOCK_ROW, decodeOffset } from './clock.ts'
+import type { Below, Entry, Standing } from './index/entry.ts'
 import { type LastUse, LastUses } from './index/last-uses.ts'
 import { RecordedUse, type UseStep } from './index/recorded-use.ts'
-import { type Entry, RowsIndex, type Standing } from './index/rows-index.ts'
+import { RowsIndex } from './index/rows-index.ts'
 import { UsesBefore } from './index/uses-before.ts'
 import { dueAt } from './keys/due.ts'
 
@@ -162,7 +163,7 @@ export class Book {
     return this.#index.countBelow(segment)
   }
 
-  below(segment: number, from: number, max: number): ReturnType<RowsIndex['below']> {
+  below(segment: number, from: number, max: number): Below {
     return this.#index.below(segment, from, max)
   }
 
@@ -187,6 +188,7 @@ export class Book {
       return ahead.row
     }
     const entry = this.#index.get(kind, id)
+    // A tombstone that may be forgotten is not looked up: its write set may be gone, and it says no more than that there is no row.
     if (entry === undefined || (entry.deleted && FORGOTTEN_KINDS.has(kind))) return undefined
     const set = await this.journal.readWriteSet(entry.location)
     return found(decodeRows(set.rows), kind, id, entry)

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { FormatError, Reader, Writer } from '../../bytes.ts'
 import { keyOfGrant, type RowKind } from '../../words.ts'
-import { type Entry, RowsIndex } from './rows-index.ts'
+import type { Entry } from './entry.ts'
+import { RowsIndex } from './rows-index.ts'
 
 const kinds: RowKind[] = ['key', 'policy', 'attributes', 'alias', 'grant']
 const keyId = fc.integer({ min: 0, max: 400 }).map(n => `eu-north-1/${n.toString(36)}-ключ`)

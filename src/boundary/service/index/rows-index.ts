@@ -6,27 +6,11 @@
  * without end would fill the memory with them.
  */
 import { FormatError, type Reader, type Writer } from '../../bytes.ts'
-import type { Location } from '../../journal/types.ts'
 import { FORGOTTEN_KINDS, ROW_KINDS, type RowKind } from '../../words.ts'
 import { Arena } from './arena.ts'
 import { type Column, digit, grown, readColumn, writeColumn } from './columns.ts'
+import type { Below, Entry, Standing } from './entry.ts'
 import { Table } from './table.ts'
-
-/** Where a row stands now. */
-export interface Entry {
-  readonly revision: number
-  readonly deleted: boolean
-  /** SHA-256 of the row's canonical bytes: 32 bytes, a copy. */
-  readonly digest: Buffer
-  readonly location: Location
-}
-
-/** A row by its name, and where it stands. */
-export interface Standing {
-  readonly kind: RowKind
-  readonly id: string
-  readonly entry: Entry
-}
 
 const kindNames: RowKind[] = []
 for (const kind of Object.keys(ROW_KINDS) as RowKind[]) kindNames[ROW_KINDS[kind].code] = kind
@@ -127,11 +111,7 @@ export class RowsIndex {
   }
 
   /** Rows that stand in segments before this one, tombstones included, at most `max` from a place on; and the place to go on from, undefined at the end. */
-  below(
-    segment: number,
-    from: number,
-    max: number,
-  ): { readonly rows: readonly Standing[]; readonly next: number | undefined } {
+  below(segment: number, from: number, max: number): Below {
     const rows: Standing[] = []
     let at = from
     for (; at < this.#count && rows.length < max; at++) {

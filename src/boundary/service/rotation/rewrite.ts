@@ -7,7 +7,7 @@ import { openSecret, sealSecret, tagRow } from '../../crypto/rows.ts'
 import { openKey } from '../../crypto/sealed.ts'
 import { ROW_KINDS, type Row } from '../../words.ts'
 import { baseFields, type Core, ownCall } from '../core.ts'
-import type { Standing } from '../index/rows-index.ts'
+import type { Standing } from '../index/entry.ts'
 import { sealed } from '../transition.ts'
 
 /** Looked for at once, and read at once. */
