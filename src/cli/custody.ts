@@ -10,7 +10,7 @@ import { compel } from '../custody/compel/compel.ts'
 import { prepareCompel } from '../custody/compel/prepare.ts'
 import { drillModel } from '../custody/drill/drill.ts'
 import { readEvidence } from '../custody/evidence/read.ts'
-import type { Evidence, ModelEvidence } from '../custody/evidence/types.ts'
+import type { CompelEvidence, Evidence, ModelEvidence } from '../custody/evidence/types.ts'
 import { type CustodyPlan, loadPlan, type ModelPlan } from '../custody/plan.ts'
 import { answers, complete, notRestored, table } from '../custody/report/answers.ts'
 import { renderHtml } from '../custody/report/html.ts'
@@ -54,6 +54,8 @@ Exit codes: 0 done and restored; 1 it could not be carried out, or something cou
     .requiredOption('--plan <file>', 'what the provider holds')
     .option('--model <name>', 'only this model of the plan; may be repeated', collect, [])
     .option('--prepare', 'before any revocation: take the backup, keep data keys, capture requests')
+    .option('--keep-root', 'with --prepare: copy the root beside the backup too, which `holdfast backup` never does')
+    .option('--into <file>', 'add what was observed to this evidence file, for the report')
     .option('--json', 'print the evidence')
     .addHelpText(
       'after',
@@ -63,11 +65,26 @@ Examples: first \`--prepare\`, then let the owner revoke, then without it:
   holdfast ekm revoke acme-hsm1/files --data holdfast-demo/owner
   holdfast custody compel --plan holdfast-demo/plan.json --model HYOK
 
+What a deletion is worth against old copies, before and after \`holdfast root rotate\`:
+  holdfast custody compel --plan plan.json --model CMK --into evidence.json
+  holdfast root rotate --data /var/lib/holdfast-kms
+  holdfast custody compel --plan plan.json --model CMK --into evidence.json
+  holdfast custody report evidence.json
+
 Exit codes: 0 every route was tried, however it ended; 1 it could not be carried out.`,
     )
-    .action(async (options: { plan: string; model: readonly string[]; prepare?: boolean; json?: boolean }) => {
-      process.exitCode = await runCompel(options)
-    })
+    .action(
+      async (options: {
+        plan: string
+        model: readonly string[]
+        prepare?: boolean
+        keepRoot?: boolean
+        into?: string
+        json?: boolean
+      }) => {
+        process.exitCode = await runCompel(options)
+      },
+    )
   custody
     .command('report')
     .description('the answers and the table, from the evidence alone')
@@ -184,16 +201,19 @@ async function runCompel(options: {
   plan: string
   model: readonly string[]
   prepare?: boolean
+  keepRoot?: boolean
+  into?: string
   json?: boolean
 }): Promise<number> {
   const plan = loadPlan(options.plan)
   if (options.prepare === true) {
-    await prepareCompel(plan)
+    await prepareCompel(plan, { keepRoot: options.keepRoot === true })
     process.stderr.write('holdfast: backup taken, data keys are kept from now on, requests captured\n')
     return 0
   }
+  const before = options.into === undefined ? undefined : readEvidence(options.into)
   const signal = interruption()
-  const results: Record<string, unknown> = {}
+  const results: Record<string, CompelEvidence> = {}
   for (const model of chosen(plan, options.model)) {
     // Whatever was kept until now counts: who runs this says that the owner has revoked already.
     const evidence = await compel(plan, model, { signal, revokedAt: Date.now(), progress: say })
@@ -210,6 +230,11 @@ async function runCompel(options: {
     }
   }
   if (options.json === true) process.stdout.write(`${JSON.stringify(results, null, 1)}\n`)
+  if (before !== undefined && options.into !== undefined) {
+    const later = Object.entries(results).map(([model, evidence]) => ({ model, compel: evidence }))
+    const after: Evidence = { ...before, later: [...(before.later ?? []), ...later] }
+    writeFileSync(options.into, `${JSON.stringify(after, null, 1)}\n`)
+  }
   return 0
 }
 

@@ -6,12 +6,13 @@ import { blobKind } from '../../boundary/crypto/envelope.ts'
 import type { CompelEvidence, FileEvidence, RouteEvidence } from '../evidence/types.ts'
 import type { CustodyPlan, FilePlan, ModelPlan } from '../plan.ts'
 import { openWith, sealedFile } from './files.ts'
+import { keepsRoot, rootEvidence } from './holdings.ts'
 import { type Route, RouteFailure, type SealedFile, tried } from './route.ts'
 import { dataService } from './routes/data-service.ts'
 import { keptDataKeys } from './routes/kept.ts'
 import { override } from './routes/override.ts'
 import { askProxy, replay } from './routes/proxy.ts'
-import { rootBackup, rootNow } from './routes/root.ts'
+import { rootBackup, rootKept, rootNow } from './routes/root.ts'
 
 export interface CompelOptions {
   /** Stops between files: what a route changed is put back, and the attempt rejects. */
@@ -37,6 +38,7 @@ export async function routesOf(plan: CustodyPlan, model: ModelPlan, revokedAt: n
   return [
     rootNow(provider, region),
     rootBackup(provider, region),
+    ...(keepsRoot(provider) ? [rootKept(provider, region)] : []),
     dataService(service),
     ...(input ? [askProxy(input), replay(input)] : []),
     override(plan, provider, model.keyArn),
@@ -89,7 +91,8 @@ export async function tryRoutes(
     const { name, bytes, sha256, read } = file
     return { name, bytes, sha256, readBefore: read, ...(openedBy === undefined ? {} : { openedBy }), attempts: own }
   })
-  return { startedAt, took: performance.now() - start, routes: evidence, files }
+  const root = plan.provider && (await rootEvidence(plan.provider))
+  return { startedAt, took: performance.now() - start, ...(root && { root }), routes: evidence, files }
 }
 
 async function tryFile(route: Route, file: SealedFile): Promise<void> {

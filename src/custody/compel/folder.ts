@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { encodeContext } from '../../boundary/crypto/context.ts'
 import { blobKind, parseEnvelope } from '../../boundary/crypto/envelope.ts'
 import { decryptMessage, MessageKey, parseMessageHeader } from '../../boundary/crypto/message.ts'
-import { type OpenedKey, openKey } from '../../boundary/crypto/sealed.ts'
+import { type OpenedKey, openKey, readKeyHeader } from '../../boundary/crypto/sealed.ts'
 import { openKeyFile } from '../../boundary/root/keyfile.ts'
 import type { Keyring } from '../../boundary/root/keyring.ts'
-import { openRoot, parseRootFile } from '../../boundary/root/rootfile.ts'
+import { openRoot, parseRootFile, type RootFile } from '../../boundary/root/rootfile.ts'
 import { serviceFolders } from '../../config/folders.ts'
 import { openSqliteStore } from '../../store/sqlite/open.ts'
 import type { Store } from '../../store/types.ts'
@@ -27,21 +27,31 @@ export const filesOf = (folder: string): { store: string; root: string; keyFile:
 export class ProviderFolder {
   readonly #store: Store
   readonly #keyring: Keyring
+  readonly #root: Pick<RootFile, 'destroyed' | 'destroyedAt'>
   readonly #region: string
 
-  private constructor(store: Store, keyring: Keyring, region: string) {
+  private constructor(store: Store, keyring: Keyring, root: RootFile, region: string) {
     this.#store = store
     this.#keyring = keyring
+    this.#root = root
     this.#region = region
   }
 
-  /** Rejects with `RootError` where the key file is not the one, and with `StoreError` where there is no store. */
-  static async open(input: { folder: string; keyFile: string; region: string }): Promise<ProviderFolder> {
-    const files = filesOf(input.folder)
+  /**
+   * Opens the store of `folder` with the root of `rootFolder`, which is the same folder unless given. Rejects with `RootError` where the key file is not
+   * the one, and with `StoreError` where there is no store.
+   */
+  static async open(input: {
+    folder: string
+    rootFolder?: string
+    keyFile: string
+    region: string
+  }): Promise<ProviderFolder> {
     const trust = await openKeyFile(input.keyFile)
-    const { keyring } = await openRoot(trust, parseRootFile(await readFile(files.root)))
-    const store = await openSqliteStore({ file: files.store, readOnly: true })
-    return new ProviderFolder(store, keyring, input.region)
+    const rootFile = parseRootFile(await readFile(filesOf(input.rootFolder ?? input.folder).root))
+    const { keyring } = await openRoot(trust, rootFile)
+    const store = await openSqliteStore({ file: filesOf(input.folder).store, readOnly: true })
+    return new ProviderFolder(store, keyring, rootFile, input.region)
   }
 
   close(): Promise<void> {
@@ -53,7 +63,23 @@ export class ProviderFolder {
     const row = await this.#store.get('key', `${this.#region}/${keyId}`)
     if (row === undefined) throw new RouteFailure('KeyNotInStore', 'The store does not hold this key.')
     if (row.body === null) throw new RouteFailure('KeyDeleted', 'The store only remembers that this key was deleted.')
+    this.#holds(readKeyHeader(row.body).rootGeneration)
     return openKey(this.#keyring, row.body)
+  }
+
+  /** Of a generation that was destroyed nothing opens, whoever holds the root of trust. */
+  #holds(generation: number): void {
+    if (this.#keyring.generations.includes(generation)) return
+    const { destroyed, destroyedAt } = this.#root
+    if (generation > destroyed)
+      throw new RouteFailure(
+        'RootNotHeld',
+        `The sealed key is of root generation ${generation}, which this root does not hold.`,
+      )
+    throw new RouteFailure(
+      'RootDestroyed',
+      `The sealed key is of root generation ${generation}, which was destroyed (all up to ${destroyed} by ${new Date(destroyedAt).toISOString()}).`,
+    )
   }
 
   /** Host name of the custom key store's endpoint, as the customer gave it. */

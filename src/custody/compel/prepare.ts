@@ -9,7 +9,8 @@ import { blobKind } from '../../boundary/crypto/envelope.ts'
 import type { CustodyPlan } from '../plan.ts'
 import { writeCaptured } from './captured.ts'
 import { sealedFile } from './files.ts'
-import { filesOf, ProviderFolder } from './folder.ts'
+import { filesOf } from './folder.ts'
+import { Holdings, type Provider } from './holdings.ts'
 import { digestOf, ProxyAccess, type SignedRequest } from './proxy.ts'
 import { RouteFailure } from './route.ts'
 
@@ -17,10 +18,12 @@ import { RouteFailure } from './route.ts'
  * Run it before the reads that count as "read before": data keys are kept from here on. A second run makes the backup anew. Rejects where a part
  * of it could not be done, since an attempt without it would prove nothing.
  */
-export async function prepareCompel(plan: CustodyPlan): Promise<void> {
+export async function prepareCompel(plan: CustodyPlan, options: { readonly keepRoot?: boolean } = {}): Promise<void> {
   await keepDataKeys(plan.dataService)
   if (!plan.provider) return
   await backUp(plan.provider)
+  if (options.keepRoot === true) await keepRoot(plan.provider)
+  else await forgetRoot(plan.provider)
   await captureRequests(plan, plan.provider)
 }
 
@@ -32,8 +35,8 @@ async function keepDataKeys({ endpoint, operatorToken }: CustodyPlan['dataServic
     throw new RouteFailure('NotKeeping', `The data service does not keep data keys: HTTP ${response.status}.`)
 }
 
-/** Copies the store as of one instant, beside the running service, with the boundary's root file and the root key file. */
-export async function backUp(provider: { folder: string; backup: string; rootFile: string }): Promise<void> {
+/** Copies the store as of one instant, beside the running service. The root stays where it is, as with `holdfast backup`. */
+export async function backUp(provider: Pick<Provider, 'folder' | 'backup'>): Promise<void> {
   const from = filesOf(provider.folder)
   const to = filesOf(provider.backup)
   for (const file of Object.values(to)) await mkdir(dirname(file), { recursive: true, mode: 0o700 })
@@ -49,6 +52,12 @@ export async function backUp(provider: { folder: string; backup: string; rootFil
   await chmod(part, 0o600)
   for (const left of [`${to.store}-wal`, `${to.store}-shm`]) await rm(left, { force: true })
   await rename(part, to.store)
+}
+
+/** Copies the root beside the backup: what a provider must not do that wants its deletions to be final. */
+export async function keepRoot(provider: Pick<Provider, 'folder' | 'backup' | 'rootFile'>): Promise<void> {
+  const from = filesOf(provider.folder)
+  const to = filesOf(provider.backup)
   for (const [source, copy] of [
     [from.root, to.root],
     [provider.rootFile, to.keyFile],
@@ -59,14 +68,19 @@ export async function backUp(provider: { folder: string; backup: string; rootFil
   }
 }
 
+/** A copy of an earlier preparation would be tried as one of this. */
+async function forgetRoot({ backup }: Provider): Promise<void> {
+  const { root, keyFile } = filesOf(backup)
+  for (const file of [root, keyFile]) await rm(file, { force: true })
+}
+
 /** One answered request for each file that is read, as a tap between the provider's KMS and the owner would see it. */
-async function captureRequests(plan: CustodyPlan, provider: NonNullable<CustodyPlan['provider']>): Promise<void> {
+async function captureRequests(plan: CustodyPlan, provider: Provider): Promise<void> {
   const files = filesOf(provider.backup)
   const captured = new Map<string, SignedRequest>()
   if (provider.xks) {
     const { region } = plan.kms
-    const folder = await ProviderFolder.open({ folder: provider.backup, keyFile: files.keyFile, region })
-    const proxy = new ProxyAccess(provider.xks, region, folder)
+    const proxy = new ProxyAccess(provider.xks, region, await Holdings.all(provider, region))
     try {
       for (const model of plan.models) {
         for (const plain of model.files.filter(file => file.read)) {

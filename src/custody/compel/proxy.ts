@@ -11,7 +11,7 @@ import { decryptRequest, readDecryptAnswer } from '../../kms/stores/protocol.ts'
 import { configuredRoute, Transport } from '../../kms/stores/transport.ts'
 import { Secret } from '../../store/secret.ts'
 import type { CustodyPlan } from '../plan.ts'
-import type { ProviderFolder } from './folder.ts'
+import type { Holdings } from './holdings.ts'
 import { RouteFailure, type SealedFile } from './route.ts'
 
 export type Xks = NonNullable<NonNullable<CustodyPlan['provider']>['xks']>
@@ -40,20 +40,20 @@ export function envelopeOf(file: SealedFile): Envelope {
 export class ProxyAccess {
   readonly #xks: Xks
   readonly #region: string
-  readonly #folder: ProviderFolder
+  readonly #holdings: Holdings
   readonly #transports = new Map<string, Transport>()
 
-  /** `folder`: where the key store's host name and the provider's own layer are looked up. */
-  constructor(xks: Xks, region: string, folder: ProviderFolder) {
+  /** `holdings`: where the key store's host name and the provider's own layer are looked up. */
+  constructor(xks: Xks, region: string, holdings: Holdings) {
     this.#xks = xks
     this.#region = region
-    this.#folder = folder
+    this.#holdings = holdings
   }
 
   /** A new request to decrypt this file's data key, signed now. */
   async request(file: SealedFile, keyArn: string): Promise<SignedRequest> {
     const { keyId, materialId, iv, tag, metadata, ciphertext } = envelopeOf(file)
-    const { header } = await this.#folder.key(keyId)
+    const { header } = await this.#holdings.key(keyId)
     const { account, keyStoreId } = header
     const aad = externalAad({ account, keyId, materialId, context: encodeContext(file.context) })
     const body = decryptRequest({ iv, tag, metadata, ciphertext, integrityValue: undefined }, aad, {
@@ -65,7 +65,7 @@ export class ProxyAccess {
     })
     const { path: uriPath, key, credential } = this.#xks
     const path = `${uriPath}/keys/${key}/decrypt`
-    const host = await this.#folder.proxyHost(keyStoreId)
+    const host = await this.#holdings.proxyHost(keyStoreId)
     const secret = new Secret(Buffer.from(credential.secretAccessKey, 'utf8'))
     const signer = { accessKeyId: credential.accessKeyId, secret }
     const headers = signRequest({ method: 'POST', path, host, body }, signer, SERVICE, this.#region, Date.now())
@@ -76,7 +76,7 @@ export class ProxyAccess {
   async send({ path, headers, body }: SignedRequest, file: SealedFile): Promise<Buffer> {
     const answer = await this.#transport(headers.host ?? '').post(path, headers, body, DEADLINE_MS)
     const message = readDecryptAnswer(answer, envelopeOf(file).ciphertext.length)
-    return this.#folder.openMessage(message, file)
+    return this.#holdings.openMessage(message, file)
   }
 
   /** The certificate must bear the name that the customer gave; where that name is reached is the provider's own affair. */
@@ -98,6 +98,6 @@ export class ProxyAccess {
 
   async close(): Promise<void> {
     for (const transport of this.#transports.values()) transport.close()
-    await this.#folder.close()
+    await this.#holdings.close()
   }
 }

@@ -9,6 +9,7 @@ const sample = z.object({ start: z.number(), end: z.number(), ok: z.boolean(), e
 const compel = z.object({
   startedAt: z.number(),
   took: z.number(),
+  root: z.object({ held: z.array(z.number()), destroyed: z.number(), destroyedAt: z.number() }).optional(),
   routes: z.array(z.object({ route: z.string(), title: z.string(), with: z.string(), prepared: attempt })),
   files: z.array(
     z.object({
@@ -56,6 +57,7 @@ const schema = z.object({
       acts: z.array(act),
     }),
   ),
+  later: z.array(z.object({ model: z.string(), compel })).optional(),
 })
 
 /** Throws an Error that names the file and every problem in it. */

@@ -91,9 +91,20 @@ export interface FileEvidence {
   readonly attempts: ReadonlyArray<{ readonly route: string } & Attempt>
 }
 
+/** What the provider's root file says: which generations it still holds, and up to which they were destroyed. */
+export interface RootEvidence {
+  readonly held: readonly number[]
+  /** 0 where none was destroyed. */
+  readonly destroyed: number
+  /** Milliseconds since 1970; 0 where none was destroyed. */
+  readonly destroyedAt: number
+}
+
 export interface CompelEvidence {
   readonly startedAt: number
   readonly took: number
+  /** Missing where the plan gives the provider no folder. */
+  readonly root?: RootEvidence
   readonly routes: readonly RouteEvidence[]
   readonly files: readonly FileEvidence[]
 }
@@ -108,6 +119,13 @@ export interface ModelEvidence {
   readonly acts: readonly ActEvidence[]
 }
 
+/** One more attempt of the compelled provider, after the drill: with the backup that was taken for it, and the root of that time. */
+export interface LaterAttempt {
+  /** Name of the model in the plan. */
+  readonly model: string
+  readonly compel: CompelEvidence
+}
+
 export interface Evidence {
   readonly holdfast: string
   readonly format: 1
@@ -119,6 +137,8 @@ export interface Evidence {
   /** Checkpoints of both logs when the evidence was closed, as signed notes. */
   readonly checkpoints: { readonly provider?: string; readonly owner?: string }
   readonly models: readonly ModelEvidence[]
+  /** In the order in which they were made. */
+  readonly later?: readonly LaterAttempt[]
 }
 
 /** The custody model of a key, from what DescribeKey says of it; undefined where that is none of the four. */

@@ -8,6 +8,7 @@ import type {
   Evidence,
   FileEvidence,
   ModelEvidence,
+  RootEvidence,
 } from '../evidence/types.ts'
 
 export const UNKNOWN = 'unknown'
@@ -36,6 +37,7 @@ export interface TableRow {
   readonly lastUse: string
   readonly cached: string
   readonly compelled: string
+  readonly copies: string
 }
 
 /** The table: one row for each act that an owner has in each model. */
@@ -49,6 +51,7 @@ export function table(evidence: Evidence): TableRow[] {
       lastUse: lastUseCell(act),
       cached: cachedCell(act),
       compelled: compelledCell(act.compel),
+      copies: copiesCell(act.compel),
     })),
   )
 }
@@ -83,6 +86,56 @@ function compelledCell(compel: CompelEvidence | undefined): string {
   const routes = [...new Set(opened.map(file => routeTitle(compel, file.openedBy)))].join('; ')
   const note = kept > 0 && opened.length === kept && unread > 0 ? ' (already read before)' : ''
   return `${opened.length} of ${compel.files.length} files, by ${routes}${note}`
+}
+
+/** Old copies of the store: what deletes a key deletes it from these only with the root generation that they are sealed under. */
+export function copiesCell(compel: CompelEvidence | undefined): string {
+  if (!compel) return UNKNOWN
+  if (!compel.routes.some(({ route }) => route === 'root-backup')) return 'not tried: the plan names no backup'
+  const total = compel.files.length
+  const backup = outcome(compel, 'root-backup')
+  const said = [
+    backup.opened > 0
+      ? `a backup of before opens ${backup.opened} of ${total} under the root of today`
+      : `a backup of before opens nothing: ${backup.destroyed ? destroyedText(compel.root) : backup.error}`,
+  ]
+  if (compel.routes.some(({ route }) => route === 'root-kept'))
+    said.push(`with the copy of the root that was kept beside it ${outcome(compel, 'root-kept').opened} of ${total}`)
+  return said.join('; ')
+}
+
+function outcome(compel: CompelEvidence, route: string): { opened: number; destroyed: boolean; error: string } {
+  const tries = compel.files.flatMap(file => file.attempts.filter(attempt => attempt.route === route))
+  const failure = tries.find(attempt => !attempt.ok)
+  return {
+    opened: tries.filter(attempt => attempt.ok).length,
+    destroyed: failure?.error === 'RootDestroyed',
+    error: failure?.error ?? UNKNOWN,
+  }
+}
+
+function destroyedText(root: RootEvidence | undefined): string {
+  if (root === undefined) return 'RootDestroyed'
+  return `its root generation is destroyed (all up to ${root.destroyed}, by ${new Date(root.destroyedAt).toISOString()})`
+}
+
+export interface LaterRow {
+  readonly at: string
+  readonly model: string
+  readonly root: string
+  readonly compelled: string
+  readonly copies: string
+}
+
+/** What a compelled provider could do later on, attempt by attempt. */
+export function laterRows({ later = [] }: Evidence): LaterRow[] {
+  return later.map(({ model, compel }) => ({
+    at: new Date(compel.startedAt).toISOString(),
+    model,
+    root: compel.root === undefined ? UNKNOWN : `generation ${compel.root.held.join(' and ')}`,
+    compelled: compelledCell(compel),
+    copies: copiesCell(compel),
+  }))
 }
 
 /** How many files were opened, and how many of them only because their data keys had been kept from before the revocation. */

@@ -1,6 +1,6 @@
 /** The report as one self-contained page: no script, no request to anywhere, readable in light and dark and on paper. */
 import type { ActEvidence, CompelEvidence, Evidence, ModelEvidence } from '../evidence/types.ts'
-import { answer, duration, KEPT, MODEL_NAMES, QUESTION, routeTitle, table, tally } from './answers.ts'
+import { answer, duration, KEPT, laterRows, MODEL_NAMES, QUESTION, routeTitle, table, tally } from './answers.ts'
 import { chart, escapeXml as e } from './chart.ts'
 
 const STYLE = `
@@ -27,7 +27,7 @@ Data being served right now stays readable for as long as the data service keeps
 <h3>${QUESTION}</h3><div class="answers">${evidence.models.map(answerCard).join('')}</div>
 ${tableHtml(evidence)}
 ${evidence.models.map(model => modelHtml(model, evidence.cacheSeconds)).join('')}
-${checkpointsHtml(evidence)}
+${laterHtml(evidence)}${checkpointsHtml(evidence)}
 </body></html>
 `
 }
@@ -46,6 +46,7 @@ const HEADS = [
   'uses started after revoke answered',
   'cached data keys',
   'what the compelled provider could read',
+  'old copies of its store',
 ]
 
 /** One row an act; what is true of the whole model stands once. */
@@ -56,7 +57,7 @@ function tableHtml(evidence: Evidence): string {
     const shared = first
       ? [row.model, row.generatedBy, row.livesIn].map(cell => `<td rowspan="${span}">${e(cell)}</td>`).join('')
       : ''
-    const own = [row.act, row.revoke, row.lastUse, row.cached, row.compelled]
+    const own = [row.act, row.revoke, row.lastUse, row.cached, row.compelled, row.copies]
       .map(cell => `<td>${e(cell)}</td>`)
       .join('')
     return `<tr${first ? ' class="first"' : ''}>${shared}${own}</tr>`
@@ -107,6 +108,18 @@ open ${kept}; ${unread} files had never been read and are the control group.</p>
 <div class="scroll"><table><thead><tr><th>route</th><th>with what the provider holds</th><th>files opened</th><th>how it failed</th></tr></thead><tbody>${routes.join('')}</tbody></table></div>
 <details><summary>${compel.files.length} files, proven by the SHA-256 of the plaintext</summary><div class="scroll"><table><thead><tr><th>file</th><th>bytes</th><th>group</th><th>opened by</th><th>SHA-256</th></tr></thead>
 <tbody>${files.join('')}</tbody></table></div></details>`
+}
+
+function laterHtml(evidence: Evidence): string {
+  const rows = laterRows(evidence)
+  if (rows.length === 0) return ''
+  const cells = rows.map(
+    row =>
+      `<tr>${[row.at, row.model, row.root, row.compelled, row.copies].map(cell => `<td>${e(cell)}</td>`).join('')}</tr>`,
+  )
+  return `<h2>Tried again later</h2><p class="soft">With the backup that was taken before, and the root that the provider had at that time.</p>
+<div class="scroll"><table><thead><tr><th>when</th><th>model</th><th>root</th><th>what the compelled provider could read</th><th>old copies of its store</th></tr></thead>
+<tbody>${cells.join('')}</tbody></table></div>`
 }
 
 function checkpointsHtml({ checkpoints }: Evidence): string {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { observed } from '../drill/drill.ts'
 import type { ActEvidence, Attempt, CompelEvidence, Evidence, ModelEvidence } from '../evidence/types.ts'
-import { answer, complete, KEPT, table, tally } from './answers.ts'
+import { answer, complete, KEPT, laterRows, table, tally } from './answers.ts'
 import { renderHtml } from './html.ts'
 import { renderTerminal } from './terminal.ts'
 
@@ -161,4 +161,42 @@ test('the terminal report fits its width', () => {
   )
   for (const line of text.split('\n')) assert.ok(line.length <= 80, line)
   assert.equal(tally(compel([{ before: false, routes: { root: false } }])).unread, 1)
+})
+
+test('what a deletion is worth against old copies is said from what was tried, before and after the root was rotated', () => {
+  const opened = compel([
+    { before: true, routes: { 'root-backup': true } },
+    { before: false, routes: { 'root-backup': true } },
+  ])
+  const failed = compel([{ before: true, routes: { 'root-backup': false, 'root-kept': true } }])
+  const destroyed: CompelEvidence = {
+    ...failed,
+    root: { held: [2], destroyed: 1, destroyedAt: Date.UTC(2026, 10, 28) },
+    files: failed.files.map(file => ({
+      ...file,
+      attempts: file.attempts.map(each => (each.ok ? each : { ...each, error: 'RootDestroyed' })),
+    })),
+  }
+  const copies = (of?: CompelEvidence): string | undefined =>
+    table(evidence([model([act(of === undefined ? {} : { compel: of })])]))[0]?.copies
+  assert.equal(copies(), 'unknown')
+  assert.equal(copies(compel([{ before: true, routes: { override: true } }])), 'not tried: the plan names no backup')
+  assert.equal(copies(opened), 'a backup of before opens 2 of 2 under the root of today')
+  assert.equal(
+    copies(destroyed),
+    'a backup of before opens nothing: its root generation is destroyed (all up to 1, by 2026-11-28T00:00:00.000Z); with the copy of the root that was kept beside it 1 of 1',
+  )
+  assert.match(copies(failed) ?? '', /opens nothing: KMSInvalidStateException/)
+  const later = [
+    { model: 'cmk', compel: opened },
+    { model: 'cmk', compel: destroyed },
+  ]
+  const rows = laterRows({ ...evidence([]), later })
+  assert.deepEqual(
+    rows.map(row => row.root),
+    ['unknown', 'generation 2'],
+  )
+  const shown = renderTerminal({ ...evidence([]), later })
+  assert.match(shown, /Tried again later/)
+  assert.match(renderHtml({ ...evidence([]), later }), /its root generation is destroyed/)
 })

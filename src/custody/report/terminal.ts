@@ -1,6 +1,6 @@
 /** The report for a terminal: the question and its answer for each model, then the table, a block a row, which fits any width. */
 import type { Evidence } from '../evidence/types.ts'
-import { answer, MODEL_NAMES, QUESTION, type TableRow, table } from './answers.ts'
+import { answer, laterRows, MODEL_NAMES, QUESTION, type TableRow, table } from './answers.ts'
 
 /** What is true of a model, and what of each of its owner's acts. */
 const OF_MODEL = [
@@ -12,6 +12,12 @@ const OF_ACT = [
   ['uses after it', 'lastUse'],
   ['cached data keys', 'cached'],
   ['compelled provider', 'compelled'],
+  ['old copies', 'copies'],
+] as const
+const OF_LATER = [
+  ['root', 'root'],
+  ['compelled provider', 'compelled'],
+  ['old copies', 'copies'],
 ] as const
 
 /** Plain text of at most `width` columns, or coloured for a terminal. */
@@ -43,6 +49,12 @@ export function renderTerminal(evidence: Evidence, { width = 100, colour = false
     model = row.model
     lines.push('', `  ${row.act}`)
     cells(4, row, OF_ACT)
+  }
+  const later = laterRows(evidence)
+  if (later.length > 0) lines.push('', bold('Tried again later'))
+  for (const row of later) {
+    lines.push('', `  ${row.at}  ${row.model}`)
+    for (const [name, cell] of OF_LATER) lines.push(...wrap(`    ${name.padEnd(20)}`, row[cell], width, line => line))
   }
   lines.push('')
   return lines.join('\n')

@@ -10,7 +10,7 @@ import { serviceFolders } from '../../../config/folders.ts'
 import { deleteCredential, makeAdministrator } from '../../../kms/admin/index.ts'
 import { kmsClient } from '../../data-service/envelope.ts'
 import type { CustodyPlan } from '../../plan.ts'
-import { filesOf, ProviderFolder } from '../folder.ts'
+import { Holdings } from '../holdings.ts'
 import { described, type KeyRoute, RouteFailure, type SealedFile } from '../route.ts'
 
 const DAY = 86_400_000
@@ -136,13 +136,9 @@ async function importAgain(
 ): Promise<void> {
   const { Arn = keyArn, Origin, KeyState, KeyId } = await describe(kms, keyArn)
   if (Origin !== 'EXTERNAL' || KeyState !== 'PendingImport') return
-  const folder = await ProviderFolder.open({
-    folder: provider.backup,
-    keyFile: filesOf(provider.backup).keyFile,
-    region,
-  })
+  const holdings = await Holdings.backups(provider, region)
   try {
-    const { materials } = await folder.key(KeyId ?? '')
+    const { materials } = await holdings.key(KeyId ?? '')
     for (const material of materials.values()) {
       const parameters = await kms.getParametersForImport({
         KeyId: Arn,
@@ -162,6 +158,6 @@ async function importAgain(
       undo.push(() => kms.deleteImportedKeyMaterial({ KeyId: Arn, ...(KeyMaterialId ? { KeyMaterialId } : {}) }))
     }
   } finally {
-    await folder.close()
+    await holdings.close()
   }
 }

@@ -2,13 +2,11 @@
  * Routes 4 and 5, for keys held by the owner: asking the owner's proxy anew, and repeating byte for byte what it answered before. Only the owner can
  * refuse them. What the proxy gives is still under the provider's layer, which its root opens.
  */
-import type { CustodyPlan } from '../../plan.ts'
 import { type Captured, readCaptured } from '../captured.ts'
-import { filesOf, ProviderFolder } from '../folder.ts'
+import { filesOf } from '../folder.ts'
+import { Holdings, type Provider } from '../holdings.ts'
 import { digestOf, envelopeOf, ProxyAccess, type Xks } from '../proxy.ts'
 import { type KeyRoute, RouteFailure } from '../route.ts'
-
-type Provider = NonNullable<CustodyPlan['provider']>
 
 interface ProxyInput {
   readonly provider: Provider
@@ -18,8 +16,7 @@ interface ProxyInput {
 }
 
 async function access({ provider, xks, region }: ProxyInput): Promise<ProxyAccess> {
-  const keyFile = filesOf(provider.backup).keyFile
-  return new ProxyAccess(xks, region, await ProviderFolder.open({ folder: provider.backup, keyFile, region }))
+  return new ProxyAccess(xks, region, await Holdings.all(provider, region))
 }
 
 const notReady = (): RouteFailure => new RouteFailure('NotPrepared', 'The route could not be prepared.')

@@ -1,4 +1,4 @@
-/** Every metric that docs/operations.md names, in its table and in its alerts, is on the page of the real service, with the labels that they are asked by; and the page has no other of ours. */
+/** Every metric that docs/ekm-operations.md names, in its table and in its alerts, is on the page of the real service, with the labels that they are asked by; and the page has no other of ours. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ interface Alert {
   readonly expr: string
 }
 
-const text = readFileSync(join(ROOT, 'docs', 'operations.md'), 'utf8')
+const text = readFileSync(join(ROOT, 'docs', 'ekm-operations.md'), 'utf8')
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-operations-'))
 let ekm: Ekm<{ data: string; endpoint: string; operations: string }>
 let page: string
