@@ -32,7 +32,7 @@ export interface BoundaryStatus {
   readonly version: string
   readonly pid: number
   readonly locked: boolean
-  readonly rootKind: 'keyfile' | 'passphrase' | 'pkcs11'
+  readonly rootKind: 'keyfile' | 'passphrase' | 'pkcs11' | 'shares'
   readonly rootGeneration: number
   readonly lastWriteSet: number
   /** Number of records that are durable. */
@@ -49,6 +49,19 @@ export interface BoundaryStatus {
   readonly renewAfter: number
   /** What could not be done to protect the process, each a sentence for the operator. Empty is good. */
   readonly warnings: readonly string[]
+}
+
+export interface CeremonyStatus {
+  readonly kind: 'unlock' | 'split'
+  /** Of a split: how many shares were taken. Trial begins when all of them were. */
+  readonly handedOut: number
+  /** How many shares were given, and how many it takes. */
+  readonly given: number
+  readonly needed: number
+  /** How many shares there are. */
+  readonly shares: number
+  /** Until it ends by itself, unless somebody comes. */
+  readonly secondsLeft: number
 }
 
 export interface CreateKey {
