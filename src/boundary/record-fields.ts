@@ -69,6 +69,8 @@ export const BOUNDARY_OPERATIONS = {
   rewriteRows: 72,
   /** Another root of trust from now on. */
   changeRoot: 73,
+  /** The journal begins later: `transition` says from which entry on and before which all were erased. Stands before the erasing. */
+  eraseSegments: 71,
   /** New shares are in force, and a ceremony of shares that ended without any. */
   splitRoot: 74,
   cancelCeremony: 75,

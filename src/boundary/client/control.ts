@@ -53,6 +53,7 @@ export function connectControl(options: { readonly socket: string }): ControlCon
     rotateRoot: trust => ask('rotateRoot', { trust }),
     rootStatus: () => ask('rootStatus', undefined),
     seedKey: async (input, asserted) => ask('seedKey', { input, asserted: asAsserted(asserted) }),
+    eraseSegments: input => ask('eraseSegments', input),
     stop: () => ask('stop', undefined),
   }
 }

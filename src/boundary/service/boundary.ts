@@ -30,6 +30,7 @@ import { type Log, placeOf } from './log.ts'
 import { changeTrust } from './operations/root.ts'
 import { advanceClock } from './operations/service.ts'
 import { Renewal } from './renewal.ts'
+import { Retention } from './retention.ts'
 import { fileOfShares, type Opened, openByPassphrase, openByShares, type RootState, readRoot } from './roots.ts'
 import { Rewritten } from './rotation/rewritten.ts'
 import { Rotation } from './rotation/rotation.ts'
@@ -134,6 +135,8 @@ export class Boundary {
         signer: root.logKey,
         origin: config.logOrigin,
         now,
+        base: root.file.base,
+        ...(config.limits?.segmentBytes === undefined ? {} : { segmentBytes: config.limits.segmentBytes }),
         ...(config.limits?.floorBytes === undefined ? {} : { floorBytes: config.limits.floorBytes }),
         ...(config.limits?.reserveBytes === undefined ? {} : { reserveBytes: config.limits.reserveBytes }),
         onFatal: error => {
@@ -188,6 +191,7 @@ export class Boundary {
       onRootToken: this.#parts.onRootToken,
       rewritten: new Rewritten(),
       rotation: new Rotation(files.root, log),
+      retention: new Retention(config.retentionDays, files.root),
       quotas: {
         keys: config.limits?.keys ?? DEFAULT_KEYS,
         onDemandRotations: config.limits?.onDemandRotations ?? DEFAULT_ON_DEMAND,
@@ -329,6 +333,7 @@ export class Boundary {
     await this.#scanner?.stop()
     await this.#renewal?.stop()
     await core?.rotation.stop()
+    await core?.retention.stop()
     if (core === undefined || this.dead) {
       await closeTokens(this.#parts.tokens)
       return
