@@ -86,8 +86,15 @@ async function fill({ use, control }: InProcess) {
   return { key, keys, third }
 }
 
-test('a rotation seals everything anew beside the uses and destroys the old generation; a store is filled from the horizon; a replay without it gives the same', async () => {
+test('a rotation seals everything anew beside the uses and destroys the old generation; a store is filled from the horizon; a replay without it gives the same', async t => {
+  let rotating = true
+  let beginning = true
   let boundary = await inProcess()
+  t.after(async () => {
+    beginning = rotating = false
+    await boundary.stop()
+    boundary.remove()
+  })
   const { key, keys, third } = await fill(boundary)
   const { use, control, folder } = boundary
   const { ciphertext } = await use.encrypt(key, Buffer.from('before'), [], asserted('Encrypt'))
@@ -95,7 +102,6 @@ test('a rotation seals everything anew beside the uses and destroys the old gene
   await use.encrypt(idle, Buffer.from('long ago'), [], asserted('Encrypt'))
   const before = rowsOf(boundary.sets)
 
-  let rotating = true
   let uses = 0
   const worker = async (of: KeyRow): Promise<void> => {
     for (let row = of; rotating; uses++) {
@@ -107,18 +113,26 @@ test('a rotation seals everything anew beside the uses and destroys the old gene
   }
   // Rows that are made at the very moment at which the generation begins: each is sealed under the one that its place in the journal says.
   const made: Row[] = []
+  const makeOne = async (id: string): Promise<void> => {
+    const put = { kind: 'credential', id, scope: '1', link: 'arn', expected: 0, body: Buffer.from(id) } as const
+    const [[row], key] = await Promise.all([control.putRows([put], {}), newKey(use)])
+    made.push(row as Row, key)
+  }
+  // One in each turn of the event loop, not when the last is answered: some come while the generation begins.
   const maker = async (n: number): Promise<void> => {
-    for (let round = 0; rotating; round++) {
-      const id = `AKIA${n}-${round}`
-      const [row] = await control.putRows(
-        [{ kind: 'credential', id, scope: '1', link: 'arn', expected: 0, body: Buffer.from(id) }],
-        {},
-      )
-      made.push(row as Row, await newKey(use))
+    for (let round = 0; beginning; round++) {
+      const under = []
+      for (let each = 0; each < 40 && beginning; each++) {
+        under.push(makeOne(`AKIA${n}-${round}-${each}`))
+        await new Promise(setImmediate)
+      }
+      await Promise.all(under)
     }
   }
-  const load = Promise.all([...[0, 3, 4, 5].map(at => worker(keys[at] as KeyRow)), ...[1, 2, 3, 4].map(maker)])
+  const load = Promise.all([...[0, 3, 4, 5].map(at => worker(keys[at] as KeyRow)), ...[1, 2].map(maker)])
+  while (made.length < 40) await new Promise(setImmediate)
   await control.rotateRoot(undefined)
+  beginning = false
   await assert.rejects(control.rotateRoot(undefined), fails('InvalidState'))
   const status = await complete(boundary)
   rotating = false
@@ -188,8 +202,6 @@ test('a rotation seals everything anew beside the uses and destroys the old gene
   assert.equal((await complete(boundary)).destroyed, 2)
   const last = (await boundary.control.getRow('key', key.id)) as KeyRow
   assert.equal((await boundary.use.decrypt(last, ciphertext, [], {})).plaintext.toString(), 'before')
-  await boundary.stop()
-  boundary.remove()
 })
 
 test('who changes a row from the revision before a rotation loses to nobody; who is behind a real change still does', async () => {
