@@ -7,6 +7,7 @@
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Batch, type Waiting } from './batch.ts'
+import { baseAt, eraseBefore, WHOLE } from './beginning.ts'
 import type { CheckpointSigner } from './checkpoint.ts'
 import { Derived, isNoRoom } from './derived.ts'
 import type { DiskFile } from './disk.ts'
@@ -22,6 +23,7 @@ import { Spaced } from './spaced.ts'
 import { Tail } from './tail.ts'
 import {
   type Appended,
+  type Base,
   type Journal,
   JournalDead,
   type JournalOptions,
@@ -31,6 +33,7 @@ import {
   type OpenedWriteSet,
   type OpenReport,
   type RekeyPoint,
+  type SegmentStart,
 } from './types.ts'
 
 const MIB = 1024 * 1024
@@ -48,6 +51,7 @@ export class Appender implements Journal {
   readonly #segmentBytes: number
   readonly #snapshotFrames: number
   readonly opened: OpenReport
+  base: Base
 
   /** The next to give, as opposed to the last durable. */
   #nextSeq: number
@@ -85,6 +89,7 @@ export class Appender implements Journal {
     this.#snapshotFrames = options.snapshotFrames ?? 250_000
     this.opened = opened
     this.#tail = new Tail(disk, path.join(dir, 'journal'), boundaryId, keys, chain.crc)
+    this.base = options.base ?? WHOLE
     this.#nextSeq = chain.seq
     this.#nextWriteSet = chain.writeSet + 1
     this.#lastWriteSet = chain.writeSet
@@ -342,7 +347,7 @@ export class Appender implements Journal {
       lastTime: this.#lastTime,
       root: this.#tree.root(),
     })
-    this.#places.segment(size, this.#lastWriteSet + 1)
+    this.#places.segment(size, this.#lastWriteSet + 1, this.#lastTime)
   }
 
   readWriteSet(location: Location): Promise<OpenedWriteSet> {
@@ -351,6 +356,24 @@ export class Appender implements Journal {
 
   writeSetsAfter(after: number, max: number): Promise<readonly OpenedWriteSet[]> {
     return this.#places.readAfter(after, Math.min(this.#lastWriteSet, after + max))
+  }
+
+  segments(): readonly SegmentStart[] {
+    return this.#places.starts()
+  }
+
+  async erase(seq: number, begin: (base: Base) => Promise<void>): Promise<void> {
+    const known = this.segments().some(({ firstSeq }) => firstSeq === seq)
+    if (!known || seq <= this.base.seq) throw new RangeError(`nothing stands before record ${seq} that could be erased`)
+    const { disk, dir } = this.#options
+    const folder = path.join(dir, 'journal')
+    const base = await baseAt(disk, folder, seq)
+    const parts = { disk, folder, derived: this.#derived, readers: this.#readers }
+    await eraseBefore(parts, seq, () => this.snapshotAlone(), async () => {
+      await begin(base)
+      this.base = base
+      this.#places.begin(seq)
+    })
   }
 
   async checkpoint(): Promise<string> {

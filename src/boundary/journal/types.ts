@@ -53,6 +53,22 @@ export interface RekeyPoint {
   readonly firstWriteSet: number
 }
 
+/** Where a journal begins once its oldest segments were erased: of the records before, only their leaves are there. */
+export interface Base {
+  /** The first record that is there: the first of its segment. */
+  readonly seq: number
+  /** Number of the last write set before it. */
+  readonly writeSet: number
+  /** Root of the tree of all records before it, 32 bytes. */
+  readonly root: Buffer
+}
+
+/** A segment, by its first record, and the time of the last record before it. */
+export interface SegmentStart {
+  readonly firstSeq: number
+  readonly timeBefore: number
+}
+
 export interface JournalOptions {
   /** The boundary's folder: `journal/`, `snapshot/`, `tile/`, `checkpoint` and `reserve` are made in it. It must exist. */
   readonly dir: string
@@ -67,6 +83,8 @@ export interface JournalOptions {
   readonly origin: string
   /** Real time in milliseconds since 1970. */
   readonly now: () => number
+  /** Where it begins, as the caller knows from elsewhere than the journal. Segments before it are what an erasure left, and are removed. Default: at record 0. */
+  readonly base?: Base
   /** A segment that has reached this many bytes is followed by a new one. Default 64 MiB. */
   readonly segmentBytes?: number
   /** A snapshot is made after this many frames, besides at rolls and at close. Default 250,000. */
@@ -120,6 +138,16 @@ export interface Journal {
   snapshotAlone(): Promise<void>
   /** Forgets the keys of all generations but the newest. */
   forgetOldKeys(): void
+  /** Where it begins. */
+  readonly base: Base
+  /** Every segment, oldest first. The last one is being written. */
+  segments(): readonly SegmentStart[]
+  /**
+   * Erases every segment that stands before the one which begins with record `seq`. When all that the tree needs of them is durable, and a snapshot of
+   * what is there, calls `begin`, which must make durable that the journal begins there: from then on they are gone, whatever happens. Throws RangeError
+   * for what is no segment's first record.
+   */
+  erase(seq: number, begin: (base: Base) => Promise<void>): Promise<void>
   /** Number of durable records: the size of the tree. */
   readonly size: number
   /** Number of the newest durable write set; 0 for none. */
@@ -170,10 +198,10 @@ export class JournalDamage extends Error {
   }
 }
 
-/** The write set was sealed under a generation of the root that was destroyed: nobody can read it any more. */
+/** The write set was erased, or sealed under a generation of the root that was destroyed: nobody can read it any more. */
 export class WriteSetGone extends Error {
-  constructor() {
-    super('the write set was sealed under a generation of the root that was destroyed')
+  constructor(message = 'the write set was sealed under a generation of the root that was destroyed') {
+    super(message)
     this.name = 'WriteSetGone'
   }
 }
