@@ -5,8 +5,11 @@
  * real time. Formats: docs/formats/journal.md.
  */
 import type { KeyObject } from 'node:crypto'
+import type { Base } from '../root/rootfile.ts'
 import type { Disk } from './disk.ts'
 import type { GenerationKeys } from './keys.ts'
+
+export type { Base }
 
 /** A record is at most this many bytes; the longest that a u32 length and a reader's patience should have to allow. */
 export const MAX_RECORD_BYTES = 65_536
@@ -51,16 +54,6 @@ export interface RekeyPoint {
   readonly firstRecord: number
   /** The number of the first write set that is. */
   readonly firstWriteSet: number
-}
-
-/** Where a journal begins once its oldest segments were erased: of the records before, only their leaves are there. */
-export interface Base {
-  /** The first record that is there: the first of its segment. */
-  readonly seq: number
-  /** Number of the last write set before it. */
-  readonly writeSet: number
-  /** Root of the tree of all records before it, 32 bytes. */
-  readonly root: Buffer
 }
 
 /** A segment, by its first record, and the time of the last record before it. */
