@@ -369,11 +369,16 @@ export class Appender implements Journal {
     const folder = path.join(dir, 'journal')
     const base = await baseAt(disk, folder, seq)
     const parts = { disk, folder, derived: this.#derived, readers: this.#readers }
-    await eraseBefore(parts, seq, () => this.snapshotAlone(), async () => {
-      await begin(base)
-      this.base = base
-      this.#places.begin(seq)
-    })
+    await eraseBefore(
+      parts,
+      seq,
+      () => this.snapshotAlone(),
+      async () => {
+        await begin(base)
+        this.base = base
+        this.#places.begin(seq)
+      },
+    )
   }
 
   async checkpoint(): Promise<string> {

@@ -110,6 +110,8 @@ export class Boundary {
         signer: root.logKey,
         origin: config.logOrigin,
         now,
+        base: root.file.base,
+        ...(config.limits?.segmentBytes === undefined ? {} : { segmentBytes: config.limits.segmentBytes }),
         ...(config.limits?.floorBytes === undefined ? {} : { floorBytes: config.limits.floorBytes }),
         ...(config.limits?.reserveBytes === undefined ? {} : { reserveBytes: config.limits.reserveBytes }),
         onFatal: error => {
