@@ -14,6 +14,7 @@ import { parseRootFile, type RootFile } from '../boundary/root/rootfile.ts'
 import { type ArchiveIndex, indexFile, readIndex } from './archive-index.ts'
 import { Bad } from './bad.ts'
 import type { LogChain } from './chain.ts'
+import { NoteError } from './note.ts'
 import { readTile } from './tiles.ts'
 
 export interface LogFolder {
@@ -33,6 +34,13 @@ export async function openFolder(dir: string): Promise<LogFolder> {
   }
   const root = await readFile(join(dir, 'root')).then(parseRootFile, () => undefined)
   return { dir, base: root?.base ?? WHOLE, root, archive: undefined }
+}
+
+/** The folder that a command reads: of a service's data folder its boundary's, or an archive by itself. */
+export const folderOf = (data: string | undefined, archive: string | undefined): string => {
+  if (data !== undefined) return join(data, 'boundary')
+  if (archive !== undefined) return archive
+  throw new NoteError('name the data folder of the service, or --archive DIR')
 }
 
 /** Walks over the leaves of entries up to `to` in the bundles of a folder whose tree has `size` entries. Throws `Bad` where one is missing or wrong. */

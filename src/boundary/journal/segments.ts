@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { FormatError } from '../bytes.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import { HEADER_BYTES, parseHeader, type SegmentHeader } from './frame.ts'
-import { JournalDamage } from './types.ts'
+import { JournalDamage, WriteSetGone } from './types.ts'
 
 const SEGMENT = /^(\d{20})\.seg$/
 const OPEN_READERS = 32
@@ -79,6 +79,8 @@ export class SegmentReaders {
   readonly #disk: Disk
   readonly #folder: string
   readonly #readers = new Map<number, Promise<Reader>>()
+  /** The first record that is there: what stands before was erased. */
+  #begins = 0
 
   constructor(disk: Disk, folder: string) {
     this.#disk = disk
@@ -95,7 +97,7 @@ export class SegmentReaders {
       reader = await opening
     } catch (error) {
       this.#readers.delete(segment)
-      throw error
+      throw segment < this.#begins ? new WriteSetGone('the segment was erased') : error
     }
     reader.uses++
     try {
@@ -118,6 +120,7 @@ export class SegmentReaders {
 
   /** Closes what is open of the segments before `seq`, once it is not in use. */
   async forgetBefore(seq: number): Promise<void> {
+    this.#begins = seq
     for (const [segment, opening] of this.#readers) {
       if (segment >= seq) continue
       this.#readers.delete(segment)
