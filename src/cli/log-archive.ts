@@ -87,7 +87,12 @@ async function archive(dir: string, options: ArchiveCommand): Promise<void> {
   const { base } = index
   const { seq } = endOf(index)
   if (options.json === true) {
-    const report = { copied: { segments: copied, entries, bytes }, first: base.seq, entries: seq - base.seq, signed: size }
+    const report = {
+      copied: { segments: copied, entries, bytes },
+      first: base.seq,
+      entries: seq - base.seq,
+      signed: size,
+    }
     process.stdout.write(`${JSON.stringify(report)}\n`)
     return
   }
@@ -142,7 +147,8 @@ async function erase(control: ControlConnection, options: EraseCommand): Promise
     end()
   }
   if (options.dryRun === true) return say(options, would, false)
-  if (would.rows > 0) process.stderr.write(`holdfast: ${number.format(would.rows)} rows that stand there are written again first\n`)
+  if (would.rows > 0)
+    process.stderr.write(`holdfast: ${number.format(would.rows)} rows that stand there are written again first\n`)
   const { firstToKeep, begins } = would
   say(options, await control.eraseSegments({ firstToKeep, expected: begins, dryRun: false }), true)
 }
@@ -150,7 +156,9 @@ async function erase(control: ControlConnection, options: EraseCommand): Promise
 function say(options: EraseCommand, { days, begins, firstToKeep, segments, rows }: Erasing, done: boolean): void {
   if (options.json === true) {
     const range = segments === 0 ? {} : { first: begins, last: firstToKeep - 1 }
-    process.stdout.write(`${JSON.stringify({ erased: done, days, segments, entries: firstToKeep - begins, ...range, rows })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ erased: done, days, segments, entries: firstToKeep - begins, ...range, rows })}\n`,
+    )
     return
   }
   if (segments === 0) {

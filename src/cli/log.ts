@@ -1,15 +1,15 @@
 /** `holdfast log`: what outsiders and operators do with a service's log. It reads the files in its folder and needs neither the service nor a secret. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
-import { parseVerifier } from '../log/note.ts'
 import { erasedText } from '../log/erased.ts'
 import { folderOf } from '../log/folder.ts'
+import { parseVerifier } from '../log/note.ts'
 import { checkProof, makeProof } from '../log/proof-file.ts'
 import { readLog } from '../log/read.ts'
 import { type VerifyReport, verifyFolder } from '../log/verify.ts'
 import { registerArchive } from './log-archive.ts'
-import { guarded } from './log-failures.ts'
 import { type EntryFilter, entryJson, entryLine, matches, readSince, type ShownEntry, shown } from './log-entry.ts'
+import { guarded } from './log-failures.ts'
 
 const EXIT = { bad: 1 } as const
 const PROGRESS_EVERY_MS = 200
@@ -176,7 +176,9 @@ function reportText(report: VerifyReport): string {
   }
   if (report.archived > 0) lines.push(`archived  ${number.format(report.archived)} of them were read from the archive`)
   if (report.erased > 0)
-    lines.push(`erased  of ${number.format(report.erased)} the records are not here: their leaves and the tree were checked`)
+    lines.push(
+      `erased  of ${number.format(report.erased)} the records are not here: their leaves and the tree were checked`,
+    )
   if (report.unfinishedBytes > 0)
     lines.push(`tail  ${report.unfinishedBytes} bytes of a batch that is not finished; nothing in it was answered`)
   return `${lines.join('\n')}\n`

@@ -231,7 +231,11 @@ export const log = z
       .describe('size at which a segment of the journal is followed by a new one: what is archived and erased whole'),
     retention: z
       .strictObject({
-        days: z.int().min(1).max(36_500).describe('age that every record of a segment must have before it may be erased'),
+        days: z
+          .int()
+          .min(1)
+          .max(36_500)
+          .describe('age that every record of a segment must have before it may be erased'),
       })
       .optional()
       .describe('when old records may be erased, by `holdfast log erase`; without it none may'),

@@ -1,6 +1,7 @@
 /** Whether an archive has what the journal is about to lose: every byte of it. */
-import { segmentName } from '../boundary/journal/segments.ts'
+
 import { join } from 'node:path'
+import { segmentName } from '../boundary/journal/segments.ts'
 import { sha256Of } from './archive.ts'
 import { type ArchivedSegment, archivedFile, endOf } from './archive-index.ts'
 import { Bad } from './bad.ts'

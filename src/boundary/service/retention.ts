@@ -61,14 +61,20 @@ export class Retention {
     const { core, days } = this.#parts
     const { journal } = core.book
     if (days === undefined)
-      throw new BoundaryError('NotPermitted', 'no retention rule: set log.retention.days in the service’s configuration')
+      throw new BoundaryError(
+        'NotPermitted',
+        'no retention rule: set log.retention.days in the service’s configuration',
+      )
     const starts = journal.segments()
     const before = core.clocks.real() - days * DAY
     const young = starts.findIndex(({ timeBefore }, at) => at > 0 && timeBefore >= before)
     const goes = starts[(young < 0 ? starts.length : young) - 1]?.firstSeq ?? journal.base.seq
     const keep = firstToKeep === 0 ? goes : firstToKeep
     if (keep > goes)
-      throw new BoundaryError('NotPermitted', `records from ${goes} on are not all older than ${days} days, or are being written`)
+      throw new BoundaryError(
+        'NotPermitted',
+        `records from ${goes} on are not all older than ${days} days, or are being written`,
+      )
     const segments = starts.findIndex(({ firstSeq }) => firstSeq === keep)
     if (segments < 0) throw new BoundaryError('InvalidRequest', `no segment begins with record ${keep}`)
     const rows = segments === 0 ? 0 : core.book.countBelow(keep)
