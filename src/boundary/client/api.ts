@@ -303,6 +303,8 @@ export interface BoundaryControl {
    */
   rotateRoot(trust: NewTrust | undefined): Promise<void>
   rootStatus(): Promise<RootStatus>
+
+  /**
    * Erases the segments that stand before record `firstToKeep`, as far as the retention rule lets them go; NotPermitted where it does not, or there is none.
    * `expected`: the first record that the journal has, as the caller knows it; Conflict where it is another. With `dryRun` nothing happens, `expected` is not
    * looked at, and `firstToKeep` may be 0 for as far as the rule goes.

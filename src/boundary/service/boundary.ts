@@ -25,6 +25,7 @@ import { Switches } from './keys/switches.ts'
 import { type Log, placeOf } from './log.ts'
 import { advanceClock } from './operations/service.ts'
 import { Renewal } from './renewal.ts'
+import { Retention } from './retention.ts'
 import { type Opened, openByPassphrase, type RootState, readRoot } from './roots.ts'
 import { Rewritten } from './rotation/rewritten.ts'
 import { Rotation } from './rotation/rotation.ts'
@@ -166,6 +167,7 @@ export class Boundary {
       onRootToken: this.#parts.onRootToken,
       rewritten: new Rewritten(),
       rotation: new Rotation(files.root, log),
+      retention: new Retention(config.retentionDays, files.root),
       quotas: {
         keys: config.limits?.keys ?? DEFAULT_KEYS,
         onDemandRotations: config.limits?.onDemandRotations ?? DEFAULT_ON_DEMAND,
@@ -301,6 +303,7 @@ export class Boundary {
     await this.#scanner?.stop()
     await this.#renewal?.stop()
     await core?.rotation.stop()
+    await core?.retention.stop()
     if (core === undefined || this.dead) {
       await closeTokens(this.#parts.tokens)
       return

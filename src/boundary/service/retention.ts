@@ -4,44 +4,43 @@
  */
 import type { Erasing } from '../client/api.ts'
 import type { InputOf } from '../client/protocol/operations.ts'
-import { realDisk, replaceFile } from '../journal/disk.ts'
 import type { Base } from '../journal/types.ts'
 import { withBase } from '../root/rootfile.ts'
 import { BoundaryError } from '../words.ts'
 import { baseFields, type Call, type Core, refuse } from './core.ts'
 import { rewriteBelow } from './rotation/rewrite.ts'
+import { replaceRootFile } from './rotation/root-store.ts'
 
 const DAY = 86_400_000
 
-export interface RetentionParts {
-  readonly core: Core
-  /** Undefined where nothing may be erased. */
-  readonly days: number | undefined
-  /** Path of the root file. */
-  readonly rootFile: string
-}
-
 export class Retention {
-  readonly #parts: RetentionParts
+  readonly #days: number | undefined
+  readonly #rootFile: string
   readonly #stopping = new AbortController()
   #erasing: Promise<unknown> | undefined
 
-  constructor(parts: RetentionParts) {
-    this.#parts = parts
+  /** `days`: undefined where nothing may be erased. `rootFile`: its path. */
+  constructor(days: number | undefined, rootFile: string) {
+    this.#days = days
+    this.#rootFile = rootFile
+  }
+
+  /** No rotation of the root begins meanwhile: both replace the root file. */
+  get isErasing(): boolean {
+    return this.#erasing !== undefined
   }
 
   /** One at a time. Refusals are recorded, except those of what is only asked. */
-  async erase(input: InputOf<'eraseSegments'>, call: Call): Promise<Erasing> {
-    const { core } = this.#parts
-    if (input.dryRun) return this.#plan(input.firstToKeep)
+  async erase(core: Core, input: InputOf<'eraseSegments'>, call: Call): Promise<Erasing> {
+    if (input.dryRun) return this.#plan(core, input.firstToKeep)
     const fields = baseFields(core, 'eraseSegments', call, undefined)
     let plan: Erasing
     try {
-      plan = this.#agreed(input)
+      plan = this.#agreed(core, input)
     } catch (error) {
       return refuse(core, fields, error)
     }
-    const erasing = this.#erase(plan, call)
+    const erasing = this.#erase(core, plan, call)
     this.#erasing = erasing.catch(() => {})
     try {
       return await erasing
@@ -57,8 +56,8 @@ export class Retention {
   }
 
   /** What would go. Throws NotPermitted. */
-  #plan(firstToKeep: number): Erasing {
-    const { core, days } = this.#parts
+  #plan(core: Core, firstToKeep: number): Erasing {
+    const days = this.#days
     const { journal } = core.book
     if (days === undefined)
       throw new BoundaryError(
@@ -81,20 +80,18 @@ export class Retention {
     return { days, begins: journal.base.seq, firstToKeep: keep, segments, rows }
   }
 
-  #agreed({ firstToKeep, expected }: InputOf<'eraseSegments'>): Erasing {
-    const { root } = this.#parts.core
+  #agreed(core: Core, { firstToKeep, expected }: InputOf<'eraseSegments'>): Erasing {
     if (this.#erasing !== undefined) throw new BoundaryError('InvalidState', 'segments are being erased already')
-    if (root.file.generations.length > 1)
+    if (core.rotation.isUnderWay(core))
       throw new BoundaryError('InvalidState', 'a rotation of the root is under way: wait until it is done')
-    const plan = this.#plan(firstToKeep)
+    const plan = this.#plan(core, firstToKeep)
     if (plan.begins !== expected)
       throw new BoundaryError('Conflict', `the journal begins with record ${plan.begins}, and not with ${expected}`)
     if (plan.segments === 0) throw new BoundaryError('InvalidRequest', 'nothing stands before that record')
     return plan
   }
 
-  async #erase(plan: Erasing, call: Call): Promise<Erasing> {
-    const { core } = this.#parts
+  async #erase(core: Core, plan: Erasing, call: Call): Promise<Erasing> {
     const { begins, firstToKeep } = plan
     let rows = 0
     const why = `erasing before ${firstToKeep}`
@@ -109,15 +106,14 @@ export class Retention {
       count: firstToKeep - begins,
       transition: `${begins}>${firstToKeep}`,
     })
-    await core.book.journal.erase(firstToKeep, base => this.#begin(base))
+    await core.book.journal.erase(firstToKeep, base => this.#begin(core, base))
     return { ...plan, rows }
   }
 
   /** From here on the journal begins there. */
-  async #begin(base: Base): Promise<void> {
-    const { core, rootFile } = this.#parts
+  async #begin(core: Core, base: Base): Promise<void> {
     const { bytes, opened } = withBase(core.root, base)
-    await replaceFile(realDisk, rootFile, bytes)
+    await replaceRootFile(this.#rootFile, bytes)
     core.root = opened
   }
 }
