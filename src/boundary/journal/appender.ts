@@ -7,7 +7,7 @@
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Batch, type Waiting } from './batch.ts'
-import { baseAt, eraseBefore, WHOLE } from './beginning.ts'
+import { eraseBefore, WHOLE } from './beginning.ts'
 import type { CheckpointSigner } from './checkpoint.ts'
 import { Derived, isNoRoom } from './derived.ts'
 import type { DiskFile } from './disk.ts'
@@ -366,19 +366,21 @@ export class Appender implements Journal {
     const known = this.segments().some(({ firstSeq }) => firstSeq === seq)
     if (!known || seq <= this.base.seq) throw new RangeError(`nothing stands before record ${seq} that could be erased`)
     const { disk, dir } = this.#options
-    const folder = path.join(dir, 'journal')
-    const base = await baseAt(disk, folder, seq)
-    const parts = { disk, folder, derived: this.#derived, readers: this.#readers }
-    await eraseBefore(
-      parts,
-      seq,
-      () => this.snapshotAlone(),
-      async () => {
-        await begin(base)
-        this.base = base
-        this.#places.begin(seq)
-      },
-    )
+    const erasing = { disk, folder: path.join(dir, 'journal'), derived: this.#derived, readers: this.#readers, seq }
+    try {
+      await eraseBefore(
+        erasing,
+        () => this.snapshotAlone(),
+        async base => {
+          await begin(base)
+          this.base = base
+          this.#places.begin(seq)
+        },
+      )
+    } catch (error) {
+      this.#derivedFailed(error)
+      throw error
+    }
   }
 
   async checkpoint(): Promise<string> {

@@ -57,47 +57,39 @@ export async function chainAt(
  * it has, nothing is lost; afterwards a start removes what this could not.
  */
 export async function eraseBefore(
-  parts: {
+  erasing: {
     readonly disk: Disk
     readonly folder: string
     readonly derived: Derived
     readonly readers: SegmentReaders
+    readonly seq: number
   },
-  seq: number,
   snapshot: () => Promise<void>,
-  begin: () => Promise<void>,
+  begin: (base: Base) => Promise<void>,
 ): Promise<void> {
-  await parts.derived.keep(seq)
+  const { disk, folder, derived, readers, seq } = erasing
+  const base = await baseAt(disk, folder, seq)
+  await derived.keep(seq)
   await snapshot().catch((error: unknown) => {
     // Erasing makes room: the next start reads what a snapshot would have spared it.
     if (!isNoRoom(error)) throw error
   })
-  await begin()
-  await parts.readers.forgetBefore(seq)
-  await removeSegmentsBefore(parts.disk, parts.folder, seq)
+  await begin(base)
+  await readers.forgetBefore(seq)
+  await removeSegmentsBefore(disk, folder, seq)
 }
 
-/** What a journal says that begins with this record. Throws RangeError for one that no segment begins with. */
-export async function baseAt(disk: Disk, folder: string, seq: number): Promise<Base> {
+/** What a journal says that begins with this record. Throws `JournalDamage`. */
+async function baseAt(disk: Disk, folder: string, seq: number): Promise<Base> {
   const file = path.join(folder, segmentName(seq))
-  const bytes = await readHeader(disk, file)
-  if (bytes === undefined) throw new RangeError(`no segment begins with record ${seq}`)
+  const opened = await disk.open(file, 'read')
   try {
-    const { nextWriteSet, root } = parseHeader(bytes)
+    const bytes = Buffer.alloc(HEADER_BYTES)
+    const { nextWriteSet, root } = parseHeader(bytes.subarray(0, await opened.read(bytes, 0)))
     return { seq, writeSet: nextWriteSet - 1, root }
   } catch (error) {
     if (!(error instanceof FormatError)) throw error
     throw new JournalDamage(file, 0, seq, error.message)
-  }
-}
-
-async function readHeader(disk: Disk, file: string): Promise<Buffer | undefined> {
-  const names = await disk.readdir(path.dirname(file))
-  if (!names.includes(path.basename(file))) return undefined
-  const opened = await disk.open(file, 'read')
-  try {
-    const bytes = Buffer.alloc(HEADER_BYTES)
-    return bytes.subarray(0, await opened.read(bytes, 0))
   } finally {
     await opened.close()
   }

@@ -84,6 +84,7 @@ export class Retention {
     if (this.#erasing !== undefined) throw new BoundaryError('InvalidState', 'segments are being erased already')
     if (core.rotation.isUnderWay(core))
       throw new BoundaryError('InvalidState', 'a rotation of the root is under way: wait until it is done')
+    if (firstToKeep === 0) throw new BoundaryError('InvalidRequest', 'name the first record that is to stay')
     const plan = this.#plan(core, firstToKeep)
     if (plan.begins !== expected)
       throw new BoundaryError('Conflict', `the journal begins with record ${plan.begins}, and not with ${expected}`)
