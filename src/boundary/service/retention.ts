@@ -4,12 +4,12 @@
  */
 import type { Erasing } from '../client/api.ts'
 import type { InputOf } from '../client/protocol/operations.ts'
+import { realDisk, replaceFile } from '../journal/disk.ts'
 import type { Base } from '../journal/types.ts'
 import { withBase } from '../root/rootfile.ts'
 import { BoundaryError } from '../words.ts'
 import { baseFields, type Call, type Core, refuse } from './core.ts'
 import { rewriteBelow } from './rotation/rewrite.ts'
-import { replaceRootFile } from './rotation/root-store.ts'
 
 const DAY = 86_400_000
 
@@ -114,7 +114,7 @@ export class Retention {
   /** From here on the journal begins there. */
   async #begin(core: Core, base: Base): Promise<void> {
     const { bytes, opened } = withBase(core.root, base)
-    await replaceRootFile(this.#rootFile, bytes)
+    await replaceFile(realDisk, this.#rootFile, bytes)
     core.root = opened
   }
 }
