@@ -206,7 +206,9 @@ async function show(dir: string | undefined, options: ShowOptions): Promise<void
     }
     const reading = { follow, signal: stop.signal, onErased, ...(archive === undefined ? {} : { archive }) }
     for await (const entry of readLog(folder, reading)) {
-      for (const range of missing.splice(0)) await sayErased(folder, range)
+      // What is asked for from a time on that is later than all of them is not missed.
+      for (const range of missing.splice(0))
+        if (options.since === undefined || options.since < entry.time) await sayErased(folder, range)
 
       if (stop.signal.aborted) return
       if (options.since !== undefined && entry.time < options.since) continue

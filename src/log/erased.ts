@@ -1,21 +1,28 @@
 /** What is known of entries whose records were erased: when that was, and where else they may be. */
 import { decodeRecord } from '../boundary/record.ts'
 import { openFolder } from './folder.ts'
-import { readLog } from './read.ts'
+import { SegmentFile, segmentFiles } from './read.ts'
 
 /**
- * When an entry was erased, in milliseconds since 1970: by the record of the erasing. Undefined where that was erased too; `before` is then a time by which
- * it had been.
+ * When an entry was erased, in milliseconds since 1970: by the record of the erasing, which is looked for from the end, where it mostly stands. Where that
+ * was erased too, `at` is undefined, and `before` a time by which it had been.
  */
-export async function erasedOn(
-  boundary: string,
-  seq: number,
-): Promise<{ readonly at: number | undefined; readonly before: number | undefined }> {
-  let before: number | undefined
-  for await (const { time, record } of readLog(boundary)) {
-    before ??= time
-    const range = rangeOf(record)
-    if (range !== undefined && seq >= range.from && seq < range.to) return { at: time, before }
+async function erasedOn(boundary: string, seq: number): Promise<{ at: number | undefined; before: number }> {
+  let before = 0
+  for (const file of (await segmentFiles(boundary)).reverse()) {
+    const segment = await SegmentFile.open(file)
+    let at: number | undefined
+    try {
+      const header = await segment.readHeader()
+      before = header.lastTime
+      for (let entry = await segment.next(); typeof entry === 'object'; entry = await segment.next()) {
+        const range = rangeOf(entry.record)
+        if (range !== undefined && seq >= range.from && seq < range.to) at = entry.time
+      }
+    } finally {
+      await segment.close()
+    }
+    if (at !== undefined) return { at, before }
   }
   return { at: undefined, before }
 }
@@ -28,11 +35,10 @@ function rangeOf(record: Buffer): { from: number; to: number } | undefined {
   return from === undefined ? undefined : { from: Number(from), to: Number(to) }
 }
 
-/** A sentence about an entry that was erased. */
+/** A sentence about an entry whose record is not in a folder. */
 export async function erasedText(boundary: string, seq: number): Promise<string> {
   if ((await openFolder(boundary)).archive !== undefined) return `the record of entry ${seq} is not in this archive`
   const { at, before } = await erasedOn(boundary, seq)
-  const date = (time: number): string => new Date(time).toISOString()
-  const when = at === undefined ? `before ${date(before ?? 0)}` : `on ${date(at)}`
+  const when = at === undefined ? `before ${new Date(before).toISOString()}` : `on ${new Date(at).toISOString()}`
   return `the record of entry ${seq} was erased ${when}; its leaf is still in the tree. If it was archived, name the archive: --archive DIR`
 }
