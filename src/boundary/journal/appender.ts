@@ -6,8 +6,8 @@
  */
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Batch, type Waiting } from './batch.ts'
-import { eraseBefore, WHOLE } from './beginning.ts'
+import { Batch, checkSizes, type Waiting } from './batch.ts'
+import { eraseBefore } from './beginning.ts'
 import type { CheckpointSigner } from './checkpoint.ts'
 import { Derived, isNoRoom } from './derived.ts'
 import type { DiskFile } from './disk.ts'
@@ -28,8 +28,6 @@ import {
   JournalDead,
   type JournalOptions,
   type Location,
-  MAX_RECORD_BYTES,
-  MAX_WRITE_SET_BYTES,
   type OpenedWriteSet,
   type OpenReport,
   type RekeyPoint,
@@ -51,7 +49,6 @@ export class Appender implements Journal {
   readonly #segmentBytes: number
   readonly #snapshotFrames: number
   readonly opened: OpenReport
-  base: Base
 
   /** The next to give, as opposed to the last durable. */
   #nextSeq: number
@@ -89,7 +86,6 @@ export class Appender implements Journal {
     this.#snapshotFrames = options.snapshotFrames ?? 250_000
     this.opened = opened
     this.#tail = new Tail(disk, path.join(dir, 'journal'), boundaryId, keys, chain.crc)
-    this.base = options.base ?? WHOLE
     this.#nextSeq = chain.seq
     this.#nextWriteSet = chain.writeSet + 1
     this.#lastWriteSet = chain.writeSet
@@ -110,6 +106,10 @@ export class Appender implements Journal {
     return this.#tree.size
   }
 
+  get base(): Base {
+    return this.#places.base
+  }
+
   get lastWriteSet(): number {
     return this.#lastWriteSet
   }
@@ -127,10 +127,7 @@ export class Appender implements Journal {
   }
 
   append(record: Buffer, writeSetRows?: Buffer): Promise<Appended> {
-    if (record.length < 1 || record.length > MAX_RECORD_BYTES)
-      throw new RangeError(`a record is 1 to ${MAX_RECORD_BYTES} bytes`)
-    if (writeSetRows !== undefined && writeSetRows.length > MAX_WRITE_SET_BYTES)
-      throw new RangeError(`a write set is at most ${MAX_WRITE_SET_BYTES} bytes`)
+    checkSizes(record, writeSetRows)
     if (this.#dead) return Promise.reject(this.#dead)
     if (this.#closing) return Promise.reject(new JournalDead('the journal is closed'))
     const time = Math.max(this.#lastGivenTime, this.#options.now())
@@ -362,32 +359,20 @@ export class Appender implements Journal {
     return this.#places.starts()
   }
 
-  async erase(seq: number, begin: (base: Base) => Promise<void>): Promise<void> {
-    const known = this.segments().some(({ firstSeq }) => firstSeq === seq)
-    if (!known || seq <= this.base.seq) throw new RangeError(`nothing stands before record ${seq} that could be erased`)
-    const { disk, dir } = this.#options
-    const erasing = { disk, folder: path.join(dir, 'journal'), derived: this.#derived, readers: this.#readers, seq }
-    try {
-      await eraseBefore(
-        erasing,
-        () => this.snapshotAlone(),
-        async base => {
-          await begin(base)
-          this.base = base
-          this.#places.begin(seq)
-        },
-      )
-    } catch (error) {
-      this.#derivedFailed(error)
-      throw error
-    }
+  erase(seq: number, begin: (base: Base) => Promise<void>): Promise<void> {
+    const erasing = { options: this.#options, derived: this.#derived, readers: this.#readers, places: this.#places }
+    return this.#orDie(eraseBefore(erasing, seq, () => this.snapshotAlone(), begin))
   }
 
-  async checkpoint(): Promise<string> {
+  checkpoint(): Promise<string> {
+    return this.#orDie(this.#derived.checkpoint())
+  }
+
+  async #orDie<T>(work: Promise<T>): Promise<T> {
     try {
-      return await this.#derived.checkpoint()
+      return await work
     } catch (error) {
-      this.#derivedFailed(error)
+      if (!(error instanceof RangeError)) this.#derivedFailed(error)
       throw error
     }
   }

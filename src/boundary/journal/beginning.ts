@@ -8,6 +8,7 @@ import { type Derived, isNoRoom } from './derived.ts'
 import type { Disk } from './disk.ts'
 import { HEADER_BYTES, parseHeader, type SegmentHeader } from './frame.ts'
 import { EMPTY_ROOT, type Tile, Tree } from './merkle.ts'
+import type { WriteSetPlaces } from './places.ts'
 import { regrow } from './regrow.ts'
 import type { Chain } from './scan.ts'
 import { removeSegmentsBefore, type Segment, type SegmentReaders, segmentName } from './segments.ts'
@@ -52,22 +53,27 @@ export async function chainAt(
   }
 }
 
+export interface Erasing {
+  readonly options: Pick<JournalOptions, 'disk' | 'dir'>
+  readonly derived: Derived
+  readonly readers: SegmentReaders
+  readonly places: WriteSetPlaces
+}
+
 /**
  * Erases what stands before record `seq`. `snapshot` has one written of all that is durable; `begin` makes durable that the journal begins there. Until
- * it has, nothing is lost; afterwards a start removes what this could not.
+ * it has, nothing is lost; afterwards a start removes what this could not. Throws RangeError for what is no segment's first record.
  */
 export async function eraseBefore(
-  erasing: {
-    readonly disk: Disk
-    readonly folder: string
-    readonly derived: Derived
-    readonly readers: SegmentReaders
-    readonly seq: number
-  },
+  { options, derived, readers, places }: Erasing,
+  seq: number,
   snapshot: () => Promise<void>,
   begin: (base: Base) => Promise<void>,
 ): Promise<void> {
-  const { disk, folder, derived, readers, seq } = erasing
+  if (seq <= places.base.seq || !places.starts().some(({ firstSeq }) => firstSeq === seq))
+    throw new RangeError(`nothing stands before record ${seq} that could be erased`)
+  const { disk, dir } = options
+  const folder = path.join(dir, 'journal')
   const base = await baseAt(disk, folder, seq)
   await derived.keep(seq)
   await snapshot().catch((error: unknown) => {
@@ -75,6 +81,7 @@ export async function eraseBefore(
     if (!isNoRoom(error)) throw error
   })
   await begin(base)
+  places.begin(base)
   await readers.forgetBefore(seq)
   await removeSegmentsBefore(disk, folder, seq)
 }

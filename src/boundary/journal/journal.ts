@@ -48,7 +48,7 @@ export const openJournal: OpenJournal = async (options, replay) => {
   if (checkpoint?.size === chain.seq && !checkpoint.root.equals(chain.tree.root()))
     throw new JournalDamage(path.join(dir, 'checkpoint'), 0, chain.seq, 'checkpoint and snapshot do not agree')
   const readers = new SegmentReaders(disk, folder)
-  const places = new WriteSetPlaces(options.boundaryId, keys, readers)
+  const places = new WriteSetPlaces(options.boundaryId, keys, readers, base)
   const scanned = await scan(
     {
       disk,

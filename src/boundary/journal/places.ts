@@ -5,7 +5,14 @@
 import { FRAME_BYTES, FRAME_MAGIC, HEADER_BYTES, MAX_FRAME_BYTES, openWriteSet, parseFrame } from './frame.ts'
 import type { JournalKeys } from './keys.ts'
 import type { SegmentReaders } from './segments.ts'
-import { JournalDamage, type Location, type OpenedWriteSet, type SegmentStart, WriteSetGone } from './types.ts'
+import {
+  type Base,
+  JournalDamage,
+  type Location,
+  type OpenedWriteSet,
+  type SegmentStart,
+  WriteSetGone,
+} from './types.ts'
 
 /** Walking and reading in bulk go in windows of this many bytes. */
 const WINDOW_BYTES = 1024 * 1024
@@ -58,8 +65,11 @@ export class WriteSetPlaces {
   #tail: Offsets | undefined
   #walked: Offsets | undefined
 
-  constructor(boundaryId: Buffer, keys: JournalKeys, readers: SegmentReaders) {
+  #base: Base
+
+  constructor(boundaryId: Buffer, keys: JournalKeys, readers: SegmentReaders, base: Base) {
     this.#boundaryId = boundaryId
+    this.#base = base
     this.#keys = keys
     this.#readers = readers
   }
@@ -72,15 +82,21 @@ export class WriteSetPlaces {
     this.#tail = new Offsets(firstSeq, nextWriteSet)
   }
 
+  /** Where the journal begins. */
+  get base(): Base {
+    return this.#base
+  }
+
   starts(): SegmentStart[] {
     return this.#segments.map((firstSeq, at) => ({ firstSeq, timeBefore: this.#timesBefore[at] as number }))
   }
 
-  /** The segments before the one that begins with record `seq` are gone. */
-  begin(seq: number): void {
-    const gone = this.#segments.indexOf(seq)
+  /** The journal begins here from now on: the segments before are gone. */
+  begin(base: Base): void {
+    this.#base = base
+    const gone = this.#segments.indexOf(base.seq)
     for (const column of [this.#segments, this.#firstNumbers, this.#timesBefore]) column.splice(0, gone)
-    if ((this.#walked?.segment ?? seq) < seq) this.#walked = undefined
+    if ((this.#walked?.segment ?? base.seq) < base.seq) this.#walked = undefined
   }
 
   /** The next write sets are added from this number on: a snapshot stands for those before. */
