@@ -10,6 +10,7 @@ import { ClockBehind, JournalDamage } from '../journal/types.ts'
 import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import { readParameters } from '../root/shares.ts'
 import { BoundaryError } from '../words.ts'
+import { beginningOf, beginThere } from './beginning.ts'
 import { Book } from './book.ts'
 import { Ceremonies } from './ceremonies/ceremonies.ts'
 import { type Stopwatch, stopwatch } from './ceremonies/ceremony.ts'
@@ -118,24 +119,26 @@ export class Boundary {
   /** Opens journal and book with an open root. */
   async open(opened: Opened, call: Call): Promise<void> {
     const { config, files, log } = this.#parts
-    const { root, token, rootObjectId } = opened
-    const { keyring } = root
+    const { root: before, token, rootObjectId } = opened
+    const { keyring } = before
+    const disk = this.#parts.disk ?? realDisk
+    const base = await beginningOf({ disk, dir: config.folder, root: before, origin: config.logOrigin })
     const now = this.#parts.now ?? Date.now
     const book = new Book()
     const journal = await openJournal(
       {
         dir: config.folder,
-        disk: this.#parts.disk ?? realDisk,
-        boundaryId: root.file.boundaryId,
-        keys: root.file.generations.map(({ generation, firstRecord }) => ({
+        disk,
+        boundaryId: before.file.boundaryId,
+        keys: before.file.generations.map(({ generation, firstRecord }) => ({
           firstRecord,
           writeSet: keyring.key('write-set', generation),
           snapshot: keyring.key('snapshot', generation),
         })),
-        signer: root.logKey,
+        signer: before.logKey,
         origin: config.logOrigin,
         now,
-        base: root.file.base,
+        base,
         ...(config.limits?.segmentBytes === undefined ? {} : { segmentBytes: config.limits.segmentBytes }),
         ...(config.limits?.floorBytes === undefined ? {} : { floorBytes: config.limits.floorBytes }),
         ...(config.limits?.reserveBytes === undefined ? {} : { reserveBytes: config.limits.reserveBytes }),
@@ -148,11 +151,17 @@ export class Boundary {
       },
       frame => book.replay(frame),
     )
-    const { firstRecord = 0, generation = 0 } = root.file.generations.at(-1) ?? {}
+    const { firstRecord = 0, generation = 0 } = before.file.generations.at(-1) ?? {}
     if (journal.size < firstRecord) {
       const what = `generation ${generation} of the root begins with record ${firstRecord}: the journal is older than the root file, and they do not belong together`
       throw new JournalDamage(files.journal, 0, journal.size, what)
     }
+    const root = await beginThere(before, files.root, base)
+    if (root !== before)
+      log(
+        'warn',
+        `the journal begins with record ${base.seq}, and so does the root file now: it said ${before.file.base.seq}`,
+      )
     book.attach(journal)
     log('info', 'the journal is open', {
       records: journal.size,

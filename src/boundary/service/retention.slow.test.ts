@@ -238,6 +238,47 @@ test('a front end that was away while its write sets were erased gets the whole 
   boundary.remove()
 })
 
+test('a root file of before the erasing, or a journal of before it: what is there is used, and what nobody erased is missed', async () => {
+  const rootOf = (folder: string): string => path.join(folder, 'b', 'root')
+  let boundary = await start()
+  const { folder } = boundary
+  const { key, message } = await live(boundary, 10)
+  await boundary.stop()
+  const kit = fs.readFileSync(rootOf(folder))
+  const older = `${folder}-older`
+  fs.cpSync(folder, older, { recursive: true, filter: source => !source.endsWith('.sock') })
+  boundary = await start({ folder })
+  const before = await known(boundary, [key.id])
+  const { firstToKeep } = (await eraseAll(boundary)).would
+  await boundary.stop()
+  const opens = async (): Promise<void> => {
+    const current = await boundary.key(key.id)
+    assert.equal((await boundary.use.decrypt(current, message, [['a', 'b']], {})).plaintext.toString(), 'kept')
+    assert.deepEqual(await known(boundary, [key.id]), before)
+    await boundary.stop()
+  }
+  const newer = fs.readFileSync(rootOf(folder))
+  // The root file comes from a kit of long ago.
+  fs.writeFileSync(rootOf(folder), kit)
+  boundary = await start({ folder })
+  assert.equal(baseOf(folder).seq, firstToKeep)
+  await opens()
+  // The journal comes from a backup of before the erasing.
+  fs.writeFileSync(rootOf(older), newer)
+  boundary = await start({ folder: older })
+  assert.equal(baseOf(older).seq, 0)
+  assert.equal(journal(older)[0], `${'0'.repeat(20)}.seg`)
+  await opens()
+  // Segments that no record says were erased.
+  fs.rmSync(path.join(older, 'b', 'journal', journal(older)[0] ?? ''))
+  await assert.rejects(start({ folder: older }), /no record says that those before were erased/)
+  const left = journal(folder)
+  fs.rmSync(path.join(folder, 'b', 'journal', left[0] ?? ''))
+  await assert.rejects(start({ folder }), /no record says that those before were erased/)
+  assert.deepEqual(journal(folder), left.slice(1), 'a start that is refused removes nothing')
+  for (const each of [folder, older]) fs.rmSync(each, { recursive: true })
+})
+
 test('promise 4: acknowledged means durable — power lost at every step of an erasing by the boundary', async () => {
   let done = false
   for (let step = 1; !done; step++) {
