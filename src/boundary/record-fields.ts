@@ -64,6 +64,8 @@ export const BOUNDARY_OPERATIONS = {
   unlock: 66,
   advanceClock: 67,
   rotateRoot: 68,
+  /** A newer state that the boundary has had is given up. */
+  acceptOlderState: 70,
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 

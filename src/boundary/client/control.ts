@@ -45,5 +45,7 @@ export function connectControl(options: { readonly socket: string }): ControlCon
       ask('decideAsk', { ask: id, approve, by, seconds, asserted: asAsserted(asserted) }),
     advanceClock: async milliseconds => ({ lifecycleNow: await ask('advanceClock', milliseconds) }),
     stop: () => ask('stop', undefined),
+    checkpoint: () => ask('checkpoint', undefined),
+    acceptOlderState: givingUp => ask('acceptOlderState', givingUp),
   }
 }

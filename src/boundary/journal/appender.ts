@@ -28,6 +28,7 @@ import {
   MAX_WRITE_SET_BYTES,
   type OpenedWriteSet,
   type OpenReport,
+  type SignedPlace,
 } from './types.ts'
 
 const MIB = 1024 * 1024
@@ -105,8 +106,11 @@ export class Appender implements Journal {
     this.#lastGivenTime = this.#lastTime = chain.time
   }
 
-  /** Takes the last segment over, or makes the first. `checkpointed`: there is a checkpoint; else it is made now, so that a folder always has one. */
-  async start(last: Scanned['last'], checkpointed: boolean): Promise<void> {
+  /**
+   * Takes the last segment over, or makes the first. `checkpointed`: there is a checkpoint; else it is made now, so that a folder always has one. Giving up
+   * a newer state, nothing is signed before the record of that.
+   */
+  async start(last: Scanned['last'], checkpointed: boolean, isGivingUp: boolean): Promise<void> {
     if (last === undefined) {
       await this.#newSegment()
     } else {
@@ -120,6 +124,7 @@ export class Appender implements Journal {
       await this.#disk.syncDir(this.#folder)
     }
     await this.#space.ask()
+    if (isGivingUp) return
     if (checkpointed) this.#checkpointSoon()
     else await this.#derived.checkpoint().catch(error => this.#derivedFailed(error))
     this.#snapshotDue = this.#tree.size - this.#derived.snapshotSize >= this.#snapshotFrames
@@ -260,15 +265,18 @@ export class Appender implements Journal {
   }
 
   async #takeSnapshot(): Promise<void> {
-    const point = {
+    await this.#derived.snapshot({ ...this.#place(), tree: this.#tree.state() }, this.#options.state())
+  }
+
+  /** Where the last durable record ends. */
+  #place() {
+    return {
       lastTime: this.#lastTime,
       lastWriteSet: this.#lastWriteSet,
       segment: this.#firstSeq,
       offset: this.#end,
       crc: this.#crc,
-      tree: this.#tree.state(),
     }
-    await this.#derived.snapshot(point, this.#options.state())
   }
 
   #derivedFailed(error: unknown): void {
@@ -324,9 +332,17 @@ export class Appender implements Journal {
     return sets
   }
 
-  async checkpoint(): Promise<string> {
+  async signedPlace(): Promise<SignedPlace> {
+    let signed: Omit<SignedPlace, 'note'> | undefined
+    const note = await this.checkpoint(() => {
+      signed = { size: this.#tree.size, root: this.#tree.root(), ...this.#place() }
+    })
+    return { note, ...(signed as Omit<SignedPlace, 'note'>) }
+  }
+
+  async checkpoint(onSign?: () => void): Promise<string> {
     try {
-      return await this.#derived.checkpoint()
+      return await this.#derived.checkpoint(onSign)
     } catch (error) {
       this.#derivedFailed(error)
       throw error

@@ -1,12 +1,12 @@
 /**
  * The boundary behind its sockets: locked until the root of trust is there, then one journal, one book and everything that is done with them.
  */
-import type { BoundaryStatus } from '../client/api.ts'
+import type { BoundaryStatus, OlderStateAnswer } from '../client/api.ts'
 import type { InputOf, OperationName, OutputOf } from '../client/protocol/operations.ts'
 import type { BoundaryConfig } from '../config.ts'
 import { type Disk, realDisk } from '../journal/disk.ts'
 import { openJournal } from '../journal/journal.ts'
-import { ClockBehind, JournalDamage } from '../journal/types.ts'
+import { ClockBehind, type Journal, JournalDamage, OlderState, type TreeHead } from '../journal/types.ts'
 import type { Token } from '../pkcs11/types.ts'
 import { BoundaryError } from '../words.ts'
 import { Book } from './book.ts'
@@ -23,6 +23,7 @@ import { Locks } from './keys/locks.ts'
 import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
 import { Switches } from './keys/switches.ts'
 import { type Log, placeOf } from './log.ts'
+import { OlderStateCeremony, olderStateText } from './older-state.ts'
 import { advanceClock } from './operations/service.ts'
 import { Renewal } from './renewal.ts'
 import { type Opened, openByPassphrase, type RootState, readRoot } from './roots.ts'
@@ -59,6 +60,8 @@ export class Boundary {
   readonly #parts: BoundaryParts
   readonly #limit = new UnlockLimit()
   readonly #counterLimits: CounterLimits
+  /** Of a boundary that was started for it; that one never has a core. */
+  readonly #olderState: OlderStateCeremony | undefined
   #core: Core | undefined
   #scanner: DueScanner | undefined
   #renewal: Renewal | undefined
@@ -72,10 +75,15 @@ export class Boundary {
     const { maxEncryptions, renewAfter } = parts.config.limits ?? {}
     this.#counterLimits = counterLimits(maxEncryptions, renewAfter)
     this.#rootState = parts.rootState
+    if (parts.config.acceptOlderState === true) this.#olderState = new OlderStateCeremony()
   }
 
   get locked(): boolean {
-    return this.#core === undefined
+    return this.#core === undefined && !this.#olderState?.known
+  }
+
+  get folder(): string {
+    return this.#parts.config.folder
   }
 
   get lastWriteSet(): number {
@@ -86,13 +94,10 @@ export class Boundary {
     return (this.#core?.root.file ?? this.#rootState.file)?.boundaryId.toString('hex') ?? ''
   }
 
-  /** Opens journal and book with an open root. */
-  async open(opened: Opened, call: Call): Promise<void> {
-    const { config, log } = this.#parts
-    const { root, token, rootObjectId } = opened
+  /** Opens a journal into a book. */
+  async #openJournal({ root }: Opened, book: Book, givingUp?: TreeHead): Promise<Journal> {
+    const { config } = this.#parts
     const { keyring } = root
-    const now = this.#parts.now ?? Date.now
-    const book = new Book()
     const journal = await openJournal(
       {
         dir: config.folder,
@@ -102,7 +107,7 @@ export class Boundary {
         snapshotKey: keyring.key('snapshot'),
         signer: root.logKey,
         origin: config.logOrigin,
-        now,
+        now: this.#parts.now ?? Date.now,
         ...(config.limits?.floorBytes === undefined ? {} : { floorBytes: config.limits.floorBytes }),
         ...(config.limits?.reserveBytes === undefined ? {} : { reserveBytes: config.limits.reserveBytes }),
         onFatal: error => {
@@ -111,10 +116,26 @@ export class Boundary {
         },
         state: () => book.state(),
         restore: state => book.restore(state),
+        ...(givingUp === undefined ? {} : { givingUp }),
       },
       frame => book.replay(frame),
     )
     book.attach(journal)
+    return journal
+  }
+
+  /** Opens journal and book with an open root. */
+  async open(opened: Opened, call: Call): Promise<void> {
+    const { config, log } = this.#parts
+    const { root, token, rootObjectId } = opened
+    const { keyring } = root
+    const now = this.#parts.now ?? Date.now
+    if (this.#olderState !== undefined) {
+      await this.#olderState.look((book, givingUp) => this.#openJournal(opened, book, givingUp))
+      return
+    }
+    const book = new Book()
+    const journal = await this.#openJournal(opened, book)
     log('info', 'the journal is open', {
       records: journal.size,
       fromSnapshot: journal.opened.fromSnapshot,
@@ -186,6 +207,8 @@ export class Boundary {
       this.#parts.onStop()
       return Promise.resolve(undefined as OutputOf<N>)
     }
+    if (name === 'acceptOlderState')
+      return this.#acceptOlderState(input as TreeHead | undefined) as Promise<OutputOf<N>>
     const core = this.#core
     if (core === undefined) return Promise.reject(new BoundaryError('Locked'))
     if (this.#stopping) return Promise.reject(new BoundaryError('Unavailable', 'the boundary is stopping'))
@@ -224,6 +247,12 @@ export class Boundary {
     return core.clocks.lifecycle()
   }
 
+  async #acceptOlderState(givingUp: TreeHead | undefined): Promise<OlderStateAnswer> {
+    if (this.#olderState === undefined)
+      throw new BoundaryError('InvalidState', 'it was not started for this: holdfast restore accept-older does that')
+    return this.#olderState.accept(givingUp)
+  }
+
   async #unlock(passphrase: Buffer): Promise<void> {
     const given = Buffer.from(passphrase)
     passphrase.fill(0)
@@ -236,6 +265,7 @@ export class Boundary {
       try {
         await this.open(opened, { source: 'control', writeSet: 0 })
       } catch (error) {
+        if (error instanceof OlderState) throw new BoundaryError('InvalidState', olderStateText(error, config.folder))
         if (!(error instanceof JournalDamage || error instanceof ClockBehind)) throw error
         // It stays locked: the administrator is told what to mend.
         throw new BoundaryError('InvalidState', error.message)

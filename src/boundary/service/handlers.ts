@@ -1,5 +1,5 @@
 /**
- * Which function does which operation: every opcode of the table has one. Those of the boundary itself (status, unlock, stop, clock) are in boundary.ts.
+ * Which function does which operation: every opcode of the table has one. Those of the boundary itself (status, unlock, stop, clock, an older state) are in boundary.ts.
  */
 import type { InputOf, OperationName, OutputOf } from '../client/protocol/operations.ts'
 import type { Call, Core } from './core.ts'
@@ -24,7 +24,7 @@ import { deleteImportedKeyMaterial } from './operations/remove-material.ts'
 import { restore, revoke, trip } from './operations/revoke.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
-import { selfTest } from './operations/service.ts'
+import { checkpoint, selfTest } from './operations/service.ts'
 import { openSession, sealSession } from './operations/sessions.ts'
 import { sign, verify } from './operations/sign.ts'
 import { cancelKeyDeletion, disableKey, enableKey, putKeyPolicy, scheduleKeyDeletion } from './operations/state.ts'
@@ -32,7 +32,7 @@ import { decrypt, encrypt, generateDataKey, generateRandom } from './operations/
 import { wrapForImport } from './operations/wrap.ts'
 
 export type Handler<N extends OperationName> = (core: Core, input: InputOf<N>, call: Call) => Promise<OutputOf<N>>
-export type OwnOperation = 'status' | 'unlock' | 'advanceClock' | 'stop'
+export type OwnOperation = 'status' | 'unlock' | 'advanceClock' | 'stop' | 'acceptOlderState'
 
 export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: Handler<N> } = {
   writeSets,
@@ -93,6 +93,7 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   generateDataKeyPair,
   asymmetricEncrypt,
   asymmetricDecrypt,
+  checkpoint,
 }
 
 /** Transitions that leave something due at once. */
@@ -113,5 +114,6 @@ export const WORKS_WHEN_LOW: ReadonlySet<OperationName> = new Set<OperationName>
   'revoke',
   'trip',
   'unlock',
+  'checkpoint',
   'stop',
 ])

@@ -234,6 +234,8 @@ export const OPERATIONS = {
   decideAsk: op(73, afar, struct({ ask: text(64), approve: bool, by: text(256), seconds: u32, asserted }), nothing),
   advanceClock: op(70, control, u64, u64),
   stop: op(71, control, nothing, nothing),
+  checkpoint: op(76, control, nothing, s.signedPlace),
+  acceptOlderState: op(77, control, optional(s.treeHead), s.olderState),
 } as const
 
 export type OperationName = keyof typeof OPERATIONS
