@@ -9,6 +9,8 @@ const COMMANDS: Readonly<Record<string, (program: Command) => Promise<void>>> = 
   kms: async program => (await import('./kms.ts')).registerKms(program),
   ekm: async program => (await import('./ekm.ts')).registerEkm(program),
   log: async program => (await import('./log.ts')).registerLog(program),
+  backup: async program => (await import('./backup.ts')).registerBackup(program),
+  restore: async program => (await import('./restore.ts')).registerRestore(program),
   unlock: async program => (await import('./unlock.ts')).registerUnlock(program),
   dev: async program => (await import('./dev.ts')).registerDev(program),
   'check-config': async program => (await import('./check-config.ts')).registerCheckConfig(program),

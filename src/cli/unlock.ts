@@ -53,7 +53,7 @@ Exit codes: 0 unlocked (or was not locked); 1 refused, with the reason; 69 no se
 }
 
 /** The first line, without its end. On a terminal nothing is shown. The caller wipes it. */
-async function readPassphrase(): Promise<Buffer> {
+export async function readPassphrase(): Promise<Buffer> {
   const { stdin, stderr } = process
   const terminal = stdin.isTTY === true
   if (terminal) {

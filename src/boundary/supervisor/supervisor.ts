@@ -67,7 +67,11 @@ export class ServiceFailed extends Error {
  * Flags of the boundary's Node: no debugger by signal, no code from strings, and no collecting because nothing was asked for a while, which the next requests
  * would pay for.
  */
-const BOUNDARY_FLAGS = ['--disable-sigusr1', '--disallow-code-generation-from-strings', '--no-memory-reducer'] as const
+export const BOUNDARY_FLAGS = [
+  '--disable-sigusr1',
+  '--disallow-code-generation-from-strings',
+  '--no-memory-reducer',
+] as const
 /** Of the front end's: megabytes for new objects. Requests live for a millisecond, and the default is made for programs with more memory. */
 const FRONT_END_FLAGS = ['--max-semi-space-size=16'] as const
 /** Sessions of a token where the configuration names no number (pkcs11/types.ts). */
@@ -75,7 +79,7 @@ const DEFAULT_SESSIONS = 8
 const FINAL: ReadonlySet<number> = new Set([EXIT_CODES.refused, EXIT_CODES.damaged, EXIT_CODES.inUse])
 
 /** The environment of the boundary: a token's vendor may need any of it; nothing in it may change what Node runs. */
-function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
+export function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
   const ofRoot = config.root.kind === 'pkcs11' ? [config.root] : []
   const tokens = [...ofRoot, ...(config.tokens ?? []), ...(config.clusters ?? [])]
   if (tokens.length > 0) {
