@@ -15,7 +15,7 @@ import { tilePath } from '../boundary/journal/tiles.ts'
 import { Bad } from '../log/bad.ts'
 import { parseCheckpoint, parseNote, parseVerifier, verifyNote, vkeyOf } from '../log/note.ts'
 import { StoreError } from '../store/errors.ts'
-import { copyStore } from '../store/sqlite/copy.ts'
+import { copyStore, type StoreCopy } from '../store/sqlite/copy.ts'
 import { encrypted } from './age.ts'
 import { BackupError } from './errors.ts'
 import {
@@ -143,8 +143,9 @@ export class Content {
     const file = join(this.#options.data, 'front-end', 'store.db')
     // Without a store there is nothing to copy: the next start makes it out of the journal.
     if (!existsSync(file)) return
-    const copy = copyStore(file)
+    let copy: StoreCopy | undefined
     try {
+      copy = copyStore(file)
       this.#storeUpTo = copy.appliedUpTo
       // Each list is one piece, since it is read as one.
       this.#parts++
@@ -165,7 +166,7 @@ export class Content {
         `${file} cannot be copied (${error.message}). It is derived from the journal: stop the service, move the file away, and start; docs/lost-store.md`,
       )
     } finally {
-      copy.close()
+      copy?.close()
     }
   }
 

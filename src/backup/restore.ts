@@ -26,7 +26,7 @@ export interface RestoreOptions {
   /** Root kit or root file; may be left out beside a root that is there. */
   readonly root: string | undefined
   readonly data: string
-  /** Into a data folder whose boundary has its root and not its journal. */
+  /** Into a data folder that is not empty, and whose boundary has no journal. */
   readonly intoExisting: boolean
   readonly onProgress: (done: { readonly what: string; readonly bytes: number }) => void
 }
@@ -73,15 +73,14 @@ async function mustBeEmpty(data: string): Promise<void> {
   if (found.length === 0) return
   throw new BackupError(
     'Refused',
-    `${data} is not empty (${found.slice(0, 5).join(', ')}): nothing is put over what is there. Choose another folder; --into-existing is for a boundary that has its root and has lost its journal`,
+    `${data} is not empty (${found.slice(0, 5).join(', ')}): nothing is put over what is there. Choose another folder; --into-existing is for a service that has lost its journal`,
   )
 }
 
-/** The folder of a boundary that has no journal and does not run. */
+/** The folder of a boundary that has no journal and does not run; made where it is missing. */
 async function takeLost(data: string): Promise<() => void> {
   const boundary = join(data, 'boundary')
-  if (!existsSync(boundary))
-    throw new BackupError('Refused', `${boundary} is not there: leave out --into-existing, and give an empty folder`)
+  await mkdir(boundary, { recursive: true, mode: 0o700 })
   const segments = await readdir(join(boundary, 'journal')).catch(() => [])
   if (segments.some(isSegmentName))
     throw new BackupError(
@@ -123,6 +122,7 @@ async function restoreInto(options: RestoreOptions): Promise<RestoreResult> {
       onProgress,
     })
     await staging.finish()
+    await staging.name(read.header.origin)
     await staging.put('root', root.bytes)
     await verify(staging, read, root, onProgress)
     if (seen !== undefined && seen.size > read.end.to.size) await staging.put('checkpoint', Buffer.from(seen.note))

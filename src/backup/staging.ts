@@ -9,6 +9,8 @@ import { StoreFill } from '../store/sqlite/copy.ts'
 import type { Target } from './read.ts'
 
 export const STAGING = 'restore.new'
+/** See config/boundary.ts. */
+const ORIGIN = 'log-origin'
 
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
@@ -123,9 +125,14 @@ export class Staging implements Target {
     await syncFolder(this.boundary)
   }
 
+  /** The log's name, where a configuration leaves it to the service: a log keeps it for ever. */
+  async name(origin: string): Promise<void> {
+    await writeSynced(join(this.folder, ORIGIN), [Buffer.from(`${origin}\n`)])
+  }
+
   /** Moves all of it into an empty data folder. The boundary's folder last: without it nothing is there. */
   async moveInto(data: string): Promise<void> {
-    await this.#moveConfiguration(data)
+    await this.#moveBeside(data)
     await rename(this.frontEnd, join(data, 'front-end'))
     await rename(this.boundary, join(data, 'boundary'))
     await this.#end(data)
@@ -136,7 +143,7 @@ export class Staging implements Target {
    * holds, and a journal without its root is none.
    */
   async moveBeside(data: string): Promise<void> {
-    await this.#moveConfiguration(data)
+    await this.#moveBeside(data)
     const frontEnd = join(data, 'front-end')
     await mkdir(frontEnd, { recursive: true, mode: 0o700 })
     for (const end of ['', '-wal', '-shm'])
@@ -154,7 +161,9 @@ export class Staging implements Target {
     await this.#end(data)
   }
 
-  async #moveConfiguration(data: string): Promise<void> {
+  /** What lies beside the two folders. */
+  async #moveBeside(data: string): Promise<void> {
+    if (!(await readdir(data)).includes(ORIGIN)) await rename(join(this.folder, ORIGIN), join(data, ORIGIN))
     if (this.#configuration === undefined) return
     const name = `restored-${this.#configuration}`
     await rename(join(this.folder, name), join(data, name))

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { openIdentities } from '../backup/age.ts'
 import { type RestoreResult, restore } from '../backup/restore.ts'
+import { restoreRoot } from '../backup/restore-root.ts'
 import { registerAcceptOlder } from './accept-older.ts'
 import { collect, EXIT_HELP, guarded, number, type Progress } from './backup-tools.ts'
 
@@ -24,7 +25,7 @@ export function registerRestore(program: Command): void {
     .option('--root <file>', 'the root kit of holdfast root save, or the root file')
     .option('--data <dir>', 'data folder to make; it must be empty or missing')
     .option('--at <number>', 'the state after this file of a folder of backups, instead of the newest', fileNumber)
-    .option('--into-existing', 'into a data folder that has its root and has lost its journal')
+    .option('--into-existing', 'into a data folder that has lost its journal and may have its root')
     .option('--json', 'what was put back, as JSON')
     .addHelpText(
       'after',
@@ -45,6 +46,24 @@ ${EXIT_HELP}`,
         return command.error('holdfast restore: name the backup, --identity and --data (holdfast restore --help)')
       return guarded(progress => putBack(from, data, flags, progress))
     })
+  command
+    .command('root')
+    .description('put back a root file that was lost beside its journal')
+    .argument('<kit>', 'the root kit of holdfast root save, or a copy of the root file')
+    .requiredOption('--data <dir>', 'data folder of the service, which must be stopped')
+    .option('--json', 'what was put back, as JSON')
+    .addHelpText('after', `\nExample:\n  holdfast restore root kms.kit --data /var/lib/holdfast-kms\n\n${EXIT_HELP}`)
+    .action((kit: string, flags: { data: string; json?: true }) =>
+      guarded(async () => {
+        const done = await restoreRoot(kit, flags.data)
+        const { file, records, logKey } = done
+        if (flags.json === true) process.stdout.write(`${JSON.stringify(done)}\n`)
+        else
+          process.stdout.write(
+            `put back  ${file}, of the boundary whose log has ${number.format(records)} records\nlog       ${logKey}\n`,
+          )
+      }),
+    )
   registerAcceptOlder(command)
 }
 
@@ -106,6 +125,6 @@ function nextSteps({ data, service, dev, rootKind, newer }: RestoreResult): stri
         : 'connect the token that the configuration names',
     ...(newer === undefined ? [] : [`holdfast restore accept-older --data ${data}${config}`]),
     dev ? `holdfast ${service} --dev --data ${data}` : `holdfast ${service} --config FILE`,
-    'make a backup into a new folder',
+    'go on with backups: the same folder will do',
   ]
 }
