@@ -192,7 +192,7 @@ function text({ seen, held }: OlderStateAnswer, store: string | undefined, data:
     'Next:',
     '  1. start the service, and do again what must not be undone: revoke, disable, delete',
     `  2. tell whoever keeps checkpoints of this log that it goes on from record ${held.size}`,
-    `  3. make a full backup into a new folder, and save the root's kit again: holdfast root save FILE --data ${data}`,
+    `  3. make a backup, and save the root's kit again: holdfast root save FILE --data ${data}`,
     '',
   ].join('\n')
 }

@@ -283,7 +283,7 @@ export class Boundary {
       boundaryId: this.boundaryId,
       version: VERSION,
       pid: process.pid,
-      locked: core === undefined,
+      locked: this.locked,
       rootKind: config.root.kind,
       rootGeneration: core?.keyring.current ?? 0,
       lastWriteSet: this.lastWriteSet,

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { after, before, test } from 'node:test'
 import type { KeyRow } from '../client/api.ts'
 import { connectControl } from '../client/control.ts'
-import { EXIT_CODES } from '../config.ts'
+import { type BoundaryConfig, EXIT_CODES } from '../config.ts'
 import { parseFrame, parseHeader } from '../journal/frame.ts'
 import { decodeRecord } from '../record.ts'
 import { StartRefused } from './lock.ts'
@@ -36,13 +36,17 @@ before(async () => {
 })
 after(() => first.remove())
 
-const startAlone = (acceptOlderState: boolean) =>
+const startAlone = (
+  acceptOlderState: boolean,
+  where = folder,
+  root: BoundaryConfig['root'] = { kind: 'keyfile', file: path.join(where, 'root.key') },
+) =>
   startBoundary({
     config: {
       service: 'kms',
-      folder: path.join(folder, 'b'),
+      folder: path.join(where, 'b'),
       dev: true,
-      root: { kind: 'keyfile', file: path.join(folder, 'root.key') },
+      root,
       logOrigin: 'test.example/log',
       acceptOlderState,
     },
@@ -122,4 +126,43 @@ test('it starts then, with the state that was accepted, and there is nothing mor
     assert.match(error.message, /holds all that this boundary is known to have had/)
     return true
   })
+})
+
+test('under a passphrase it is locked first, and says nothing before it has been given', async () => {
+  const passphrase = () => Buffer.from('correct horse battery staple')
+  const made = await inProcess({ config: { root: { kind: 'passphrase' } } })
+  const other = made.folder
+  const options = { folder: other, config: { root: { kind: 'passphrase' } } } as const
+  try {
+    await made.control.unlock(passphrase())
+    await made.stop()
+    fs.cpSync(path.join(other, 'b', 'journal'), path.join(other, 'copy'), { recursive: true })
+    const second = await inProcess(options)
+    await second.control.unlock(passphrase())
+    await second.stop()
+    for (const each of ['journal', 'snapshot']) fs.rmSync(path.join(other, 'b', each), { recursive: true })
+    fs.cpSync(path.join(other, 'copy'), path.join(other, 'b', 'journal'), { recursive: true })
+    const refused = await inProcess(options)
+    await assert.rejects(refused.control.unlock(passphrase()), (error: unknown) => {
+      fails('InvalidState')(error)
+      assert.match((error as Error).message, /holds an older state than this boundary has had/)
+      return true
+    })
+    await refused.stop()
+    const alone = await startAlone(true, other, { kind: 'passphrase' })
+    const control = connectControl({ socket: alone.controlSocket })
+    assert.equal((await control.status()).locked, true)
+    await assert.rejects(control.acceptOlderState(undefined), fails('Locked'))
+    await control.unlock(passphrase())
+    assert.equal((await control.status()).locked, false)
+    const { seen } = await control.acceptOlderState(undefined)
+    await control.acceptOlderState(seen)
+    control.close()
+    await alone.stop()
+    const again = await inProcess(options)
+    await again.control.unlock(passphrase())
+    await again.stop()
+  } finally {
+    made.remove()
+  }
 })
