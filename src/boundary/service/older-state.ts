@@ -15,6 +15,7 @@ type Open = (book: Book, givingUp?: TreeHead) => Promise<Journal>
 /** Hex digits by which a person tells one root from another. */
 const SHORT = 16
 
+const records = (count: number): string => (count === 1 ? '1 record' : `${number.format(count)} records`)
 const number = new Intl.NumberFormat('en')
 const short = (root: Buffer): string => root.toString('hex').slice(0, SHORT)
 
@@ -22,9 +23,9 @@ const short = (root: Buffer): string => root.toString('hex').slice(0, SHORT)
 export function olderStateText({ seen, held }: OlderState, folder: string): string {
   const last = held.size === 0 ? '' : `, the last of ${new Date(held.lastTime).toISOString()}`
   return [
-    `${folder} holds an older state than this boundary has had: it has signed for ${number.format(seen.size)} records (root ${short(seen.root)}…),`,
+    `${folder} holds an older state than this boundary has had: it has signed for ${records(seen.size)} (root ${short(seen.root)}…),`,
     `and its journal holds ${number.format(held.size)} (root ${short(held.root)}…${last}).`,
-    `The ${number.format(seen.size - held.size)} records between are missing, with what was revoked, disabled, deleted or made in them.`,
+    `What lies between is missing, ${records(seen.size - held.size)}, with what was revoked, disabled, deleted or made then.`,
     'Put a newer backup back if there is one. If there is none, accept the older state, which is recorded:',
     `holdfast restore accept-older --data ${path.dirname(folder)} --config FILE`,
   ].join(' ')
