@@ -60,14 +60,18 @@ ${EXIT_HELP}`,
     .command('verify')
     .description('decrypt backups, and check every byte of them against the boundary’s signature')
     .argument('<from>', 'folder of backups, a full backup’s file, or - for standard input')
-    .requiredOption('--identity <file>', 'a file of age identities; may be given several times', collect, [])
+    .option('--identity <file>', 'a file of age identities; may be given several times', collect, [])
     .option('--root <file>', 'root kit or root file that they must be of; else the backups’ own word is taken for it')
     .option('--json', 'what was found, as JSON')
     .addHelpText(
       'after',
       `\nExample:\n  holdfast backup verify /mnt/backups/kms --identity backup-identity.txt --root kms.kit\n\n${EXIT_HELP}`,
     )
-    .action((from: string, flags: VerifyFlags) => guarded(progress => verify(from, flags, progress)))
+    .action((from: string, flags: VerifyFlags, command: Command) =>
+      flags.identity.length === 0
+        ? command.error('holdfast backup verify: give --identity, a file that opens them')
+        : guarded(progress => verify(from, flags, progress)),
+    )
 }
 
 async function make(destination: string, data: string, flags: BackupFlags, progress: Progress): Promise<void> {
