@@ -13,6 +13,7 @@ const components = [
   { name: 'pkcs11-tool', has: () => onPath('pkcs11-tool'), debian: 'opensc' },
   { name: 'curl', has: () => onPath('curl'), debian: 'curl' },
   { name: 'AWS CLI', has: () => existsSync('/usr/bin/aws') || onPath('aws'), debian: 'awscli' },
+  { name: 'age', has: () => onPath('age') && onPath('age-keygen'), debian: 'age' },
   { name: 'OpenSSL', has: () => onPath('openssl'), debian: 'openssl' },
   { name: 'Python 3', has: () => onPath('python3'), debian: 'python3' },
   { name: 'Python’s venv', has: () => succeeds('python3', ['-c', 'import ensurepip, venv']), debian: 'python3-venv' },

@@ -10,7 +10,7 @@ const root = resolve(import.meta.dirname, '..')
 /** What each room may import besides itself and node:*. Order is from the top of the house down. */
 const rooms: Record<string, { rooms: readonly string[]; packages: readonly string[] | 'any' }> = {
   cli: {
-    rooms: ['setup', 'custody', 'kms', 'ekm', 'console', 'http', 'log', 'store', 'boundary', 'config'],
+    rooms: ['setup', 'custody', 'kms', 'ekm', 'console', 'http', 'backup', 'log', 'store', 'boundary', 'config'],
     packages: ['commander'],
   },
   setup: { rooms: ['kms', 'ekm', 'http', 'log', 'store', 'boundary', 'config'], packages: ['yaml', 'zod'] },
@@ -19,6 +19,7 @@ const rooms: Record<string, { rooms: readonly string[]; packages: readonly strin
   ekm: { rooms: ['console', 'http', 'log', 'store', 'boundary', 'config'], packages: 'any' },
   console: { rooms: ['http', 'log', 'store', 'boundary', 'config'], packages: 'any' },
   http: { rooms: ['log', 'store', 'boundary', 'config'], packages: 'any' },
+  backup: { rooms: ['log', 'store', 'boundary'], packages: ['age-encryption'] },
   log: { rooms: ['store', 'boundary'], packages: [] },
   store: { rooms: ['boundary'], packages: [] },
   config: { rooms: [], packages: ['zod', 'yaml'] },

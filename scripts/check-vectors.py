@@ -14,7 +14,7 @@ import sys
 sys.dont_write_bytecode = True
 from plain_crypto import cbc, oaep, seal, wrap_padded, wrap_plain  # noqa: E402
 from plain_formats import (  # noqa: E402
-    bound, Boundary, context, external_aad, for_recipient, frame, grant_token, H, kdf, key_id, KINDS, long, mac, message, open_message,
+    backup, bound, Boundary, context, external_aad, for_recipient, frame, grant_token, H, kdf, key_id, KINDS, long, mac, message, open_message,
     read_context, read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
     u8, untagged,
 )
@@ -220,10 +220,26 @@ def check_journal(file):
         previous = int.from_bytes(made[-4:], "big")
 
 
+def check_backup(file):
+    journal = load("journal")
+    leaves = [sha256(b"\0" + H(v["leaf"])) for v in journal["frames"]]
+    roots = [sha256(b""), leaves[0], sha256(b"\1" + leaves[0] + leaves[1])]
+    joined = H(journal["segment"]["header"]) + b"".join(H(v["frame"]) for v in journal["frames"])
+    held = b""
+    for where, v in each("backup", file):
+        same(where, backup(v), v["stream"])
+        for place in (v["header"]["from"], v["end"]["to"]):
+            same(where, roots[place["size"]], place["root"])
+        held += b"".join(H(piece) for part in v["parts"] if part["kind"] == "journal" for piece in part["pieces"])
+        to = v["end"]["to"]
+        same(where, held, joined[:to["offset"]].hex())
+        same(where, int.from_bytes(held[-4:], "big"), to["crc"])
+
+
 CHECKS = {
     "context": check_context, "derivation": check_derivation, "message": check_message, "envelope": check_envelope,
     "sealed-key": check_sealed_key, "rows": check_rows, "record": check_record, "external": check_external,
-    "grants": check_grants, "import-token": check_import_token, "session-token": check_session_token, "recipient": check_recipient, "root": check_root, "shares": check_shares, "journal": check_journal,
+    "grants": check_grants, "import-token": check_import_token, "session-token": check_session_token, "recipient": check_recipient, "root": check_root, "shares": check_shares, "backup": check_backup, "journal": check_journal,
 }
 
 

@@ -290,6 +290,23 @@ def frame(boundary, v, previous, seed):
     return data + u32(zlib.crc32(data, seed))
 
 
+def place(v):
+    return u64(v["size"]) + u64(v["lastTime"]) + u64(v["lastWriteSet"]) + u64(v["segment"]) + u64(v["offset"]) + u32(v["crc"]) + H(v["root"])
+
+
+PARTS = {"journal": 1, "checkpoint": 2, "tile": 3, "snapshot": 4, "rows": 5, "configuration": 6}
+
+
+def backup(v):
+    h, end = v["header"], v["end"]
+    header = u8(["full", "increment"].index(h["kind"])) + u32(h["number"]) + H(h["boundaryId"]) + u8(["kms", "ekm"].index(h["service"]))
+    header += u8(h["dev"]) + string(h["origin"]) + H(h["logPublicKey"]) + u64(h["createdAt"]) + H(h["previous"]) + place(h["from"])
+    made = b"HOLDBACK" + u16(1) + long(header)
+    for part in v["parts"]:
+        made += u8(PARTS[part["kind"]]) + string(part["name"]) + b"".join(long(H(piece)) for piece in part["pieces"]) + u32(0)
+    return made + u8(0) + u64(end["until"]) + u32(end["parts"]) + place(end["to"])
+
+
 def tlv(tag, *parts):
     """X.690 with a definite length."""
     contents = b"".join(parts)

@@ -9,6 +9,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { BackupReader } from '../src/backup/format.ts'
 import type { ExternalWrapAlgorithm } from '../src/boundary/algorithms.ts'
 import { FormatError } from '../src/boundary/bytes.ts'
 import { openBox } from '../src/boundary/crypto/box.ts'
@@ -100,6 +101,7 @@ const OUTPUTS: Readonly<Record<string, string>> = {
   root: 'file',
   shares: 'wrapped',
   journal: 'frame',
+  backup: 'stream',
 }
 
 test('the script notices one wrong digit in any file, and a file that is missing', async () => {
@@ -200,6 +202,35 @@ test('the code reads boxes, sealed keys, rows, records, external ciphertexts and
 const isBytes = (value: unknown): value is { data: number[] } =>
   typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer'
 const bytesOf = ({ data }: { data: number[] }): string => Buffer.from(data).toString('hex')
+
+test('the code reads backups back, whatever pieces they come in, and refuses what is cut short, longer or of another version', async () => {
+  for (const { header, parts, end, stream } of each('backup')) {
+    const whole = bytes(stream)
+    const read = async (clear: Buffer, by: number) => {
+      const source = (async function* () {
+        for (let at = 0; at < clear.length; at += by) yield clear.subarray(at, at + by)
+      })()
+      const reader = new BackupReader(source)
+      const begin = await reader.header()
+      const found: object[] = []
+      for (let part = await reader.part(); part !== undefined; part = await reader.part()) {
+        const pieces: string[] = []
+        for await (const piece of reader.pieces()) pieces.push(hex(piece))
+        found.push({ ...part, pieces })
+      }
+      return { header: begin, parts: found, end: await reader.end() }
+    }
+    for (const by of [1, 7, 1000]) {
+      const json = JSON.parse(JSON.stringify(await read(whole, by), (_, value) => value?.type === 'Buffer' ? hex(Buffer.from(value.data)) : value)) // biome-ignore format: one line says it
+      assert.deepEqual(json, { header, parts, end })
+    }
+    await assert.rejects(read(whole.subarray(0, -1), 100), FormatError)
+    await assert.rejects(read(Buffer.concat([whole, Buffer.alloc(1)]), 100), FormatError)
+    const newer = Buffer.from(whole)
+    newer.writeUInt16BE(2, 8)
+    await assert.rejects(read(newer, 100), /version 2, and this program knows version 1/)
+  }
+})
 
 test('the code opens import tokens, session tokens, root files and the journal of the vectors', async () => {
   const ring = keyring()

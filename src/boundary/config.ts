@@ -82,6 +82,8 @@ export interface BoundaryConfig {
   readonly folder: string
   /** Marks a new folder for ever; an old folder must have been made the same way. */
   readonly dev: boolean
+  /** Started for nothing but accepting that the folder holds an older state than this boundary has had: see service/older-state.ts. */
+  readonly acceptOlderState?: boolean
   readonly root: RootConfig
   /** First line of the checkpoints and name of their signer, for example `kms.example.com/log`. */
   readonly logOrigin: string

@@ -76,6 +76,8 @@ export const BOUNDARY_OPERATIONS = {
   cancelCeremony: 75,
   /** A key with given id and material, in a folder made with --dev. */
   seedKey: 76,
+  /** A newer state that the boundary has had is given up. */
+  acceptOlderState: 70,
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 

@@ -6,6 +6,7 @@
  * `Unavailable` while there is no connection. Byte strings are `Buffer`s; sizes are bytes; times are milliseconds since 1970.
  */
 import type { EncryptionAlgorithm, ExternalSpec, ExternalWrapAlgorithm, MacAlgorithm } from '../algorithms.ts'
+import type { SignedPlace, TreeHead } from '../journal/types.ts'
 import type { Asserted, Backing, BoundaryErrorCode, KeyHeader, KeySpec, Row, RowKind, WriteSet } from '../words.ts'
 import type { NewTrust, RootStatus } from './root.ts'
 import type {
@@ -20,6 +21,7 @@ import type {
   ImportMaterial,
   KeyRow,
   KeyUse,
+  OlderStateAnswer,
   PrivateKeyWork,
   PutRow,
   Recipient,
@@ -347,6 +349,14 @@ export interface BoundaryControl {
   seedKey(input: SeedKey, asserted: Asserted): Promise<KeyRow>
   /** Finishes what is in flight, makes all durable and exits. */
   stop(): Promise<void>
+
+  /** Signs a checkpoint of all that is durable now, and tells where in the journal that ends. */
+  checkpoint(): Promise<SignedPlace>
+  /**
+   * Only of a boundary that was started for this: what it has had and holds no more; with `givingUp`, which must be the newest that it has had, that is
+   * given up and recorded, and `note` is the checkpoint that was signed then (empty before). Locked where the root of trust was not given yet.
+   */
+  acceptOlderState(givingUp: TreeHead | undefined): Promise<OlderStateAnswer>
 }
 
 export type * from './said.ts'

@@ -55,5 +55,7 @@ export function connectControl(options: { readonly socket: string }): ControlCon
     seedKey: async (input, asserted) => ask('seedKey', { input, asserted: asAsserted(asserted) }),
     eraseSegments: input => ask('eraseSegments', input),
     stop: () => ask('stop', undefined),
+    checkpoint: () => ask('checkpoint', undefined),
+    acceptOlderState: givingUp => ask('acceptOlderState', givingUp),
   }
 }

@@ -2,6 +2,7 @@
  * What is said over the boundary's sockets, as types. Byte strings are `Buffer`s; sizes are bytes; times are milliseconds since 1970.
  */
 import type { EncryptionAlgorithm, MessageType, PrivateKeyAlgorithm, SigningAlgorithm } from '../algorithms.ts'
+import type { TreeHead } from '../journal/types.ts'
 import type {
   Asserted,
   ExpirationModel,
@@ -23,6 +24,13 @@ export type KeyRow = Row & {
   readonly kind: 'key'
   /** SHA-256 of the row (`rowDigest`), where whoever holds it has that ready; otherwise it is computed. 32 bytes. */
   readonly digest?: Buffer | undefined
+}
+
+/** What a boundary has had, what it holds, and the checkpoint over it once the older state was accepted. */
+export interface OlderStateAnswer {
+  readonly seen: TreeHead
+  readonly held: TreeHead & { readonly lastTime: number }
+  readonly note: string
 }
 
 export interface BoundaryStatus {

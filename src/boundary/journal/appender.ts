@@ -32,6 +32,7 @@ import {
   type OpenReport,
   type RekeyPoint,
   type SegmentStart,
+  type SignedPlace,
 } from './types.ts'
 
 const MIB = 1024 * 1024
@@ -92,11 +93,15 @@ export class Appender implements Journal {
     this.#lastGivenTime = this.#lastTime = chain.time
   }
 
-  /** Takes the last segment over, or makes the first. `checkpointed`: there is a checkpoint; else it is made now, so that a folder always has one. */
-  async start(last: Scanned['last'], checkpointed: boolean): Promise<void> {
+  /**
+   * Takes the last segment over, or makes the first. `checkpointed`: there is a checkpoint; else it is made now, so that a folder always has one. Giving up
+   * a newer state, nothing is signed before the record of that.
+   */
+  async start(last: Scanned['last'], checkpointed: boolean, isGivingUp: boolean): Promise<void> {
     if (last === undefined) await this.#newSegment()
     else await this.#tail.takeOver(last)
     await this.#space.ask()
+    if (isGivingUp) return
     if (checkpointed) this.#checkpointSoon()
     else await this.#derived.checkpoint().catch(error => this.#derivedFailed(error))
     this.#snapshotDue = this.#tree.size - this.#derived.snapshotSize >= this.#snapshotFrames
@@ -303,15 +308,18 @@ export class Appender implements Journal {
   }
 
   async #takeSnapshot(kept?: number): Promise<void> {
-    const point = {
+    await this.#derived.snapshot({ ...this.#place(), tree: this.#tree.state() }, this.#options.state(), kept)
+  }
+
+  /** Where the last durable record ends. */
+  #place() {
+    return {
       lastTime: this.#lastTime,
       lastWriteSet: this.#lastWriteSet,
       segment: this.#tail.firstSeq,
       offset: this.#tail.end,
       crc: this.#tail.crc,
-      tree: this.#tree.state(),
     }
-    await this.#derived.snapshot(point, this.#options.state(), kept)
   }
 
   #derivedFailed(error: unknown): void {
@@ -364,8 +372,16 @@ export class Appender implements Journal {
     return this.#orDie(eraseBefore(erasing, seq, () => this.snapshotAlone(), begin))
   }
 
-  checkpoint(): Promise<string> {
-    return this.#orDie(this.#derived.checkpoint())
+  checkpoint(onSign?: () => void): Promise<string> {
+    return this.#orDie(this.#derived.checkpoint(onSign))
+  }
+
+  async signedPlace(): Promise<SignedPlace> {
+    let signed: Omit<SignedPlace, 'note'> | undefined
+    const note = await this.checkpoint(() => {
+      signed = { size: this.#tree.size, root: this.#tree.root(), ...this.#place() }
+    })
+    return { note, ...(signed as Omit<SignedPlace, 'note'>) }
   }
 
   async #orDie<T>(work: Promise<T>): Promise<T> {

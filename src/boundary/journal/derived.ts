@@ -55,11 +55,12 @@ export class Derived {
     await this.#work
   }
 
-  /** Signs and writes a checkpoint of what is durable when its turn has come, after the tiles of that size. */
-  checkpoint(): Promise<string> {
+  /** Signs and writes a checkpoint of what is durable when its turn has come, after the tiles of that size. `onSign` is called in that turn. */
+  checkpoint(onSign: () => void = () => {}): Promise<string> {
     return this.#then(async () => {
       const { options, tree, tiles, signer } = this.#parts
       const { size } = tree
+      onSign()
       const note = signer.sign({ size, root: tree.root() })
       if (size === this.#checkpointSize) return note
       await tiles.flush(tree.partial())

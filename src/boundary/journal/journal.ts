@@ -7,12 +7,20 @@ import { isNoRoom } from './derived.ts'
 import { readWhole } from './disk.ts'
 import { JournalKeys } from './keys.ts'
 import { Tree } from './merkle.ts'
+import { discardBeyond } from './older.ts'
 import { WriteSetPlaces } from './places.ts'
 import { type Chain, scan } from './scan.ts'
 import { listSegments, removeSegmentsBefore, type Segment, SegmentReaders } from './segments.ts'
-import { listSnapshots, readSnapshot, removeUnfinishedSnapshots, type Snapshot } from './snapshot.ts'
+import { listSnapshots, readSnapshot, removeUnfinishedSnapshots, type Snapshot, snapshotName } from './snapshot.ts'
 import { firstMissingTile, TileWriter } from './tiles.ts'
-import { ClockBehind, JournalDamage, type JournalOptions, type OpenJournal } from './types.ts'
+import {
+  ClockBehind,
+  JournalDamage,
+  type JournalOptions,
+  OlderState,
+  type OpenJournal,
+  type TreeHead,
+} from './types.ts'
 
 const MAX_CHECKPOINT_BYTES = 64 * 1024
 
@@ -55,7 +63,7 @@ export const openJournal: OpenJournal = async (options, replay) => {
       boundaryId: options.boundaryId,
       keys,
       segments,
-      covered: { checkpoint, snapshot: chosen.newest },
+      covered: { checkpoint, snapshot: chosen.newest?.size ?? 0 },
       from: snapshot,
       onSegment: header => {
         places.segment(header.firstSeq, header.nextWriteSet, header.lastTime)
@@ -69,6 +77,16 @@ export const openJournal: OpenJournal = async (options, replay) => {
       replay(frame)
     },
   )
+  const seen = newestOf(checkpoint, chosen.newest)
+  const isOlder = seen !== undefined && seen.size > chain.seq
+  if (isOlder) {
+    const { givingUp } = options
+    const { last } = scanned
+    const held = { size: chain.seq, root: chain.tree.root(), lastTime: chain.time }
+    if (givingUp?.size !== seen.size || !givingUp.root.equals(seen.root))
+      throw new OlderState(last?.file ?? folder, last?.end ?? 0, seen, held)
+    await discardBeyond(disk, dir, chain.seq)
+  }
   if (options.now() < chain.time) throw new ClockBehind(options.now(), chain.time)
   if (scanned.unused !== undefined) {
     await disk.unlink(scanned.unused)
@@ -84,7 +102,7 @@ export const openJournal: OpenJournal = async (options, replay) => {
   }
   const parts = { options, keys, chain, readers, places, tiles, signer, snapshotSize: fromSnapshot, opened }
   const journal = new Appender(parts)
-  await journal.start(scanned.last, checkpoint !== undefined)
+  await journal.start(scanned.last, checkpoint !== undefined, isOlder)
   return journal
 }
 
@@ -98,6 +116,10 @@ async function readCheckpoint({ disk, dir }: JournalOptions, signer: CheckpointS
   return checkpoint
 }
 
+function newestOf(checkpoint: TreeHead | undefined, snapshot: TreeHead | undefined): TreeHead | undefined {
+  return checkpoint === undefined || (snapshot !== undefined && snapshot.size > checkpoint.size) ? snapshot : checkpoint
+}
+
 /** Tiles that there is no room for are kept for the first checkpoint that finds some. */
 async function flush(tiles: TileWriter): Promise<void> {
   try {
@@ -109,8 +131,8 @@ async function flush(tiles: TileWriter): Promise<void> {
 
 interface Chosen {
   readonly snapshot: Snapshot | undefined
-  /** Size of the newest one that is authentic, used or not: the journal must reach it. */
-  readonly newest: number
+  /** The newest one that is authentic, used or not: the journal must reach it. */
+  readonly newest: TreeHead | undefined
   readonly refused: readonly string[]
 }
 
@@ -123,7 +145,7 @@ async function chooseSnapshot(
 ): Promise<Chosen> {
   const { disk, dir, boundaryId, base = WHOLE } = options
   const refused: string[] = []
-  let newest = 0
+  let newest: TreeHead | undefined
   for (const name of await listSnapshots(disk, folder)) {
     const file = path.join(folder, name)
     const refuse = (reason: string) => refused.push(`${file}: ${reason}`)
@@ -134,12 +156,16 @@ async function chooseSnapshot(
       refuse((error as Error).message)
       continue
     }
-    newest = Math.max(newest, snapshot.tree.size)
+    if (newest === undefined || snapshot.tree.size > newest.size)
+      newest = { size: snapshot.tree.size, root: Tree.from(snapshot.tree, () => {}).root() }
     if (snapshot.segment < base.seq) {
       refuse('it stands for records that were erased')
       continue
     }
-    await checkPlace(options, file, snapshot, segments)
+    if (!(await checkPlace(options, snapshot, segments))) {
+      refuse('it covers more than the journal holds')
+      continue
+    }
     const missing = await firstMissingTile(disk, dir, snapshot.tree.size, base.seq)
     if (missing !== undefined) {
       refuse(`it relies on ${missing}, which is not there`)
@@ -155,18 +181,14 @@ async function chooseSnapshot(
   return { snapshot: undefined, newest, refused }
 }
 
-/** The journal must hold the frame at which a snapshot was made, where it was made. */
+/** Whether the journal reaches the frame at which a snapshot was made. Throws `JournalDamage` where it reaches there, and another record ends at that place. */
 async function checkPlace(
   { disk }: JournalOptions,
-  file: string,
   { segment, offset, crc, tree }: Snapshot,
   segments: readonly Segment[],
-): Promise<void> {
-  const damage = (at: string, what: string) =>
-    new JournalDamage(at, offset, tree.size, `${what}, and the snapshot ${path.basename(file)} covers it`)
+): Promise<boolean> {
   const found = segments.find(({ header }) => typeof header !== 'string' && header.firstSeq === segment)
-  if (found === undefined) throw damage(file, `segment ${segment} is not there`)
-  if (found.size < offset) throw damage(found.file, 'the journal ends')
+  if (found === undefined || found.size < offset) return false
   // A frame and a header alike end with their crc.
   const last = Buffer.alloc(4)
   const opened = await disk.open(found.file, 'read')
@@ -175,5 +197,7 @@ async function checkPlace(
   } finally {
     await opened.close()
   }
-  if (last.readUInt32BE(0) !== crc) throw damage(found.file, 'another record ends here')
+  if (last.readUInt32BE(0) === crc) return true
+  const what = `another record ends here, and the snapshot ${snapshotName(tree.size)} covers it`
+  throw new JournalDamage(found.file, offset, tree.size, what)
 }

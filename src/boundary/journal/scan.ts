@@ -54,7 +54,10 @@ export interface ScanOptions extends Pick<JournalOptions, 'disk' | 'boundaryId'>
   readonly afterSegment: () => Promise<void>
 }
 
-/** Reads on from where `chain` stands, which it moves, calling `replay` for each frame. Throws `JournalDamage`. Changes nothing on disk. */
+/**
+ * Reads on from where `chain` stands, which it moves, calling `replay` for each frame. Throws `JournalDamage`; whether it got as far as is known to have been
+ * there is the caller's to ask. Changes nothing on disk.
+ */
 export async function scan(
   options: ScanOptions,
   chain: Chain,
@@ -70,7 +73,8 @@ export async function scan(
     if (typeof header === 'string') {
       // Its header is synced before the first frame is written, so a short file with a bad one was never used.
       if (segment.size <= HEADER_BYTES && mustReach <= chain.seq) return { last, cutBytes: segment.size, unused: file }
-      throw new JournalDamage(file, 0, chain.seq, header)
+      const covers = mustReach > chain.seq ? ', and the signed checkpoint or a snapshot covers what stood there' : ''
+      throw new JournalDamage(file, 0, chain.seq, `${header}${covers}`)
     }
     checkHeader(segment, header, options.boundaryId)
     options.onSegment(header)
@@ -91,16 +95,6 @@ export async function scan(
     }
     last = { file, firstSeq: header.firstSeq, end: end.at + start, seed: header.crc }
     await options.afterSegment()
-  }
-  if (mustReach > chain.seq) {
-    const what = (covered.checkpoint?.size ?? 0) > chain.seq ? 'the signed checkpoint' : 'a snapshot'
-    const file = last?.file ?? 'journal'
-    throw new JournalDamage(
-      file,
-      last?.end ?? 0,
-      chain.seq,
-      `${what} covers ${mustReach} records, and the journal ends`,
-    )
   }
   return { last, cutBytes, unused: undefined }
 }

@@ -30,6 +30,27 @@ export interface Appended {
   readonly location: Location
 }
 
+/** Where the journal stood when a checkpoint was signed: nothing behind it is covered, everything before it is. */
+export interface SignedPlace {
+  readonly note: string
+  readonly size: number
+  readonly root: Buffer
+  /** Of the last record, 0 for none. */
+  readonly lastTime: number
+  readonly lastWriteSet: number
+  /** Where the last record ends. */
+  readonly segment: number
+  readonly offset: number
+  /** crc of the last record's frame, or of the segment's header where it has no frame yet. */
+  readonly crc: number
+}
+
+/** A tree by size and root. */
+export interface TreeHead {
+  readonly size: number
+  readonly root: Buffer
+}
+
 export interface OpenedWriteSet {
   readonly number: number
   /** The bytes given to `append`, decrypted. */
@@ -104,6 +125,11 @@ export interface JournalOptions {
    * older form, say): then an older snapshot or a full replay follows.
    */
   readonly restore: (state: Buffer) => boolean
+  /**
+   * The newest state that is known to have been there, and is given up: the journal opens though it ends before. Nothing is signed until the caller has
+   * appended what says so. Where it is not this state that was seen, the open rejects as without it.
+   */
+  readonly givingUp?: TreeHead
 }
 
 export interface Journal {
@@ -141,6 +167,8 @@ export interface Journal {
    * for what is no segment's first record.
    */
   erase(seq: number, begin: (base: Base) => Promise<void>): Promise<void>
+  /** The same, with the place that it was signed at. */
+  signedPlace(): Promise<SignedPlace>
   /** Number of durable records: the size of the tree. */
   readonly size: number
   /** Number of the newest durable write set; 0 for none. */
@@ -170,7 +198,7 @@ export interface OpenReport {
 
 /**
  * `openJournal` in journal.ts: takes the newest usable snapshot (`options.restore`), then calls `replay` for every frame after it, in order and
- * synchronously. Rejects with `JournalDamage`, `ClockBehind`, or the error of the operating system.
+ * synchronously. Rejects with `JournalDamage` (`OlderState` among them), `ClockBehind`, or the error of the operating system.
  */
 export type OpenJournal = (options: JournalOptions, replay: (frame: ReplayedFrame) => void) => Promise<Journal>
 
@@ -196,6 +224,20 @@ export class WriteSetGone extends Error {
   constructor(message = 'the write set was sealed under a generation of the root that was destroyed') {
     super(message)
     this.name = 'WriteSetGone'
+  }
+}
+
+/** Every byte is as it was written, and the journal ends before what this boundary is known to have had: it was put back, or its end was lost. */
+export class OlderState extends JournalDamage {
+  /** What the newest checkpoint or snapshot says. */
+  readonly seen: TreeHead
+  /** What the journal holds, and the time of its last record. */
+  readonly held: TreeHead & { readonly lastTime: number }
+  constructor(file: string, offset: number, seen: TreeHead, held: TreeHead & { readonly lastTime: number }) {
+    super(file, offset, held.size, `the journal ends, and this boundary has had ${seen.size} records`)
+    this.name = 'OlderState'
+    this.seen = seen
+    this.held = held
   }
 }
 

@@ -1,16 +1,14 @@
 /**
  * The boundary behind its sockets: locked until the root of trust is there, then one journal, one book and everything that is done with them.
  */
-import type { BoundaryStatus } from '../client/api.ts'
+import type { BoundaryStatus, OlderStateAnswer } from '../client/api.ts'
 import type { InputOf, OperationName, OutputOf } from '../client/protocol/operations.ts'
 import type { BoundaryConfig } from '../config.ts'
-import { type Disk, realDisk } from '../journal/disk.ts'
-import { openJournal } from '../journal/journal.ts'
-import { ClockBehind, JournalDamage } from '../journal/types.ts'
+import type { Disk } from '../journal/disk.ts'
+import { ClockBehind, JournalDamage, OlderState, type TreeHead } from '../journal/types.ts'
 import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import { readParameters } from '../root/shares.ts'
 import { BoundaryError } from '../words.ts'
-import { beginningOf, beginThere } from './beginning.ts'
 import { Book } from './book.ts'
 import { Ceremonies } from './ceremonies/ceremonies.ts'
 import { type Stopwatch, stopwatch } from './ceremonies/ceremony.ts'
@@ -28,6 +26,8 @@ import { Locks } from './keys/locks.ts'
 import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
 import { Switches } from './keys/switches.ts'
 import { type Log, placeOf } from './log.ts'
+import { OlderStateCeremony, olderStateText } from './older-state.ts'
+import { openBook } from './open-book.ts'
 import { changeTrust } from './operations/root.ts'
 import { advanceClock } from './operations/service.ts'
 import { Renewal } from './renewal.ts'
@@ -73,6 +73,8 @@ export class Boundary {
   readonly #limit = new UnlockLimit()
   readonly #ceremonies: Ceremonies
   readonly #counterLimits: CounterLimits
+  /** Of a boundary that was started for it; that one never has a core. */
+  readonly #olderState: OlderStateCeremony | undefined
   #core: Core | undefined
   #scanner: DueScanner | undefined
   #renewal: Renewal | undefined
@@ -102,10 +104,15 @@ export class Boundary {
       },
       enforce: (core, trust, call) => changeTrust(core, { trust, token: undefined, rootObjectId: '' }, call),
     })
+    if (parts.config.acceptOlderState === true) this.#olderState = new OlderStateCeremony()
   }
 
   get locked(): boolean {
-    return this.#core === undefined
+    return this.#core === undefined && !this.#olderState?.known
+  }
+
+  get folder(): string {
+    return this.#parts.config.folder
   }
 
   get lastWriteSet(): number {
@@ -119,50 +126,22 @@ export class Boundary {
   /** Opens journal and book with an open root. */
   async open(opened: Opened, call: Call): Promise<void> {
     const { config, files, log } = this.#parts
-    const { root: before, token, rootObjectId } = opened
-    const { keyring } = before
-    const disk = this.#parts.disk ?? realDisk
-    const base = await beginningOf({ disk, dir: config.folder, root: before, origin: config.logOrigin })
+    const { token, rootObjectId } = opened
+    const { keyring } = opened.root
     const now = this.#parts.now ?? Date.now
-    const book = new Book()
-    const journal = await openJournal(
-      {
-        dir: config.folder,
-        disk,
-        boundaryId: before.file.boundaryId,
-        keys: before.file.generations.map(({ generation, firstRecord }) => ({
-          firstRecord,
-          writeSet: keyring.key('write-set', generation),
-          snapshot: keyring.key('snapshot', generation),
-        })),
-        signer: before.logKey,
-        origin: config.logOrigin,
-        now,
-        base,
-        ...(config.limits?.segmentBytes === undefined ? {} : { segmentBytes: config.limits.segmentBytes }),
-        ...(config.limits?.floorBytes === undefined ? {} : { floorBytes: config.limits.floorBytes }),
-        ...(config.limits?.reserveBytes === undefined ? {} : { reserveBytes: config.limits.reserveBytes }),
-        onFatal: error => {
-          this.dead = true
-          this.#parts.onFatal(error)
-        },
-        state: () => book.state(),
-        restore: state => book.restore(state),
-      },
-      frame => book.replay(frame),
-    )
-    const { firstRecord = 0, generation = 0 } = before.file.generations.at(-1) ?? {}
-    if (journal.size < firstRecord) {
-      const what = `generation ${generation} of the root begins with record ${firstRecord}: the journal is older than the root file, and they do not belong together`
-      throw new JournalDamage(files.journal, 0, journal.size, what)
+    const onFatal = (error: Error): void => {
+      this.dead = true
+      this.#parts.onFatal(error)
     }
-    const root = await beginThere(before, files.root, base)
-    if (root !== before)
-      log(
-        'warn',
-        `the journal begins with record ${base.seq}, and so does the root file now: it said ${before.file.base.seq}`,
+    const opening = { ...this.#parts, now, onFatal }
+    if (this.#olderState !== undefined) {
+      await this.#olderState.look(
+        async (book, givingUp) => (await openBook(opening, opened.root, book, givingUp)).journal,
       )
-    book.attach(journal)
+      return
+    }
+    const book = new Book()
+    const { journal, root } = await openBook(opening, opened.root, book)
     log('info', 'the journal is open', {
       records: journal.size,
       fromSnapshot: journal.opened.fromSnapshot,
@@ -243,6 +222,8 @@ export class Boundary {
     if (this.#stopping) return Promise.reject(new BoundaryError('Unavailable', 'the boundary is stopping'))
     const step = stepOf(name)
     if (step !== undefined) return step(this.#ceremonies, input, call)
+    if (name === 'acceptOlderState')
+      return this.#acceptOlderState(input as TreeHead | undefined) as Promise<OutputOf<N>>
     const core = this.#core
     if (core === undefined) return Promise.reject(new BoundaryError('Locked'))
     if (core.book.journal.lowOnSpace && !WORKS_WHEN_LOW.has(name)) return Promise.reject(new BoundaryError('DiskFull'))
@@ -280,6 +261,12 @@ export class Boundary {
     return core.clocks.lifecycle()
   }
 
+  async #acceptOlderState(givingUp: TreeHead | undefined): Promise<OlderStateAnswer> {
+    if (this.#olderState === undefined)
+      throw new BoundaryError('InvalidState', 'it was not started for this: holdfast restore accept-older does that')
+    return this.#olderState.accept(givingUp)
+  }
+
   async #unlock(passphrase: Buffer): Promise<void> {
     const given = Buffer.from(passphrase)
     passphrase.fill(0)
@@ -296,6 +283,7 @@ export class Boundary {
     try {
       await this.open(opened, { source: 'control', writeSet: 0 })
     } catch (error) {
+      if (error instanceof OlderState) throw new BoundaryError('InvalidState', olderStateText(error, config.folder))
       if (!(error instanceof JournalDamage || error instanceof ClockBehind)) throw error
       // It stays locked: the administrator is told what to mend.
       throw new BoundaryError('InvalidState', error.message)
@@ -312,7 +300,7 @@ export class Boundary {
       boundaryId: this.boundaryId,
       version: VERSION,
       pid: process.pid,
-      locked: core === undefined,
+      locked: this.locked,
       rootKind: core?.root.file.kind ?? config.root.kind,
       rootGeneration: core?.keyring.current ?? 0,
       lastWriteSet: this.lastWriteSet,

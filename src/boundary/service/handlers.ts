@@ -27,7 +27,7 @@ import { rootStatus, rotateRoot } from './operations/root.ts'
 import { rotateKeyOnDemand, setKeyRotation } from './operations/rotation.ts'
 import { checkRows, listRows, openSecret, putRows, record, writeSets } from './operations/rows.ts'
 import { seedKey } from './operations/seed.ts'
-import { selfTest } from './operations/service.ts'
+import { checkpoint, selfTest } from './operations/service.ts'
 import { openSession, sealSession } from './operations/sessions.ts'
 import { sign, verify } from './operations/sign.ts'
 import { cancelKeyDeletion, disableKey, enableKey, putKeyPolicy, scheduleKeyDeletion } from './operations/state.ts'
@@ -35,7 +35,7 @@ import { decrypt, encrypt, generateDataKey, generateRandom } from './operations/
 import { wrapForImport } from './operations/wrap.ts'
 
 export type Handler<N extends OperationName> = (core: Core, input: InputOf<N>, call: Call) => Promise<OutputOf<N>>
-export type OwnOperation = 'status' | 'unlock' | 'advanceClock' | 'stop' | CeremonyOperation
+export type OwnOperation = 'status' | 'unlock' | 'advanceClock' | 'stop' | 'acceptOlderState' | CeremonyOperation
 
 export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: Handler<N> } = {
   writeSets,
@@ -100,6 +100,7 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   asymmetricEncrypt,
   asymmetricDecrypt,
   seedKey,
+  checkpoint,
 }
 
 /** Transitions that leave something due at once. */
@@ -121,5 +122,6 @@ export const WORKS_WHEN_LOW: ReadonlySet<OperationName> = new Set<OperationName>
   'revoke',
   'trip',
   'unlock',
+  'checkpoint',
   'stop',
 ])

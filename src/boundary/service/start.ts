@@ -3,15 +3,17 @@
  */
 import { type BoundaryConfig, EXIT_CODES } from '../config.ts'
 import type { Disk } from '../journal/disk.ts'
-import { ClockBehind, JournalDamage } from '../journal/types.ts'
+import { ClockBehind, JournalDamage, OlderState } from '../journal/types.ts'
 import { unavailable } from '../pkcs11/libcrypto.ts'
 import type { Token, TokenStatus } from '../pkcs11/types.ts'
+import { BoundaryError } from '../words.ts'
 import { Boundary } from './boundary.ts'
 import type { Stopwatch } from './ceremonies/ceremony.ts'
 import { ownCall } from './core.ts'
 import { prepareAdmin, prepareFolder } from './folder.ts'
 import { lockFolder, StartRefused } from './lock.ts'
 import type { Log } from './log.ts'
+import { olderStateText } from './older-state.ts'
 import { openByConfig, openTokens, readRoot, startsLocked } from './roots.ts'
 import { DEFAULT_IN_FLIGHT, listen } from './sockets.ts'
 
@@ -83,10 +85,13 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
     }
     // With two users the folder's group, which the socket inherits, is the front end's.
     const socketMode = config.users === undefined ? 0o600 : 0o660
-    const use = await listen(files.useSocket, socketMode, 'use', socketParts)
+    // A boundary that is started to accept an older state serves nobody but the administrator.
+    const alone = config.acceptOlderState === true
+    const use = alone ? undefined : await listen(files.useSocket, socketMode, 'use', socketParts)
     const control = await listen(files.controlSocket, 0o600, 'control', socketParts)
-    const admin = adminSocket === undefined ? undefined : await listen(adminSocket, socketMode, 'admin', socketParts)
-    cut.all = () => use.cutAll()
+    const admin =
+      alone || adminSocket === undefined ? undefined : await listen(adminSocket, socketMode, 'admin', socketParts)
+    cut.all = () => use?.cutAll()
     return {
       boundary,
       useSocket: files.useSocket,
@@ -94,7 +99,7 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
       warnings,
       stop: async () => {
         await boundary.stop()
-        await Promise.all([use.close(), control.close(), admin?.close()])
+        await Promise.all([use?.close(), control.close(), admin?.close()])
         unlock()
       },
     }
@@ -110,6 +115,10 @@ async function openJournalOf(boundary: Boundary, opened: Parameters<Boundary['op
     await boundary.open(opened, ownCall())
   } catch (error) {
     await opened.token?.close()
+    if (error instanceof OlderState) {
+      throw new StartRefused(EXIT_CODES.damaged, olderStateText(error, boundary.folder))
+    }
+    if (error instanceof BoundaryError) throw new StartRefused(EXIT_CODES.refused, error.message)
     if (error instanceof JournalDamage || error instanceof ClockBehind) {
       throw new StartRefused(EXIT_CODES.damaged, error.message)
     }

@@ -2,6 +2,7 @@
  * Makes the test vectors of every format from fixed inputs and a fixed random source. What cannot be made twice alike (RSA-OAEP, the journal's frames)
  * is kept from the files that are there.
  */
+import { backups } from './backup.ts'
 import { external } from './external.ts'
 import { grants } from './grants.ts'
 import { contexts, derivations, envelopes, messages } from './messages.ts'
@@ -29,6 +30,7 @@ export async function makeVectors(): Promise<Record<string, VectorFile>> {
     root: await roots(),
     shares: shares(),
     journal: journal(),
+    backup: backups(journal()),
   }
 }
 

@@ -238,6 +238,8 @@ export const OPERATIONS = {
   stop: op(71, control, nothing, nothing),
   rotateRoot: op(74, control, struct({ trust: newTrust }), nothing),
   rootStatus: op(75, control, nothing, rootStatus),
+  checkpoint: op(76, control, nothing, s.signedPlace),
+  acceptOlderState: op(77, control, optional(s.treeHead), s.olderState),
   eraseSegments: op(78, control, struct({ firstToKeep: u64, expected: u64, dryRun: bool }), s.erasing),
   seedKey: op(90, control, struct({ input: s.seedKey, asserted }), keyRow),
 

@@ -341,6 +341,23 @@ export const revokeTarget: Codec<RevokeTarget> = {
   },
 }
 
+export const treeHead = struct({ size: u64, root: fixed(32) })
+export const signedPlace = struct({
+  note: text(4096),
+  size: u64,
+  root: fixed(32),
+  lastTime: u64,
+  lastWriteSet: u64,
+  segment: u64,
+  offset: u64,
+  crc: u32,
+})
+export const olderState = struct({
+  seen: treeHead,
+  held: struct({ size: u64, root: fixed(32), lastTime: u64 }),
+  note: text(4096),
+})
+
 export const status: Codec<BoundaryStatus> = struct<BoundaryStatus>({
   service: oneOf('kms', 'ekm'),
   boundaryId: text(32),

@@ -5,6 +5,7 @@
 import type { OutputOf } from '../../client/protocol/operations.ts'
 import { decryptExternal, encryptExternal } from '../../crypto/external.ts'
 import { secretBytes } from '../../crypto/random.ts'
+import { isNoRoom } from '../../journal/derived.ts'
 import { TokenError } from '../../pkcs11/types.ts'
 import type { RecordFields } from '../../record-fields.ts'
 import { BoundaryError } from '../../words.ts'
@@ -39,6 +40,16 @@ export async function selfTest(core: Core, call: Call): Promise<OutputOf<'selfTe
   const outcome = result.ok ? 'allowed' : 'failed'
   await core.book.record({ ...baseFields(core, 'selfTest', call, undefined), outcome })
   return result
+}
+
+/** Signs a checkpoint now. It changes nothing that a record would tell of. */
+export async function checkpoint(core: Core): Promise<OutputOf<'checkpoint'>> {
+  try {
+    return await core.book.journal.signedPlace()
+  } catch (error) {
+    if (isNoRoom(error)) throw new BoundaryError('DiskFull')
+    throw error
+  }
 }
 
 /** Moves lifecycle time forward, durably. What falls due is done by the caller before it answers. */
