@@ -6,7 +6,8 @@
  */
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Batch, type Waiting } from './batch.ts'
+import { Batch, checkSizes, type Waiting } from './batch.ts'
+import { eraseBefore } from './beginning.ts'
 import type { CheckpointSigner } from './checkpoint.ts'
 import { Derived, isNoRoom } from './derived.ts'
 import type { DiskFile } from './disk.ts'
@@ -22,15 +23,15 @@ import { Spaced } from './spaced.ts'
 import { Tail } from './tail.ts'
 import {
   type Appended,
+  type Base,
   type Journal,
   JournalDead,
   type JournalOptions,
   type Location,
-  MAX_RECORD_BYTES,
-  MAX_WRITE_SET_BYTES,
   type OpenedWriteSet,
   type OpenReport,
   type RekeyPoint,
+  type SegmentStart,
 } from './types.ts'
 
 const MIB = 1024 * 1024
@@ -105,6 +106,10 @@ export class Appender implements Journal {
     return this.#tree.size
   }
 
+  get base(): Base {
+    return this.#places.base
+  }
+
   get lastWriteSet(): number {
     return this.#lastWriteSet
   }
@@ -122,10 +127,7 @@ export class Appender implements Journal {
   }
 
   append(record: Buffer, writeSetRows?: Buffer): Promise<Appended> {
-    if (record.length < 1 || record.length > MAX_RECORD_BYTES)
-      throw new RangeError(`a record is 1 to ${MAX_RECORD_BYTES} bytes`)
-    if (writeSetRows !== undefined && writeSetRows.length > MAX_WRITE_SET_BYTES)
-      throw new RangeError(`a write set is at most ${MAX_WRITE_SET_BYTES} bytes`)
+    checkSizes(record, writeSetRows)
     if (this.#dead) return Promise.reject(this.#dead)
     if (this.#closing) return Promise.reject(new JournalDead('the journal is closed'))
     const time = Math.max(this.#lastGivenTime, this.#options.now())
@@ -342,7 +344,7 @@ export class Appender implements Journal {
       lastTime: this.#lastTime,
       root: this.#tree.root(),
     })
-    this.#places.segment(size, this.#lastWriteSet + 1)
+    this.#places.segment(size, this.#lastWriteSet + 1, this.#lastTime)
   }
 
   readWriteSet(location: Location): Promise<OpenedWriteSet> {
@@ -353,11 +355,24 @@ export class Appender implements Journal {
     return this.#places.readAfter(after, Math.min(this.#lastWriteSet, after + max))
   }
 
-  async checkpoint(): Promise<string> {
+  segments(): readonly SegmentStart[] {
+    return this.#places.starts()
+  }
+
+  erase(seq: number, begin: (base: Base) => Promise<void>): Promise<void> {
+    const erasing = { options: this.#options, derived: this.#derived, readers: this.#readers, places: this.#places }
+    return this.#orDie(eraseBefore(erasing, seq, () => this.snapshotAlone(), begin))
+  }
+
+  checkpoint(): Promise<string> {
+    return this.#orDie(this.#derived.checkpoint())
+  }
+
+  async #orDie<T>(work: Promise<T>): Promise<T> {
     try {
-      return await this.#derived.checkpoint()
+      return await work
     } catch (error) {
-      this.#derivedFailed(error)
+      if (!(error instanceof RangeError)) this.#derivedFailed(error)
       throw error
     }
   }

@@ -1,7 +1,7 @@
 /** What waits for one write and one fdatasync: frames, laid one after another into one buffer as they are appended. */
 import { type FrameContext, frameBytes, LEAF_BYTES, layFrame, putLeaf, saltedOf, sealFrame } from './frame.ts'
 import { leafHash, type Tree } from './merkle.ts'
-import type { Appended } from './types.ts'
+import { type Appended, MAX_RECORD_BYTES, MAX_WRITE_SET_BYTES } from './types.ts'
 
 const FIRST_BYTES = 64 * 1024
 /** A buffer that had to grow beyond this is not kept. */
@@ -16,6 +16,14 @@ export interface Waiting {
   readonly at: number
   readonly resolve: (appended: Appended) => void
   readonly reject: (error: Error) => void
+}
+
+/** Throws RangeError. */
+export function checkSizes(record: Buffer, writeSetRows: Buffer | undefined): void {
+  if (record.length < 1 || record.length > MAX_RECORD_BYTES)
+    throw new RangeError(`a record is 1 to ${MAX_RECORD_BYTES} bytes`)
+  if (writeSetRows !== undefined && writeSetRows.length > MAX_WRITE_SET_BYTES)
+    throw new RangeError(`a write set is at most ${MAX_WRITE_SET_BYTES} bytes`)
 }
 
 export class Batch {

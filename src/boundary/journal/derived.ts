@@ -69,6 +69,16 @@ export class Derived {
     })
   }
 
+  /** Makes durable all that the tree needs of the records before `seq` once they are gone, now and from now on. */
+  keep(seq: number): Promise<void> {
+    return this.#then(async () => {
+      const { tree, tiles } = this.#parts
+      tiles.keep(seq)
+      await tiles.flush(tree.partial())
+      await tiles.sync()
+    })
+  }
+
   /** Writes a snapshot of the place and the state given, after making the tiles that it relies on durable. `kept`: of how many there are then; two without it. */
   async snapshot(point: SnapshotPoint, state: Buffer, kept?: number): Promise<void> {
     const before = this.#snapshotSize

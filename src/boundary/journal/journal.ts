@@ -1,6 +1,7 @@
 /** Opening the journal: the newest usable snapshot, then every frame after it. See docs/formats/journal.md. */
 import path from 'node:path'
 import { Appender } from './appender.ts'
+import { chainAt, headerAt, WHOLE } from './beginning.ts'
 import { CheckpointSigner } from './checkpoint.ts'
 import { isNoRoom } from './derived.ts'
 import { readWhole } from './disk.ts'
@@ -8,7 +9,7 @@ import { JournalKeys } from './keys.ts'
 import { Tree } from './merkle.ts'
 import { WriteSetPlaces } from './places.ts'
 import { type Chain, scan } from './scan.ts'
-import { listSegments, type Segment, SegmentReaders } from './segments.ts'
+import { listSegments, removeSegmentsBefore, type Segment, SegmentReaders } from './segments.ts'
 import { listSnapshots, readSnapshot, removeUnfinishedSnapshots, type Snapshot } from './snapshot.ts'
 import { firstMissingTile, TileWriter } from './tiles.ts'
 import { ClockBehind, JournalDamage, type JournalOptions, type OpenJournal } from './types.ts'
@@ -25,23 +26,29 @@ export const openJournal: OpenJournal = async (options, replay) => {
   await removeUnfinishedSnapshots(disk, snapshots)
   const signer = new CheckpointSigner(options.origin, options.signer)
   const checkpoint = await readCheckpoint(options, signer)
-  const segments = await listSegments(disk, folder)
+  const base = options.base ?? WHOLE
+  const segments = await listSegments(disk, folder, base.seq)
+  const first = headerAt(folder, base, segments)
   const keys = new JournalKeys(options.keys)
   const chosen = await chooseSnapshot(options, keys, snapshots, segments)
   const { snapshot } = chosen
   const tiles = new TileWriter(disk, dir)
+  tiles.keep(base.seq)
   const onFull = tiles.add.bind(tiles)
-  const chain: Chain = {
-    seq: snapshot?.tree.size ?? 0,
-    time: snapshot?.lastTime ?? 0,
-    writeSet: snapshot?.lastWriteSet ?? 0,
-    crc: snapshot?.crc ?? 0,
-    tree: snapshot === undefined ? new Tree(onFull) : Tree.from(snapshot.tree, onFull),
-  }
+  const chain: Chain =
+    snapshot === undefined
+      ? await chainAt(options, base, first, onFull)
+      : {
+          seq: snapshot.tree.size,
+          time: snapshot.lastTime,
+          writeSet: snapshot.lastWriteSet,
+          crc: snapshot.crc,
+          tree: Tree.from(snapshot.tree, onFull),
+        }
   if (checkpoint?.size === chain.seq && !checkpoint.root.equals(chain.tree.root()))
     throw new JournalDamage(path.join(dir, 'checkpoint'), 0, chain.seq, 'checkpoint and snapshot do not agree')
   const readers = new SegmentReaders(disk, folder)
-  const places = new WriteSetPlaces(options.boundaryId, keys, readers)
+  const places = new WriteSetPlaces(options.boundaryId, keys, readers, base)
   const scanned = await scan(
     {
       disk,
@@ -51,7 +58,7 @@ export const openJournal: OpenJournal = async (options, replay) => {
       covered: { checkpoint, snapshot: chosen.newest },
       from: snapshot,
       onSegment: header => {
-        places.segment(header.firstSeq, header.nextWriteSet)
+        places.segment(header.firstSeq, header.nextWriteSet, header.lastTime)
         if (header.firstSeq === snapshot?.segment) places.continueAt(snapshot.lastWriteSet + 1)
       },
       afterSegment: () => flush(tiles),
@@ -67,10 +74,11 @@ export const openJournal: OpenJournal = async (options, replay) => {
     await disk.unlink(scanned.unused)
     await disk.syncDir(folder)
   }
+  await removeSegmentsBefore(disk, folder, base.seq)
   const fromSnapshot = snapshot?.tree.size ?? 0
   const opened = {
     fromSnapshot,
-    replayed: chain.seq - fromSnapshot,
+    replayed: chain.seq - (snapshot?.tree.size ?? base.seq),
     cutBytes: scanned.cutBytes,
     snapshotsRefused: chosen.refused,
   }
@@ -113,7 +121,7 @@ async function chooseSnapshot(
   folder: string,
   segments: readonly Segment[],
 ): Promise<Chosen> {
-  const { disk, dir, boundaryId } = options
+  const { disk, dir, boundaryId, base = WHOLE } = options
   const refused: string[] = []
   let newest = 0
   for (const name of await listSnapshots(disk, folder)) {
@@ -127,8 +135,12 @@ async function chooseSnapshot(
       continue
     }
     newest = Math.max(newest, snapshot.tree.size)
+    if (snapshot.segment < base.seq) {
+      refuse('it stands for records that were erased')
+      continue
+    }
     await checkPlace(options, file, snapshot, segments)
-    const missing = await firstMissingTile(disk, dir, snapshot.tree.size)
+    const missing = await firstMissingTile(disk, dir, snapshot.tree.size, base.seq)
     if (missing !== undefined) {
       refuse(`it relies on ${missing}, which is not there`)
       continue

@@ -10,7 +10,7 @@ export const HASH_BYTES = 32
 export const TILE_WIDTH = 256
 const TILE_HEIGHT = 8
 /** An entry in a bundle: its length as u16, then the leaf. */
-const ENTRY_BYTES = 2 + LEAF_BYTES
+export const ENTRY_BYTES = 2 + LEAF_BYTES
 
 /** Hashing is synchronous, so one input buffer of each kind serves all. */
 const leafInput = Buffer.alloc(1 + LEAF_BYTES)

@@ -5,7 +5,14 @@
 import { FRAME_BYTES, FRAME_MAGIC, HEADER_BYTES, MAX_FRAME_BYTES, openWriteSet, parseFrame } from './frame.ts'
 import type { JournalKeys } from './keys.ts'
 import type { SegmentReaders } from './segments.ts'
-import { JournalDamage, type Location, type OpenedWriteSet, WriteSetGone } from './types.ts'
+import {
+  type Base,
+  JournalDamage,
+  type Location,
+  type OpenedWriteSet,
+  type SegmentStart,
+  WriteSetGone,
+} from './types.ts'
 
 /** Walking and reading in bulk go in windows of this many bytes. */
 const WINDOW_BYTES = 1024 * 1024
@@ -53,21 +60,43 @@ export class WriteSetPlaces {
   /** Of each segment its first sequence number and the number that its first write set has, or will have. */
   readonly #segments: number[] = []
   readonly #firstNumbers: number[] = []
+  readonly #timesBefore: number[] = []
   /** Of the last segment: from the first one that was seen being written or replayed. */
   #tail: Offsets | undefined
   #walked: Offsets | undefined
 
-  constructor(boundaryId: Buffer, keys: JournalKeys, readers: SegmentReaders) {
+  #base: Base
+
+  constructor(boundaryId: Buffer, keys: JournalKeys, readers: SegmentReaders, base: Base) {
     this.#boundaryId = boundaryId
+    this.#base = base
     this.#keys = keys
     this.#readers = readers
   }
 
-  /** A segment follows; the next write set that is added stands in it. */
-  segment(firstSeq: number, nextWriteSet: number): void {
+  /** A segment follows; the next write set that is added stands in it. `timeBefore`: of the last record before it. */
+  segment(firstSeq: number, nextWriteSet: number, timeBefore: number): void {
     this.#segments.push(firstSeq)
     this.#firstNumbers.push(nextWriteSet)
+    this.#timesBefore.push(timeBefore)
     this.#tail = new Offsets(firstSeq, nextWriteSet)
+  }
+
+  /** Where the journal begins. */
+  get base(): Base {
+    return this.#base
+  }
+
+  starts(): SegmentStart[] {
+    return this.#segments.map((firstSeq, at) => ({ firstSeq, timeBefore: this.#timesBefore[at] as number }))
+  }
+
+  /** The journal begins here from now on: the segments before are gone. */
+  begin(base: Base): void {
+    this.#base = base
+    const gone = this.#segments.indexOf(base.seq)
+    for (const column of [this.#segments, this.#firstNumbers, this.#timesBefore]) column.splice(0, gone)
+    if ((this.#walked?.segment ?? base.seq) < base.seq) this.#walked = undefined
   }
 
   /** The next write sets are added from this number on: a snapshot stands for those before. */
@@ -147,6 +176,7 @@ export class WriteSetPlaces {
   async #offsetsOf(number: number): Promise<Offsets> {
     if (this.#tail?.has(number)) return this.#tail
     if (this.#walked?.has(number)) return this.#walked
+    if (number < (this.#firstNumbers[0] ?? 1)) throw new WriteSetGone('the write set was erased')
     let low = 0
     for (let high = this.#segments.length - 1; low < high; ) {
       const middle = Math.ceil((low + high) / 2)

@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { FormatError } from '../bytes.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import { HEADER_BYTES, parseHeader, type SegmentHeader } from './frame.ts'
-import { JournalDamage } from './types.ts'
+import { JournalDamage, WriteSetGone } from './types.ts'
 
 const SEGMENT = /^(\d{20})\.seg$/
 const OPEN_READERS = 32
@@ -25,9 +25,21 @@ export interface Segment {
   readonly header: SegmentHeader | string
 }
 
-/** Every segment with its header, oldest first. Throws `JournalDamage` for a header that is none, except that of the last one. */
-export async function listSegments(disk: Disk, folder: string): Promise<Segment[]> {
-  const names = (await disk.readdir(folder)).filter(isSegmentName)
+/** Names of the segments whose first record is before `seq`, oldest first. */
+export async function segmentsBefore(disk: Disk, folder: string, seq: number): Promise<string[]> {
+  return (await disk.readdir(folder)).filter(name => isSegmentName(name) && name < segmentName(seq))
+}
+
+/** Removes the segments whose first record is before `seq`, oldest first, so that those which are left follow each other. */
+export async function removeSegmentsBefore(disk: Disk, folder: string, seq: number): Promise<void> {
+  const names = await segmentsBefore(disk, folder, seq)
+  for (const name of names) await disk.unlink(path.join(folder, name))
+  if (names.length > 0) await disk.syncDir(folder)
+}
+
+/** Every segment from record `seq` on with its header, oldest first. Throws `JournalDamage` for a header that is none, except that of the last one. */
+export async function listSegments(disk: Disk, folder: string, seq: number): Promise<Segment[]> {
+  const names = (await disk.readdir(folder)).filter(name => isSegmentName(name) && name >= segmentName(seq))
   const segments: Segment[] = []
   for (const [index, name] of names.entries()) {
     const file = path.join(folder, name)
@@ -58,6 +70,8 @@ interface Reader {
   readonly file: DiskFile
   readonly seed: number
   uses: number
+  /** What the last use does at its end: the segment was erased meanwhile. */
+  last: (() => Promise<void>) | undefined
 }
 
 /** Files open for reading. The one that was not used for longest is closed when there are too many. */
@@ -65,6 +79,8 @@ export class SegmentReaders {
   readonly #disk: Disk
   readonly #folder: string
   readonly #readers = new Map<number, Promise<Reader>>()
+  /** The first record that is there: what stands before was erased. */
+  #begins = 0
 
   constructor(disk: Disk, folder: string) {
     this.#disk = disk
@@ -81,13 +97,14 @@ export class SegmentReaders {
       reader = await opening
     } catch (error) {
       this.#readers.delete(segment)
-      throw error
+      throw segment < this.#begins ? new WriteSetGone('the segment was erased') : error
     }
     reader.uses++
     try {
       return await act(reader.file, reader.seed)
     } finally {
       reader.uses--
+      if (reader.uses === 0) await reader.last?.()
       await this.#trim()
     }
   }
@@ -96,9 +113,21 @@ export class SegmentReaders {
     const file = await this.#disk.open(path.join(this.#folder, segmentName(segment)), 'read')
     const bytes = Buffer.alloc(HEADER_BYTES)
     const header = readHeader(bytes.subarray(0, await file.read(bytes, 0)))
-    if (typeof header !== 'string') return { file, seed: header.crc, uses: 0 }
+    if (typeof header !== 'string') return { file, seed: header.crc, uses: 0, last: undefined }
     await file.close()
     throw new JournalDamage(file.path, 0, segment, header)
+  }
+
+  /** Closes what is open of the segments before `seq`, once it is not in use. */
+  async forgetBefore(seq: number): Promise<void> {
+    this.#begins = seq
+    for (const [segment, opening] of this.#readers) {
+      if (segment >= seq) continue
+      this.#readers.delete(segment)
+      const reader = await opening
+      if (reader.uses > 0) reader.last = () => reader.file.close()
+      else await reader.file.close()
+    }
   }
 
   async #trim(): Promise<void> {

@@ -34,10 +34,18 @@ export class TileWriter {
   /** Full tiles, and directories with new names in them, that are not durable for certain. */
   readonly #unsyncedFiles = new Set<string>()
   readonly #unsyncedDirs = new Set<string>()
+  /** The bundle that holds leaves of erased records beside others: nothing could write it again. */
+  #kept = ''
 
   constructor(disk: Disk, dir: string) {
     this.#disk = disk
     this.#dir = dir
+  }
+
+  /** The journal begins at this record: from now on no loss of power may take the leaves before it. */
+  keep(seq: number): void {
+    const width = seq % TILE_WIDTH
+    this.#kept = width === 0 ? '' : path.join(this.#dir, tilePath('entries', Math.floor(seq / TILE_WIDTH), TILE_WIDTH))
   }
 
   /** Takes a full tile, to be written by the next `flush`. */
@@ -72,10 +80,12 @@ export class TileWriter {
     )
     if (width < TILE_WIDTH) {
       this.#partial.add(path.dirname(file))
-      return
+      if (path.dirname(file) !== `${this.#kept}.p`) return
     }
     this.#unsyncedFiles.add(file)
     this.#unsyncedDirs.add(path.join(this.#dir, folder))
+    if (width < TILE_WIDTH) return
+    if (file === this.#kept) await this.sync()
     // The partial ones of an earlier process can only be those of the first tile of a level.
     if (this.#partial.delete(`${file}.p`) || !this.#begun.has(level)) await removePartial(this.#disk, `${file}.p`)
     this.#begun.add(level)
@@ -129,16 +139,22 @@ async function removePartial(disk: Disk, dir: string): Promise<void> {
 
 /**
  * The first full tile of a tree of this size that is not there, or undefined. Reads directories, never tiles. Partial tiles that the full one has
- * replaced, and whose removal was interrupted, go on the way.
+ * replaced, and whose removal was interrupted, go on the way. Tiles of erased records alone, those before `from`, are not looked at: no start can write them again.
  */
-export async function firstMissingTile(disk: Disk, dir: string, size: number): Promise<string | undefined> {
+export async function firstMissingTile(
+  disk: Disk,
+  dir: string,
+  size: number,
+  from: number,
+): Promise<string | undefined> {
   let full = Math.floor(size / TILE_WIDTH)
+  let begin = Math.floor(from / TILE_WIDTH)
   for (let level = 0; full > 0; level++) {
     for (const kind of level === 0 ? (['entries', 0] as const) : [level]) {
-      for (let first = 0; first < full; first += 1000) {
+      for (let first = begin - (begin % 1000); first < full; first += 1000) {
         const folder = path.dirname(tilePath(kind, first, TILE_WIDTH))
         const names = new Set(await disk.readdir(path.join(dir, folder)))
-        for (let index = first; index < Math.min(first + 1000, full); index++) {
+        for (let index = Math.max(begin, first); index < Math.min(first + 1000, full); index++) {
           const name = String(index % 1000).padStart(3, '0')
           if (!names.has(name)) return tilePath(kind, index, TILE_WIDTH)
           if (names.has(`${name}.p`)) await removePartial(disk, path.join(dir, folder, `${name}.p`))
@@ -146,6 +162,7 @@ export async function firstMissingTile(disk: Disk, dir: string, size: number): P
       }
     }
     full = Math.floor(full / TILE_WIDTH)
+    begin = Math.floor(begin / TILE_WIDTH)
   }
   return undefined
 }

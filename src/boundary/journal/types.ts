@@ -5,8 +5,11 @@
  * real time. Formats: docs/formats/journal.md.
  */
 import type { KeyObject } from 'node:crypto'
+import type { Base } from '../root/rootfile.ts'
 import type { Disk } from './disk.ts'
 import type { GenerationKeys } from './keys.ts'
+
+export type { Base }
 
 /** A record is at most this many bytes; the longest that a u32 length and a reader's patience should have to allow. */
 export const MAX_RECORD_BYTES = 65_536
@@ -53,6 +56,12 @@ export interface RekeyPoint {
   readonly firstWriteSet: number
 }
 
+/** A segment, by its first record, and the time of the last record before it. */
+export interface SegmentStart {
+  readonly firstSeq: number
+  readonly timeBefore: number
+}
+
 export interface JournalOptions {
   /** The boundary's folder: `journal/`, `snapshot/`, `tile/`, `checkpoint` and `reserve` are made in it. It must exist. */
   readonly dir: string
@@ -67,6 +76,8 @@ export interface JournalOptions {
   readonly origin: string
   /** Real time in milliseconds since 1970. */
   readonly now: () => number
+  /** Where it begins, as the caller knows from elsewhere than the journal. Segments before it are what an erasure left, and are removed. Default: at record 0. */
+  readonly base?: Base
   /** A segment that has reached this many bytes is followed by a new one. Default 64 MiB. */
   readonly segmentBytes?: number
   /** A snapshot is made after this many frames, besides at rolls and at close. Default 250,000. */
@@ -120,6 +131,16 @@ export interface Journal {
   snapshotAlone(): Promise<void>
   /** Forgets the keys of all generations but the newest. */
   forgetOldKeys(): void
+  /** Where it begins. */
+  readonly base: Base
+  /** Every segment, oldest first. The last one is being written. */
+  segments(): readonly SegmentStart[]
+  /**
+   * Erases every segment that stands before the one which begins with record `seq`. When all that the tree needs of them is durable, and a snapshot of
+   * what is there, calls `begin`, which must make durable that the journal begins there: from then on they are gone, whatever happens. Throws RangeError
+   * for what is no segment's first record.
+   */
+  erase(seq: number, begin: (base: Base) => Promise<void>): Promise<void>
   /** Number of durable records: the size of the tree. */
   readonly size: number
   /** Number of the newest durable write set; 0 for none. */
@@ -170,10 +191,10 @@ export class JournalDamage extends Error {
   }
 }
 
-/** The write set was sealed under a generation of the root that was destroyed: nobody can read it any more. */
+/** The write set was erased, or sealed under a generation of the root that was destroyed: nobody can read it any more. */
 export class WriteSetGone extends Error {
-  constructor() {
-    super('the write set was sealed under a generation of the root that was destroyed')
+  constructor(message = 'the write set was sealed under a generation of the root that was destroyed') {
+    super(message)
     this.name = 'WriteSetGone'
   }
 }

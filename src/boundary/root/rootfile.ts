@@ -308,6 +308,14 @@ function resealLogKey({ file, keyring }: OpenedRoot, options?: RandomOption): Bu
   }
 }
 
+/** The file with another beginning of the journal. */
+export function withBase(
+  { file, keyring, logKey, trust }: OpenedRoot,
+  base: Base,
+): { bytes: Buffer; opened: OpenedRoot } {
+  return finish(keyring, { ...file, base }, logKey, trust)
+}
+
 /** The file without any generation but the newest. The keyring still holds the others: it forgets them once the file is durable. */
 export function withoutOldGenerations(
   { file, keyring, logKey, trust }: OpenedRoot,
