@@ -60,6 +60,8 @@ export interface BoundaryLimits {
   readonly floorBytes?: number
   /** Bytes kept aside, and given back for revoking when space is low. Default 8 MiB. */
   readonly reserveBytes?: number
+  /** A segment of the journal that has reached this many bytes is followed by a new one. Default 64 MiB. */
+  readonly segmentBytes?: number
   /** Requests of one connection that may be under way; beyond it the connection is not read. Default 4096. */
   readonly inFlight?: number
   /** Keys of customers in one scope (account and Region). Default 100,000. */
@@ -81,6 +83,8 @@ export interface BoundaryConfig {
   readonly root: RootConfig
   /** First line of the checkpoints and name of their signer, for example `kms.example.com/log`. */
   readonly logOrigin: string
+  /** Segments of which every record is older than so many days may be erased. Without it none may. */
+  readonly retentionDays?: number
   readonly limits?: BoundaryLimits
   /** Of an owner. */
   readonly tokens?: readonly NamedToken[]

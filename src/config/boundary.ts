@@ -34,11 +34,13 @@ export interface BoundarySettings<Service extends 'kms' | 'ekm'> {
   readonly dev: boolean
   readonly root: RootConfig
   readonly logOrigin: string
+  readonly retentionDays?: number
   readonly tokens: ReturnType<typeof namedTokens>
   readonly clusters: readonly ({ readonly id: string } & ReturnType<typeof tokenConfig>)[]
   readonly limits: {
     readonly openKeys?: number
     readonly floorBytes?: number
+    readonly segmentBytes: number
     readonly keys?: number
     readonly onDemandRotations?: number
     readonly maxEncryptions?: number
@@ -74,7 +76,9 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
     tokens: namedTokens(boundary.tokens ?? {}),
     clusters: Object.entries(cloudHsm?.clusters ?? {}).map(([id, token]) => ({ id, ...tokenConfig(token) })),
     logOrigin: log.origin ?? keptOrigin(service, data),
+    ...(log.retention === undefined ? {} : { retentionDays: log.retention.days }),
     limits: {
+      segmentBytes: log.segmentBytes,
       ...(openKeys === undefined ? {} : { openKeys }),
       ...(floorBytes === undefined ? {} : { floorBytes }),
       ...(maxEncryptions === undefined ? {} : { maxEncryptions }),

@@ -224,6 +224,21 @@ export const log = z
       .describe(
         "name of the log in its checkpoints, for example kms.example.com/log; default: made from the boundary's id",
       ),
+    segmentBytes: bytes()
+      .min(64 * 1024)
+      .max(1024 * 1024 * 1024)
+      .default(64 * 1024 * 1024)
+      .describe('size at which a segment of the journal is followed by a new one: what is archived and erased whole'),
+    retention: z
+      .strictObject({
+        days: z
+          .int()
+          .min(1)
+          .max(36_500)
+          .describe('age that every record of a segment must have before it may be erased'),
+      })
+      .optional()
+      .describe('when old records may be erased, by `holdfast log erase`; without it none may'),
   })
   .prefault({})
   .describe('the record of every operation')
