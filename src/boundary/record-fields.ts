@@ -69,6 +69,8 @@ export const BOUNDARY_OPERATIONS = {
   rewriteRows: 72,
   /** Another root of trust from now on. */
   changeRoot: 73,
+  /** The journal begins later: `transition` says from which entry on and before which all were erased. Stands before the erasing. */
+  eraseSegments: 71,
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 

@@ -14,6 +14,7 @@ import type {
   CreateKey,
   EncryptionContext,
   EncryptResult,
+  Erasing,
   ExternalCiphertext,
   ImportMaterial,
   KeyRow,
@@ -302,6 +303,13 @@ export interface BoundaryControl {
    */
   rotateRoot(trust: NewTrust | undefined): Promise<void>
   rootStatus(): Promise<RootStatus>
+
+  /**
+   * Erases the segments that stand before record `firstToKeep`, as far as the retention rule lets them go; NotPermitted where it does not, or there is none.
+   * `expected`: the first record that the journal has, as the caller knows it; Conflict where it is another. With `dryRun` nothing happens, `expected` is not
+   * looked at, and `firstToKeep` may be 0 for as far as the rule goes.
+   */
+  eraseSegments(input: { firstToKeep: number; expected: number; dryRun: boolean }): Promise<Erasing>
 
   /** Moves lifecycle time forward; only in a service started with `--dev`. Resolves when what fell due has been done. */
   advanceClock(milliseconds: number): Promise<{ lifecycleNow: number }>

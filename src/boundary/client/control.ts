@@ -46,6 +46,7 @@ export function connectControl(options: { readonly socket: string }): ControlCon
     advanceClock: async milliseconds => ({ lifecycleNow: await ask('advanceClock', milliseconds) }),
     rotateRoot: trust => ask('rotateRoot', { trust }),
     rootStatus: () => ask('rootStatus', undefined),
+    eraseSegments: input => ask('eraseSegments', input),
     stop: () => ask('stop', undefined),
   }
 }

@@ -175,6 +175,19 @@ export interface ExternalCiphertext {
   readonly integrityValue: Buffer | undefined
 }
 
+/** What of the journal is erased, or would be: records by their numbers. */
+export interface Erasing {
+  /** Of the retention rule. */
+  readonly days: number
+  /** The first record that the journal had. */
+  readonly begins: number
+  /** The first record that stays, which is the first of a segment; `begins` where nothing goes. */
+  readonly firstToKeep: number
+  readonly segments: number
+  /** Current rows that stand in these segments, and are written again before. */
+  readonly rows: number
+}
+
 /** A use of a key on hold that waits for a named person. Times are real milliseconds since 1970. */
 export interface Ask {
   /** 12 hex digits; the same whenever the same caller asks for the same. */

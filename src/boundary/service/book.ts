@@ -70,7 +70,7 @@ export class Book {
   #keys = new Map<string, number>()
   #uses = new LastUses()
   readonly #use = new RecordedUse()
-  /** Only while a journal is replayed that has write sets which nobody can read any more. */
+  /** Only while a journal is replayed of which write sets were erased, or are such that nobody can read any more. */
   #usesBefore: UsesBefore | undefined
   /** Rows that are in force and not durable yet. */
   readonly #ahead = new Map<string, Ahead>()
@@ -319,6 +319,8 @@ export class Book {
 
   replay(frame: ReplayedFrame): void {
     const set: OpenedWriteSet | undefined = frame.writeSet
+    // Where the journal's first records were erased, rows that stood there come later, written again.
+    if (frame.seq > 0 && this.#index.size === 0) this.#usesBefore ??= new UsesBefore()
     if (frame.writeSetNumber === 0) this.#takeUse(frame.record, frame.seq, frame.time)
     // Whatever of it is still in force stands in a later one too.
     else if (set === undefined) this.#usesBefore ??= new UsesBefore()

@@ -9,6 +9,7 @@ import { openJournal } from '../journal/journal.ts'
 import { ClockBehind, JournalDamage } from '../journal/types.ts'
 import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import { BoundaryError } from '../words.ts'
+import { beginningOf, beginThere } from './beginning.ts'
 import { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
 import { Clusters } from './clusters.ts'
@@ -25,6 +26,7 @@ import { Switches } from './keys/switches.ts'
 import { type Log, placeOf } from './log.ts'
 import { advanceClock } from './operations/service.ts'
 import { Renewal } from './renewal.ts'
+import { Retention } from './retention.ts'
 import { type Opened, openByPassphrase, type RootState, readRoot } from './roots.ts'
 import { Rewritten } from './rotation/rewritten.ts'
 import { Rotation } from './rotation/rotation.ts'
@@ -93,23 +95,27 @@ export class Boundary {
   /** Opens journal and book with an open root. */
   async open(opened: Opened, call: Call): Promise<void> {
     const { config, files, log } = this.#parts
-    const { root, token, rootObjectId } = opened
-    const { keyring } = root
+    const { root: before, token, rootObjectId } = opened
+    const { keyring } = before
+    const disk = this.#parts.disk ?? realDisk
+    const base = await beginningOf({ disk, dir: config.folder, root: before, origin: config.logOrigin })
     const now = this.#parts.now ?? Date.now
     const book = new Book()
     const journal = await openJournal(
       {
         dir: config.folder,
-        disk: this.#parts.disk ?? realDisk,
-        boundaryId: root.file.boundaryId,
-        keys: root.file.generations.map(({ generation, firstRecord }) => ({
+        disk,
+        boundaryId: before.file.boundaryId,
+        keys: before.file.generations.map(({ generation, firstRecord }) => ({
           firstRecord,
           writeSet: keyring.key('write-set', generation),
           snapshot: keyring.key('snapshot', generation),
         })),
-        signer: root.logKey,
+        signer: before.logKey,
         origin: config.logOrigin,
         now,
+        base,
+        ...(config.limits?.segmentBytes === undefined ? {} : { segmentBytes: config.limits.segmentBytes }),
         ...(config.limits?.floorBytes === undefined ? {} : { floorBytes: config.limits.floorBytes }),
         ...(config.limits?.reserveBytes === undefined ? {} : { reserveBytes: config.limits.reserveBytes }),
         onFatal: error => {
@@ -121,11 +127,17 @@ export class Boundary {
       },
       frame => book.replay(frame),
     )
-    const { firstRecord = 0, generation = 0 } = root.file.generations.at(-1) ?? {}
+    const { firstRecord = 0, generation = 0 } = before.file.generations.at(-1) ?? {}
     if (journal.size < firstRecord) {
       const what = `generation ${generation} of the root begins with record ${firstRecord}: the journal is older than the root file, and they do not belong together`
       throw new JournalDamage(files.journal, 0, journal.size, what)
     }
+    const root = await beginThere(before, files.root, base)
+    if (root !== before)
+      log(
+        'warn',
+        `the journal begins with record ${base.seq}, and so does the root file now: it said ${before.file.base.seq}`,
+      )
     book.attach(journal)
     log('info', 'the journal is open', {
       records: journal.size,
@@ -164,6 +176,7 @@ export class Boundary {
       onRootToken: this.#parts.onRootToken,
       rewritten: new Rewritten(),
       rotation: new Rotation(files.root, log),
+      retention: new Retention(config.retentionDays, files.root),
       quotas: {
         keys: config.limits?.keys ?? DEFAULT_KEYS,
         onDemandRotations: config.limits?.onDemandRotations ?? DEFAULT_ON_DEMAND,
@@ -299,6 +312,7 @@ export class Boundary {
     await this.#scanner?.stop()
     await this.#renewal?.stop()
     await core?.rotation.stop()
+    await core?.retention.stop()
     if (core === undefined || this.dead) {
       await closeTokens(this.#parts.tokens)
       return

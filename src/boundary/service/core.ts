@@ -16,6 +16,7 @@ import type { Holds } from './keys/holds.ts'
 import type { Locks } from './keys/locks.ts'
 import type { OpenKeys } from './keys/open-keys.ts'
 import type { Switches } from './keys/switches.ts'
+import type { Retention } from './retention.ts'
 import type { Rewritten } from './rotation/rewritten.ts'
 import type { Rotation } from './rotation/rotation.ts'
 
@@ -34,6 +35,7 @@ export interface Core {
   /** Rows that a rotation of the root has written again with what they said. */
   readonly rewritten: Rewritten
   readonly rotation: Rotation
+  readonly retention: Retention
   /** The tokens that an owner's keys may be in, by name; that of the root of trust, where it is in one, has the empty name. */
   readonly tokens: Map<string, Token>
   /** The tokens of custom key stores. */

@@ -86,6 +86,7 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: H
   clusterRandom,
   rotateRoot,
   rootStatus,
+  eraseSegments: (core, input, call) => core.retention.erase(core, input, call),
   sign,
   verify,
   generateMac,

@@ -237,6 +237,7 @@ export const OPERATIONS = {
   stop: op(71, control, nothing, nothing),
   rotateRoot: op(74, control, struct({ trust: newTrust }), nothing),
   rootStatus: op(75, control, nothing, rootStatus),
+  eraseSegments: op(78, control, struct({ firstToKeep: u64, expected: u64, dryRun: bool }), s.erasing),
 } as const
 
 export type OperationName = keyof typeof OPERATIONS

@@ -35,6 +35,7 @@ import type {
   CreateKey,
   EncryptionContext,
   EncryptResult,
+  Erasing,
   ExternalCiphertext,
   ImportMaterial,
   KeyRow,
@@ -337,6 +338,14 @@ export const status: Codec<BoundaryStatus> = struct<BoundaryStatus>({
   maxEncryptions: u64,
   renewAfter: u64,
   warnings: list(text(2048), 64),
+})
+
+export const erasing: Codec<Erasing> = struct<Erasing>({
+  days: u32,
+  begins: u64,
+  firstToKeep: u64,
+  segments: u32,
+  rows: u64,
 })
 
 /** What `checkRows` says of one row. */

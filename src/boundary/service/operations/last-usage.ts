@@ -15,10 +15,16 @@ export function eventId(boundaryId: Buffer, seq: number): string {
   return uuidText(bytes)
 }
 
+/** From when on a use would be known: a start without a snapshot knows nothing of records that were erased. */
+function knownSince({ book: { journal }, root }: Core): number {
+  const [first] = journal.segments()
+  return journal.base.seq === 0 ? root.file.createdAt : (first?.timeBefore ?? root.file.createdAt)
+}
+
 export async function keyLastUsage(core: Core, id: InputOf<'keyLastUsage'>): Promise<OutputOf<'keyLastUsage'>> {
   const { boundaryId, createdAt } = core.root.file
   const use = core.book.lastUse(id)
-  if (use === undefined) return { since: createdAt, use: undefined }
+  if (use === undefined) return { since: knownSince(core), use: undefined }
   const { operation, time, seq, requestId } = use
   return { since: createdAt, use: { operation, time, requestId, eventId: eventId(boundaryId, seq) } }
 }

@@ -76,9 +76,16 @@ export class Rotation {
     this.#goOn(core)
   }
 
+  /** From the moment at which it is asked for until the generations before are destroyed. */
+  isUnderWay(core: Core): boolean {
+    return this.#beginning || core.root.file.generations.length > 1
+  }
+
   async #prepare(core: Core, trust: RootOfTrust | undefined) {
-    if (this.#beginning || core.root.file.generations.length > 1)
+    if (this.isUnderWay(core))
       throw new BoundaryError('InvalidState', 'a rotation of the root is under way: it goes on by itself')
+    if (core.retention.isErasing)
+      throw new BoundaryError('InvalidState', 'segments of the journal are being erased: rotate when that is done')
     this.#beginning = true
     try {
       spaceForUses(core)
