@@ -6,6 +6,8 @@ import { SERVICE_POLICY, starterPolicy } from '../ekm/access/cedar/names.ts'
 import type { PastCall } from '../ekm/access/cedar/record.ts'
 import * as admin from '../ekm/admin/index.ts'
 import type { DescribedCall } from '../ekm/admin/policy-explain.ts'
+import { erasedText } from '../log/erased.ts'
+import { openFolder } from '../log/folder.ts'
 import { readLog } from '../log/read.ts'
 import { type Common, readInput } from './admin-tools.ts'
 import { explanationText, simulationText } from './ekm-policy-text.ts'
@@ -113,7 +115,7 @@ interface ExplainOptions extends Common {
   readonly time?: number
 }
 
-function registerQuestions(policy: Command, { run, common, print }: Tools): void {
+function registerQuestions(policy: Command, { run, common, print, note }: Tools): void {
   common(policy, 'explain', 'say which policies decide a call, and why')
     .option('--record <n>', 'the call of this entry of the log', entryNumber)
     .option('--action <operation>', 'or a call that is described: xks:decrypt')
@@ -161,7 +163,9 @@ function registerQuestions(policy: Command, { run, common, print }: Tools): void
         const outcome = await simulate(control, {
           policy: owner,
           text: text.toString('utf8'),
-          entries: readLog(join(options.data, 'boundary')),
+          entries: readLog(join(options.data, 'boundary'), {
+            onErased: (from, to) => note(`Entries ${from} to ${to - 1} were erased: what they were of is not tried.`),
+          }),
           since: options.since ?? 0,
           onProgress: progress.show,
         }).finally(progress.end)
@@ -210,7 +214,9 @@ function described({
 /** The call that an entry of the log is of. Throws `AdminError` where policy had nothing to say. */
 async function recordedCall(data: string, wanted: number): Promise<{ past: PastCall; time: number }> {
   const { pastCall } = await import('../ekm/access/cedar/record.ts')
-  for await (const { seq, time, record } of readLog(join(data, 'boundary'))) {
+  const boundary = join(data, 'boundary')
+  if (wanted < (await openFolder(boundary)).base.seq) throw new admin.AdminError(await erasedText(boundary, wanted))
+  for await (const { seq, time, record } of readLog(boundary)) {
     if (seq !== wanted) continue
     const past = pastCall(decodeRecord(record))
     if (past === undefined) throw new admin.AdminError(`Entry ${wanted} is of nothing that policy is asked about.`)

@@ -1,18 +1,34 @@
 /** `holdfast log`: what outsiders and operators do with a service's log. It reads the files in its folder and needs neither the service nor a secret. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { FormatError } from '../boundary/bytes.ts'
-import { NoteError, parseVerifier } from '../log/note.ts'
+import { erasedText } from '../log/erased.ts'
+import { folderOf } from '../log/folder.ts'
+import { parseVerifier } from '../log/note.ts'
 import { checkProof, makeProof } from '../log/proof-file.ts'
 import { readLog } from '../log/read.ts'
 import { type VerifyReport, verifyFolder } from '../log/verify.ts'
+import { registerArchive } from './log-archive.ts'
 import { type EntryFilter, entryJson, entryLine, matches, readSince, type ShownEntry, shown } from './log-entry.ts'
+import { guarded } from './log-failures.ts'
 
 const EXIT = { bad: 1 } as const
 const PROGRESS_EVERY_MS = 200
 
-const boundaryOf = (data: string): string => join(data, 'boundary')
+const DIR = 'data folder of the service, running or not; may be left out with --archive'
+const ARCHIVE = 'folder of an archive, for entries that the journal no longer has'
+
+interface VerifyCommand {
+  readonly key?: string
+  readonly archive?: string
+  readonly json?: true
+}
+
+interface ProveCommand {
+  readonly entry: number
+  readonly archive?: string
+  readonly out?: string
+  readonly withoutRecord?: true
+}
 
 /** Adds `holdfast log`. */
 export function registerLog(program: Command): void {
@@ -20,7 +36,8 @@ export function registerLog(program: Command): void {
   log
     .command('verify')
     .description('recompute everything from the bytes, and name the first thing that is wrong')
-    .argument('<dir>', 'data folder of the service, running or not')
+    .argument('[dir]', DIR)
+    .option('--archive <dir>', ARCHIVE)
     .option('--key <vkey>', 'the log’s verifier key, from somewhere else than the folder')
     .option('--json', 'the report as JSON')
     .addHelpText(
@@ -28,15 +45,19 @@ export function registerLog(program: Command): void {
       `
 Example:
   holdfast log verify /var/lib/holdfast-kms --key kms.example.com/log+0a1b2c3d+AbCd…
+  holdfast log verify /var/lib/holdfast-kms --archive /mnt/archive
+  holdfast log verify --archive /mnt/archive --key kms.example.com/log+0a1b2c3d+AbCd…
 
+Of entries whose records were erased, the leaves are checked; with --archive, the records too.
 Without --key the signature is checked with the key that the folder itself names: that shows damage, not that somebody made the whole folder anew.
 Exit codes: 0 everything is right; 1 something is not, or the folder cannot be read.`,
     )
-    .action((dir: string, options: { key?: string; json?: true }) => guarded(() => verify(dir, options)))
+    .action((dir: string | undefined, options: VerifyCommand) => guarded(() => verify(dir, options)))
   log
     .command('show')
     .description('print entries, oldest first')
-    .argument('<dir>', 'data folder of the service, running or not')
+    .argument('[dir]', DIR)
+    .option('--archive <dir>', ARCHIVE)
     .option('--follow', 'go on with what is appended, until Ctrl-C')
     .option('--key <id>', 'only of keys whose id contains this')
     .option('--principal <arn>', 'only of principals whose ARN contains this')
@@ -50,11 +71,12 @@ Exit codes: 0 everything is right; 1 something is not, or the folder cannot be r
 Example:
   holdfast log show /var/lib/holdfast-kms --outcome denied --since 1d --follow`,
     )
-    .action((dir: string, options: ShowOptions) => guarded(() => show(dir, options)))
+    .action((dir: string | undefined, options: ShowOptions) => guarded(() => show(dir, options)))
   log
     .command('prove')
     .description('write a proof that an entry is in the log, for whoever has the verifier key')
-    .argument('<dir>', 'data folder of the service, running or not')
+    .argument('[dir]', DIR)
+    .option('--archive <dir>', ARCHIVE)
     .requiredOption('--entry <n>', 'number of the entry, from 0', entryNumber)
     .option('--out <file>', 'where to write it; else standard output')
     .option('--without-record', 'leave out what the entry says, so that the proof tells only that there is one')
@@ -62,11 +84,14 @@ Example:
       'after',
       `
 Example:
-  holdfast log prove /var/lib/holdfast-kms --entry 42 --out entry-42.tlog-proof`,
+  holdfast log prove /var/lib/holdfast-kms --entry 42 --out entry-42.tlog-proof
+
+Of an entry whose record was erased there is a proof with --archive DIR, or one --without-record.`,
     )
-    .action((dir: string, options: { entry: number; out?: string; withoutRecord?: true }) =>
+    .action((dir: string | undefined, options: ProveCommand) =>
       guarded(async () => {
-        const proof = await makeProof(boundaryOf(dir), options.entry, options.withoutRecord !== true)
+        const { entry, archive, withoutRecord } = options
+        const proof = await makeProof(folderOf(dir, archive), entry, withoutRecord !== true, archive)
         if (options.out === undefined) process.stdout.write(proof)
         else writeFileSync(options.out, proof, { mode: 0o600 })
       }),
@@ -79,6 +104,7 @@ Example:
     .option('--json', 'what is proven as JSON')
     .addHelpText('after', '\nExit codes: 0 proven; 1 not.')
     .action((file: string, options: { key: string; json?: true }) => guarded(async () => prove(file, options)))
+  registerArchive(log)
 }
 
 function entryNumber(text: string): number {
@@ -93,29 +119,15 @@ function since(text: string): number {
   return time
 }
 
-/** What is expected to go wrong is said in a line. */
-async function guarded(act: () => Promise<void>): Promise<void> {
-  try {
-    await act()
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    const known = error instanceof NoteError || error instanceof FormatError || typeof code === 'string'
-    if (!known) throw error
-    // Whoever read our output has seen enough.
-    if (code === 'EPIPE') return
-    process.stderr.write(`holdfast: ${(error as Error).message}\n`)
-    process.exitCode = EXIT.bad
-  }
-}
-
 const number = new Intl.NumberFormat('en')
 
-async function verify(dir: string, options: { key?: string; json?: true }): Promise<void> {
+async function verify(dir: string | undefined, options: VerifyCommand): Promise<void> {
   if (options.key !== undefined) parseVerifier(options.key)
   const terminal = process.stderr.isTTY === true
   let drawn = 0
-  const report = await verifyFolder(boundaryOf(dir), {
+  const report = await verifyFolder(folderOf(dir, options.archive), {
     ...(options.key === undefined ? {} : { vkey: options.key }),
+    ...(dir === undefined || options.archive === undefined ? {} : { archive: options.archive }),
     onProgress: ({ bytes, total, entries }) => {
       const now = performance.now()
       if (!terminal || now - drawn < PROGRESS_EVERY_MS) return
@@ -162,6 +174,11 @@ function reportText(report: VerifyReport): string {
           : `key   ${signature.vkey}\n      is the folder’s own word; keep it elsewhere, and give it as --key`,
     )
   }
+  if (report.archived > 0) lines.push(`archived  ${number.format(report.archived)} of them were read from the archive`)
+  if (report.erased > 0)
+    lines.push(
+      `erased  of ${number.format(report.erased)} the records are not here: their leaves and the tree were checked`,
+    )
   if (report.unfinishedBytes > 0)
     lines.push(`tail  ${report.unfinishedBytes} bytes of a batch that is not finished; nothing in it was answered`)
   return `${lines.join('\n')}\n`
@@ -169,10 +186,14 @@ function reportText(report: VerifyReport): string {
 
 interface ShowOptions extends EntryFilter {
   readonly follow?: true
+  readonly archive?: string
   readonly json?: true
 }
 
-async function show(dir: string, options: ShowOptions): Promise<void> {
+async function show(dir: string | undefined, options: ShowOptions): Promise<void> {
+  const folder = folderOf(dir, options.archive)
+  const archive = dir === undefined ? undefined : options.archive
+  const missing: (readonly [from: number, to: number])[] = []
   const stop = new AbortController()
   const ended = () => stop.abort()
   process.once('SIGINT', ended)
@@ -180,7 +201,15 @@ async function show(dir: string, options: ShowOptions): Promise<void> {
   process.stdout.on('error', ended)
   try {
     const follow = options.follow === true
-    for await (const entry of readLog(boundaryOf(dir), { follow, signal: stop.signal })) {
+    const onErased = (from: number, to: number): void => {
+      missing.push([from, to])
+    }
+    const reading = { follow, signal: stop.signal, onErased, ...(archive === undefined ? {} : { archive }) }
+    for await (const entry of readLog(folder, reading)) {
+      // What is asked for from a time on that is later than all of them is not missed.
+      for (const range of missing.splice(0))
+        if (options.since === undefined || options.since < entry.time) await sayErased(folder, range)
+
       if (stop.signal.aborted) return
       if (options.since !== undefined && entry.time < options.since) continue
       const one: ShownEntry = shown(entry.seq, entry.time, entry.record)
@@ -192,6 +221,11 @@ async function show(dir: string, options: ShowOptions): Promise<void> {
     process.off('SIGINT', ended)
     process.off('SIGTERM', ended)
   }
+}
+
+/** On stderr: what is printed stays what there is. */
+async function sayErased(folder: string, [from, to]: readonly [number, number]): Promise<void> {
+  process.stderr.write(`holdfast: entries ${from} to ${to - 1}: ${await erasedText(folder, to - 1)}\n`)
 }
 
 function drained(signal: AbortSignal): Promise<void> {

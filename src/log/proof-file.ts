@@ -3,8 +3,11 @@ import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { LEAF_BYTES, leafOf, SALT_BYTES } from '../boundary/journal/frame.ts'
-import { leafHash } from '../boundary/journal/merkle.ts'
+import { ENTRY_BYTES, leafHash, TILE_WIDTH } from '../boundary/journal/merkle.ts'
 import { segmentName } from '../boundary/journal/segments.ts'
+import { endOf, readIndex } from './archive-index.ts'
+import { erasedText } from './erased.ts'
+import { openFolder } from './folder.ts'
 import {
   type CheckpointText,
   decodeBase64,
@@ -18,7 +21,7 @@ import {
 } from './note.ts'
 import { proveInclusion, verifyInclusion } from './proofs.ts'
 import { SegmentFile, segmentFiles } from './read.ts'
-import { tileSubtrees } from './tiles.ts'
+import { readTile, tileSubtrees } from './tiles.ts'
 
 const FIRST_LINE = 'c2sp.org/tlog-proof@v1'
 const NO_ENTRY = 'there is no such entry'
@@ -32,9 +35,37 @@ export interface CheckedProof {
   readonly record: Buffer | undefined
 }
 
-/** Salt and record of one entry, and its leaf. Throws `NoteError` where the journal has no such entry. */
-export async function readEntry(boundary: string, seq: number): Promise<{ leaf: Buffer; salted: Buffer }> {
-  const file = (await segmentFiles(boundary))
+interface ProvenEntry {
+  readonly leaf: Buffer
+  /** Salt and record; undefined where only the leaf is there. */
+  readonly salted: Buffer | undefined
+}
+
+/**
+ * Salt and record of one entry, and its leaf: of an entry that the journal no longer has, from the archive, or without one the leaf alone. Throws `NoteError`
+ * where there is no such entry.
+ */
+async function readEntry(
+  boundary: string,
+  seq: number,
+  size: number,
+  archive: string | undefined,
+): Promise<ProvenEntry> {
+  const { base, archive: own } = await openFolder(boundary)
+  const after = own === undefined ? Number.POSITIVE_INFINITY : endOf(own).seq
+  if (seq >= base.seq && seq < after) return entryIn(boundary, seq)
+  if (archive !== undefined) {
+    const index = await readIndex(archive)
+    if (seq >= index.base.seq && seq < endOf(index).seq) return entryIn(archive, seq)
+  }
+  if (seq >= size) throw new NoteError(NO_ENTRY)
+  const bundle = readTile(boundary, 'entries', Math.floor(seq / TILE_WIDTH), size)
+  const at = (seq % TILE_WIDTH) * ENTRY_BYTES + 2
+  return { leaf: bundle.subarray(at, at + LEAF_BYTES), salted: undefined }
+}
+
+async function entryIn(folder: string, seq: number): Promise<ProvenEntry> {
+  const file = (await segmentFiles(folder))
     .filter(each => each.slice(-segmentName(0).length) <= segmentName(seq))
     .at(-1)
   if (file === undefined) throw new NoteError(NO_ENTRY)
@@ -52,17 +83,21 @@ export async function readEntry(boundary: string, seq: number): Promise<{ leaf: 
   }
 }
 
-/** The proof that entry `seq` is in the newest checkpoint. Throws `NoteError`: no such entry, not in a checkpoint yet, or tiles that do not fit. */
-export async function makeProof(boundary: string, seq: number, withRecord: boolean): Promise<string> {
+/**
+ * The proof that entry `seq` is in the newest checkpoint. Throws `NoteError`: no such entry, not in a checkpoint yet, a record that was erased and is in no
+ * archive that was named, or tiles that do not fit.
+ */
+export async function makeProof(boundary: string, seq: number, withRecord: boolean, archive?: string): Promise<string> {
   const note = readFileSync(join(boundary, 'checkpoint'))
   const { size, root } = parseCheckpoint(parseNote(note).text)
-  const { leaf, salted } = await readEntry(boundary, seq)
+  const { leaf, salted } = await readEntry(boundary, seq, size, archive)
+  if (withRecord && salted === undefined) throw new NoteError(await erasedText(boundary, seq))
   if (seq >= size)
     throw new NoteError(`entry ${seq} is newer than the checkpoint, which covers ${size}; try again in a second`)
   const path = proveInclusion(tileSubtrees(boundary, size), seq, size)
   if (!verifyInclusion(seq, size, leafHash(leaf), path, root))
     throw new NoteError('journal, tiles and checkpoint do not agree: holdfast log verify says where')
-  const extra = withRecord ? Buffer.concat([leaf, salted]) : leaf
+  const extra = withRecord && salted !== undefined ? Buffer.concat([leaf, salted]) : leaf
   const lines = [
     FIRST_LINE,
     `extra ${extra.toString('base64')}`,

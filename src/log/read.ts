@@ -16,6 +16,8 @@ import {
   type SegmentHeader,
 } from '../boundary/journal/frame.ts'
 import { isSegmentName, segmentName } from '../boundary/journal/segments.ts'
+import { archivedFile, readIndex } from './archive-index.ts'
+import { openFolder } from './folder.ts'
 
 const WINDOW_BYTES = 1024 * 1024
 /** Where changes are not told by the file system, it is asked this often. */
@@ -112,6 +114,10 @@ export class SegmentFile {
 }
 
 export interface ReadOptions {
+  /** An archive: entries that the journal no longer has are read there. */
+  readonly archive?: string
+  /** Told of entries from one on to before another, which are passed over: their records were erased. */
+  readonly onErased?: (from: number, to: number) => void
   /** Goes on with what is appended, until `signal` says otherwise. */
   readonly follow?: boolean
   readonly signal?: AbortSignal
@@ -123,8 +129,10 @@ export interface ReadOptions {
  */
 export async function* readLog(boundary: string, options: ReadOptions = {}): AsyncGenerator<Entry, void, undefined> {
   const { follow = false, signal } = options
+  const { base } = await openFolder(boundary)
+  yield* erasedEntries(base.seq, options)
   const changes = follow ? new Changes(join(boundary, 'journal'), signal) : undefined
-  let next = 0
+  let next = base.seq
   try {
     for (;;) {
       const files = await segmentFiles(boundary)
@@ -172,6 +180,28 @@ export async function* readLog(boundary: string, options: ReadOptions = {}): Asy
   } finally {
     changes?.close()
   }
+}
+
+/** Entries before `to`, as far as the archive has them. */
+async function* erasedEntries(to: number, { archive, onErased }: ReadOptions): AsyncGenerator<Entry, void, undefined> {
+  let next = 0
+  for (const segment of archive === undefined ? [] : (await readIndex(archive)).segments) {
+    if (segment.first >= to) break
+    if (segment.first > next) onErased?.(next, segment.first)
+    const file = await SegmentFile.open(archivedFile(archive ?? '', segment))
+    try {
+      await file.readHeader()
+      for (next = segment.first; next < segment.first + segment.entries; next++) {
+        const entry = await file.next()
+        if (typeof entry !== 'object' || entry.seq !== next)
+          throw new FormatError(`${file.file}: entry ${next} is not where it should stand`)
+        yield entry
+      }
+    } finally {
+      await file.close()
+    }
+  }
+  if (next < to) onErased?.(next, to)
 }
 
 /** Waits for a folder to change: told by the file system, and asked now and then where it does not tell. */

@@ -13,10 +13,13 @@ export class SnapshotHeads {
   readonly #folder: string
   /** Snapshots that have not agreed yet: file, and where it first differs. */
   readonly #open = new Map<number, { readonly file: string; differs: number | undefined }>()
+  readonly #begins: number
   compared = 0
 
-  constructor(boundary: string) {
+  /** `begins`: the entry with which the journal begins. Of snapshots of what stands before, nothing is left to compare. */
+  constructor(boundary: string, begins: number) {
     this.#folder = join(boundary, 'snapshot')
+    this.#begins = begins
   }
 
   async list(): Promise<void> {
@@ -26,7 +29,8 @@ export class SnapshotHeads {
     })
     for (const name of names) {
       const size = NAME.exec(name)?.[1]
-      if (size !== undefined) this.#open.set(Number(size), { file: join(this.#folder, name), differs: undefined })
+      if (size !== undefined && (this.#begins === 0 || Number(size) > this.#begins))
+        this.#open.set(Number(size), { file: join(this.#folder, name), differs: undefined })
     }
     this.#newest = Math.max(0, ...this.#open.keys())
   }

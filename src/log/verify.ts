@@ -1,15 +1,18 @@
 /**
  * Everything that a boundary's folder says of itself, recomputed from its bytes without any secret: headers, chains, times, leaves, roots, checkpoint,
  * tiles, bundles, and what snapshots say of the journal. Streaming, of any size, and while a service writes: what is newer than the checkpoint that was
- * there at the beginning may be unfinished. Names the first thing that is wrong.
+ * there at the beginning may be unfinished. Of entries whose records were erased there are the leaves, or an archive. Names the first thing that is wrong.
  */
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { FRAME_MAGIC, HEADER_BYTES, leafOf, parseFrame, type SegmentHeader } from '../boundary/journal/frame.ts'
-import { leafHash, type Tile, Tree } from '../boundary/journal/merkle.ts'
+import { FRAME_MAGIC, HEADER_BYTES, parseFrame, type SegmentHeader } from '../boundary/journal/frame.ts'
+import { type Tile, Tree } from '../boundary/journal/merkle.ts'
 import { segmentName } from '../boundary/journal/segments.ts'
-import { parseRootFile } from '../boundary/root/rootfile.ts'
+import { sha256Of } from './archive.ts'
+import { type ArchiveIndex, archivedFile, readIndex } from './archive-index.ts'
 import { Bad } from './bad.ts'
+import { LogChain } from './chain.ts'
+import { type LogFolder, openFolder, walkLeaves } from './folder.ts'
 import { type CheckpointText, parseCheckpoint, parseNote, parseVerifier, verifyNote, vkeyOf } from './note.ts'
 import { type Entry, SegmentFile, segmentFiles } from './read.ts'
 import { SnapshotHeads } from './verify-snapshots.ts'
@@ -17,6 +20,10 @@ import { PublishedTiles } from './verify-tiles.ts'
 
 export interface VerifyReport {
   readonly entries: number
+  /** Entries whose records are not there: their leaves were checked, and nothing else of them. */
+  readonly erased: number
+  /** Entries that were read from the archive. */
+  readonly archived: number
   readonly segments: number
   readonly writeSets: number
   readonly bytes: number
@@ -38,6 +45,8 @@ export interface VerifyReport {
 export interface VerifyOptions {
   /** The log's verifier key, from somewhere else than the folder. */
   readonly vkey?: string
+  /** An archive, for entries that the journal no longer has. */
+  readonly archive?: string
   readonly onProgress?: (done: { readonly bytes: number; readonly total: number; readonly entries: number }) => void
 }
 
@@ -47,45 +56,55 @@ class Verification {
   readonly boundary: string
   readonly options: VerifyOptions
   readonly full: Tile[] = []
-  readonly tree = new Tree(tile => this.full.push(tile))
+  readonly chain: LogChain
+  readonly folder: LogFolder
   checkpoint: CheckpointText | undefined
   signature: VerifyReport['signature']
-  boundaryId: Buffer | undefined
   segments = 0
   bytes = 0
   total = 0
-  writeSets = 0
-  crc = 0
-  firstTime = 0
-  lastTime = 0
+  erased = 0
+  archived = 0
   unfinishedBytes = 0
   tiles: PublishedTiles
   snapshots: SnapshotHeads
 
-  constructor(boundary: string, options: VerifyOptions) {
-    this.boundary = boundary
+  constructor(folder: LogFolder, options: VerifyOptions) {
+    this.folder = folder
+    this.boundary = folder.dir
     this.options = options
-    this.tiles = new PublishedTiles(boundary, 0)
-    this.snapshots = new SnapshotHeads(boundary)
+    const id = folder.root?.boundaryId ?? folder.archive?.boundaryId
+    this.chain = new LogChain(new Tree(tile => this.full.push(tile)), id)
+    this.tiles = new PublishedTiles(this.boundary, 0)
+    this.snapshots = new SnapshotHeads(this.boundary, folder.base.seq)
   }
 
   get seq(): number {
-    return this.tree.size
+    return this.chain.seq
   }
 
   async run(): Promise<void> {
     await this.readCheckpoint()
     this.tiles = new PublishedTiles(this.boundary, this.checkpoint?.size ?? 0)
     await this.snapshots.list()
-    const files = await segmentFiles(this.boundary)
+    const { base, archive } = this.folder
+    const files = (await segmentFiles(this.boundary)).filter(file => basename(file) >= segmentName(base.seq))
     if (files.length === 0) throw new Bad(join(this.boundary, 'journal'), 0, 0, 'there is no segment')
+    const older = await this.archivedBefore(base.seq)
+    this.total += older.reduce((sum, { bytes }) => sum + bytes, 0)
     for (const file of files) {
       const segment = await SegmentFile.open(file)
       this.total += await segment.size()
       await segment.close()
     }
     await this.reached('', 0)
-    for (const [index, file] of files.entries()) await this.segment(file, index === files.length - 1)
+    for (const each of older) await this.archivedSegment(each)
+    await this.leaves(base.seq)
+    if (base.seq > 0 && !this.chain.tree.root().equals(base.root))
+      throw new Bad(join(this.boundary, 'tile'), 0, base.seq, 'the leaves of the erased entries do not make their root')
+    for (const [index, file] of files.entries())
+      await this.segment(file, archive === undefined && index === files.length - 1)
+    if (archive !== undefined) await this.afterArchive(archive)
     if (this.checkpoint !== undefined && this.checkpoint.size > this.seq)
       throw new Bad(
         files.at(-1) ?? '',
@@ -93,14 +112,13 @@ class Verification {
         this.seq,
         `the journal ends, and the checkpoint covers ${this.checkpoint.size} entries`,
       )
-    await this.tiles.others(this.tree)
+    await this.tiles.others(this.chain.tree)
     this.snapshots.end(this.seq)
   }
 
   async readCheckpoint(): Promise<void> {
     const file = join(this.boundary, 'checkpoint')
-    const root = await readFile(join(this.boundary, 'root')).then(parseRootFile, () => undefined)
-    this.boundaryId = root?.boundaryId
+    const { root, archive } = this.folder
     const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error
       return undefined
@@ -114,7 +132,8 @@ class Verification {
       const note = parseNote(bytes)
       const checkpoint = parseCheckpoint(note.text)
       this.checkpoint = checkpoint
-      const vkey = this.options.vkey ?? (root === undefined ? undefined : vkeyOf(checkpoint.origin, root.logPublicKey))
+      const own = root === undefined ? archive?.vkey : vkeyOf(checkpoint.origin, root.logPublicKey)
+      const vkey = this.options.vkey ?? own
       if (vkey === undefined) return
       const verifier = parseVerifier(vkey)
       verifyNote(note, [verifier])
@@ -123,6 +142,55 @@ class Verification {
     } catch (error) {
       throw bad(error as Error)
     }
+  }
+
+  /** The segments of the archive that was given which stand before entry `to`. */
+  async archivedBefore(to: number): Promise<(ArchiveIndex['segments'][number] & { readonly file: string })[]> {
+    const dir = this.options.archive
+    if (dir === undefined) return []
+    const index = await readIndex(dir)
+    const { boundaryId } = this.chain
+    if (boundaryId !== undefined && !boundaryId.equals(index.boundaryId))
+      throw new Bad(dir, 0, 0, 'the archive is of another boundary’s log')
+    return index.segments
+      .filter(({ first }) => first < to)
+      .map(segment => ({ ...segment, file: archivedFile(dir, segment) }))
+  }
+
+  async archivedSegment({
+    file,
+    first,
+    entries,
+    sha256,
+  }: ArchiveIndex['segments'][number] & { readonly file: string }): Promise<void> {
+    await this.leaves(first)
+    const found = await sha256Of(file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') throw new Bad(file, 0, first, 'the archived segment is missing')
+      throw error
+    })
+    await this.segment(file, false)
+    if (this.seq !== first + entries || found !== sha256)
+      throw new Bad(file, 0, first, 'the archived segment is not the one in the index')
+    this.archived += entries
+  }
+
+  /** Goes on to entry `to` by the leaves alone. */
+  async leaves(to: number): Promise<void> {
+    const from = this.seq
+    const size = this.checkpoint?.size ?? to
+    await walkLeaves(this.boundary, size, this.chain, to, () => this.reached('', 0))
+    this.erased += this.seq - from
+  }
+
+  /** What an archive's segments must be, and the leaves of what follows them, up to the checkpoint. */
+  async afterArchive({ segments }: ArchiveIndex): Promise<void> {
+    for (const segment of segments) {
+      const file = archivedFile(this.boundary, segment)
+      if ((await sha256Of(file)) !== segment.sha256)
+        throw new Bad(file, 0, segment.first, 'the segment is not the one in the index')
+    }
+    if (segments.length !== this.segments) throw new Bad(this.boundary, 0, this.seq, 'segments and index do not agree')
+    await this.leaves(this.checkpoint?.size ?? this.seq)
   }
 
   async segment(file: string, isLast: boolean): Promise<void> {
@@ -139,15 +207,14 @@ class Verification {
         this.unfinishedBytes = size
         return
       }
-      this.checkHeader(file, header)
+      this.chain.header(file, header)
       this.segments++
       this.bytes += HEADER_BYTES
-      this.crc = header.crc
       await this.place(header.firstSeq, HEADER_BYTES)
       for (;;) {
         const entry = await this.next(segment, isLast)
         if (entry === undefined) break
-        this.entry(entry)
+        this.chain.entry(entry)
         this.bytes += entry.length
         await this.reached(file, entry.offset)
         await this.place(header.firstSeq, entry.offset + entry.length)
@@ -165,24 +232,6 @@ class Verification {
 
   progress(): void {
     this.options.onProgress?.({ bytes: this.bytes, total: Math.max(this.total, this.bytes), entries: this.seq })
-  }
-
-  checkHeader(file: string, header: SegmentHeader): void {
-    this.boundaryId ??= header.boundaryId
-    const what = !header.boundaryId.equals(this.boundaryId)
-      ? 'the segment is another boundary’s'
-      : basename(file) !== segmentName(header.firstSeq)
-        ? 'the file’s name and its header do not agree'
-        : header.firstSeq !== this.seq
-          ? `the segment begins with entry ${header.firstSeq} where ${this.seq} should follow`
-          : header.nextWriteSet !== this.writeSets + 1 ||
-              header.lastTime !== this.lastTime ||
-              header.lastCrc !== this.crc
-            ? 'the segment does not follow the one before'
-            : !header.root.equals(this.tree.root())
-              ? 'the tree root in the segment’s header is not that of the entries before'
-              : undefined
-    if (what !== undefined) throw new Bad(file, 0, this.seq, what)
   }
 
   /** The next entry; undefined where the segment ends, or where only an unfinished batch follows. */
@@ -211,46 +260,27 @@ class Verification {
     return false
   }
 
-  entry(entry: Entry): void {
-    const { file, offset, seq, time, sealed } = entry
-    const what =
-      seq !== this.seq || entry.previousCrc !== this.crc || entry.batch > seq
-        ? 'an entry out of its place'
-        : time < this.lastTime
-          ? 'an entry is earlier than the one before'
-          : sealed !== undefined && Number(sealed.readBigUInt64BE(0)) !== this.writeSets + 1
-            ? 'a write set is not the next one'
-            : undefined
-    if (what !== undefined) throw new Bad(file, offset, this.seq, what)
-    const leaf = leafOf(seq, time, entry.salted)
-    this.tree.push(leaf, leafHash(leaf))
-    if (sealed !== undefined) this.writeSets++
-    if (seq === 0) this.firstTime = time
-    this.lastTime = time
-    this.crc = entry.crc
-  }
-
   /** What is published of the tree of this size must be what was recomputed. */
   async reached(file: string, offset: number): Promise<void> {
     for (const tile of this.full.splice(0)) await this.tiles.full(tile)
     if (this.checkpoint?.size !== this.seq) return
-    if (!this.checkpoint.root.equals(this.tree.root())) {
+    if (!this.checkpoint.root.equals(this.chain.tree.root())) {
       const what = 'the entries up to here do not make the root of the checkpoint'
       throw new Bad(file === '' ? join(this.boundary, 'checkpoint') : file, offset, Math.max(0, this.seq - 1), what)
     }
-    for (const tile of this.tree.partial()) await this.tiles.partial(tile)
+    for (const tile of this.chain.tree.partial()) await this.tiles.partial(tile)
   }
 
   async place(segment: number, offset: number): Promise<void> {
-    if (!this.snapshots.has(this.seq) || this.boundaryId === undefined) return
-    const { lastTime, writeSets: lastWriteSet, crc, tree } = this
-    await this.snapshots.check(this.boundaryId, { lastTime, lastWriteSet, segment, offset, crc, tree: tree.state() })
+    const { boundaryId, lastTime, writeSets: lastWriteSet, crc, tree } = this.chain
+    if (!this.snapshots.has(this.seq) || boundaryId === undefined) return
+    await this.snapshots.check(boundaryId, { lastTime, lastWriteSet, segment, offset, crc, tree: tree.state() })
   }
 }
 
 /** Verifies a boundary's folder. Rejects only where it cannot be read at all; what is wrong in it is in the report. */
 export async function verifyFolder(boundary: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const run = new Verification(boundary, options)
+  const run = new Verification(await openFolder(boundary), options)
   let bad: Bad | undefined
   try {
     await run.run()
@@ -258,9 +288,12 @@ export async function verifyFolder(boundary: string, options: VerifyOptions = {}
     if (!(error instanceof Bad)) throw error
     bad = error
   }
-  const { segments, writeSets, bytes, firstTime, lastTime, checkpoint, signature, unfinishedBytes } = run
+  const { erased, archived, segments, bytes, checkpoint, signature, unfinishedBytes } = run
+  const { writeSets, firstTime, lastTime, tree } = run.chain
   return {
     entries: run.seq,
+    erased,
+    archived,
     segments,
     writeSets,
     bytes,
@@ -268,7 +301,7 @@ export async function verifyFolder(boundary: string, options: VerifyOptions = {}
     snapshots: run.snapshots.compared,
     firstTime,
     lastTime,
-    root: run.tree.root(),
+    root: tree.root(),
     checkpoint,
     signature,
     unfinishedBytes,
