@@ -9,6 +9,7 @@ import { ClockBehind, JournalDamage, OlderState, type TreeHead } from '../journa
 import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import { readParameters } from '../root/shares.ts'
 import { BoundaryError } from '../words.ts'
+import { beginningOf, beginThere } from './beginning.ts'
 import { Book } from './book.ts'
 import { Ceremonies } from './ceremonies/ceremonies.ts'
 import { type Stopwatch, stopwatch } from './ceremonies/ceremony.ts'
