@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import type { Quotas } from './quotas.ts'
@@ -94,17 +94,34 @@ export function boundarySettings<Service extends 'kms' | 'ekm'>(
   }
 }
 
-/** A log must keep its name for ever, so one that was made up is kept beside it. */
+/**
+ * A log must keep its name for ever, so one that was made up is kept beside it. Two starts at once take the same: the file gets its name when it is whole, and
+ * whoever comes second reads it.
+ */
 function keptOrigin(service: string, data: string): string {
   const file = join(data, 'log-origin')
+  const kept = readOrigin(file)
+  if (kept !== undefined) return kept
+  const origin = `holdfast-${service}-${randomBytes(8).toString('hex')}`
+  const temporary = `${file}.${process.pid}.new`
+  writeFileSync(temporary, `${origin}\n`)
+  try {
+    linkSync(temporary, file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(temporary)
+  }
+  return readOrigin(file) ?? origin
+}
+
+function readOrigin(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8').trim()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return undefined
   }
-  const origin = `holdfast-${service}-${randomBytes(8).toString('hex')}`
-  writeFileSync(file, `${origin}\n`, { flag: 'wx' })
-  return origin
 }
 
 function user(setting: string, name: string): User {

@@ -1,6 +1,7 @@
 /** A front end as a process: its configuration is the supervisor's first message, `ready` its answer, SIGTERM its end. */
 import { EXIT_CODES } from '../boundary/config.ts'
 import type { FrontEndMessage } from '../boundary/supervisor/supervisor.ts'
+import { StoreError } from '../store/errors.ts'
 import { openLog, placeOf } from './logging.ts'
 
 export interface FrontEnd {
@@ -10,12 +11,22 @@ export interface FrontEnd {
   close(): Promise<void>
 }
 
+/** A port that is taken or a certificate that cannot be read: starting anew would not mend it. A disk may be mended meanwhile. */
+function exitCodeOf(error: unknown): number {
+  if (!(error instanceof StoreError)) return EXIT_CODES.refused
+  if (error.code === 'Locked') return EXIT_CODES.inUse
+  return error.code === 'Full' || error.code === 'Failed' ? EXIT_CODES.storage : EXIT_CODES.refused
+}
+
 /** Call once, at the top of the process. */
 export function runFrontEnd<Config>(name: string, start: (config: Config) => Promise<FrontEnd>): void {
   const tell = (message: FrontEndMessage, then: () => void = () => {}): void => {
     if (process.send === undefined) then()
     else process.send(message, () => then())
   }
+  // Nobody waits for what is not ready yet, and what goes on without a supervisor keeps the store from the next one.
+  const orphaned = (): void => process.exit(EXIT_CODES.terminated)
+  process.once('disconnect', orphaned)
   process.once('message', async (config: Config) => {
     try {
       const frontEnd = await start(config)
@@ -32,12 +43,12 @@ export function runFrontEnd<Config>(name: string, start: (config: Config) => Pro
         )
       }
       process.on('SIGTERM', stop)
+      process.off('disconnect', orphaned)
       process.on('disconnect', stop)
       tell({ type: 'ready', line: frontEnd.line })
     } catch (error) {
-      // A port that is taken, a certificate or a store that cannot be read: starting anew would not mend it.
       const reason = error instanceof Error ? error.message : String(error)
-      tell({ type: 'failed', reason }, () => process.exit(EXIT_CODES.refused))
+      tell({ type: 'failed', reason }, () => process.exit(exitCodeOf(error)))
     }
   })
   // Ctrl-C reaches the whole process group; the supervisor decides the order of stopping.
