@@ -3,6 +3,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
+import { UnknownVersion } from '../bytes.ts'
 import { type BoundaryConfig, EXIT_CODES, type RootConfig } from '../config.ts'
 import { readWhole, realDisk, replaceFile } from '../journal/disk.ts'
 import { readPin } from '../pkcs11/pin.ts'
@@ -46,6 +47,7 @@ export async function readRoot(config: BoundaryConfig, files: FolderFiles): Prom
   try {
     file = parseRootFile(bytes)
   } catch (error) {
+    if (error instanceof UnknownVersion) throw refused(`${files.root}: ${error.message}`)
     throw new StartRefused(
       EXIT_CODES.damaged,
       `${files.root}: ${error instanceof Error ? error.message : 'unreadable'}`,
@@ -82,6 +84,7 @@ export async function openByConfig(
       return { root: await withKeyFile(config, root.file, files, state), token: undefined, rootObjectId: '' }
     return await withToken(config, root, files, state, onToken)
   } catch (error) {
+    if (error instanceof UnknownVersion) throw refused(`${files.root}: ${error.message}`)
     if (error instanceof RootError) {
       throw new StartRefused(error.code === 'Damaged' ? EXIT_CODES.damaged : EXIT_CODES.refused, error.message)
     }
@@ -167,6 +170,7 @@ export async function openByPassphrase(
     return { root, token: undefined, rootObjectId: '' }
   } catch (error) {
     if (error instanceof RootError && error.code === 'WrongPassphrase') throw new BoundaryError('WrongPassphrase')
+    if (error instanceof UnknownVersion) throw new BoundaryError('InvalidState', `${files.root}: ${error.message}`)
     if (error instanceof RootError && error.code === 'Refused') throw new BoundaryError('InvalidRequest', error.message)
     throw error
   } finally {
