@@ -82,6 +82,8 @@ export interface BoundaryConfig {
   /** First line of the checkpoints and name of their signer, for example `kms.example.com/log`. */
   readonly logOrigin: string
   readonly limits?: BoundaryLimits
+  /** Milliseconds since 1970: the time of the last record, which is ahead of the clock, and with which the operator wants to go on (docs/decisions/0044). */
+  readonly acceptClock?: number
   /** Of an owner. */
   readonly tokens?: readonly NamedToken[]
   /** Of the KMS. */

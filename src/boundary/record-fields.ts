@@ -69,6 +69,8 @@ export const BOUNDARY_OPERATIONS = {
   rewriteRows: 72,
   /** Another root of trust from now on. */
   changeRoot: 73,
+  /** The clock was behind the last record at a start, and the operator went on. */
+  acceptClock: 76,
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 

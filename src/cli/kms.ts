@@ -13,10 +13,11 @@ import { loadConfig } from '../config/load.ts'
 import { firstPrincipalText } from '../kms/admin/index.ts'
 import { type DevToken, startKmsDev, startKmsService } from '../kms/dev.ts'
 import { registerKmsAdmin } from './kms-admin.ts'
-import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
+import { acceptClockOption, givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
 interface Options {
   readonly config?: string
+  readonly acceptClock?: number
   readonly dev?: boolean
   readonly port: number
   readonly account: string
@@ -40,7 +41,8 @@ A whole KMS for a laptop or a CI job, on loopback, ready in a second:
 It prints one line of JSON when it is ready: endpoint, accountId, regions, accessKeyId, secretAccessKey, pid, and where its data is. The credential is
 taken from HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or made. Its time can be moved: holdfast dev clock advance 31d --data DIR
 
-Exit codes: 0 stopped; 64 the operator must change something first; 75 the folder is in use; 78 the configuration is wrong.`
+Exit codes: 0 stopped; 64 the operator must change something first; 65 the log is damaged, or the clock is behind it; 74 the disk is full, read-only or
+broken; 75 the folder is in use; 78 the configuration is wrong.`
 
 /** Adds `holdfast kms` and everything below it. */
 export function registerKms(program: Command): void {
@@ -50,6 +52,7 @@ export function registerKms(program: Command): void {
     // So that --data after a command is that command's, not this one's.
     .enablePositionalOptions()
     .option('--config <file>', 'start from this configuration')
+    .addOption(acceptClockOption())
     .option('--dev', 'start for development, with a credential that has every right; never for real keys')
     .option('--port <n>', '--dev: port to listen on; 0 takes a free one', portOption, 0)
     .option('--account <id>', '--dev: account id', accountOption, '000000000000')
@@ -62,7 +65,7 @@ export function registerKms(program: Command): void {
     .action((options: Options) =>
       startCommand<KmsConfig>(kms, options, {
         load: file => loadConfig(file, kmsConfig),
-        start: config => startKmsService(config, false),
+        start: config => startKmsService(config, false, undefined, options.acceptClock),
         tellFirstSteps,
         dev: () => startDev(options),
       }),
@@ -89,11 +92,14 @@ async function tellFirstSteps({ data }: Pick<KmsConfig, 'data'>, toldLocked = fa
 async function startDev(options: Options): Promise<number> {
   warnOfDev('kms', options.data)
   let ended = Promise.resolve(0)
-  const { port, account, regions, data } = options
+  const { port, account, regions, data, acceptClock } = options
   const token = tokenOf(options)
-  const dev = await startKmsDev({ port, account, regions, data, token, credential: givenCredential() }, service => {
-    ended = untilSignalled(service)
-  })
+  const dev = await startKmsDev(
+    { port, account, regions, data, token, credential: givenCredential(), acceptClock },
+    service => {
+      ended = untilSignalled(service)
+    },
+  )
   printLine(dev.line)
   return ended.finally(() => dev.stop())
 }

@@ -28,6 +28,8 @@ export interface DevOptions {
   readonly credential: GivenCredential | undefined
   /** Where the root of trust is a key in a PKCS#11 token; else it is a file beside the data. */
   readonly token?: DevToken | undefined
+  /** See the boundary's configuration. */
+  readonly acceptClock?: number | undefined
 }
 
 export interface DevToken {
@@ -87,10 +89,10 @@ export function defaultConfig(input: {
 }
 
 /** Starts front end and boundary of a service. */
-export function startKmsService(config: KmsConfig, dev: boolean, stderr?: number): Service {
+export function startKmsService(config: KmsConfig, dev: boolean, stderr?: number, acceptClock?: number): Service {
   return startService({
     ...(stderr === undefined ? {} : { stderr }),
-    boundary: boundarySettings('kms', config, dev),
+    boundary: { ...boundarySettings('kms', config, dev), ...(acceptClock === undefined ? {} : { acceptClock }) },
     frontEnd: {
       entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
       heapMegabytes: heapMegabytes(config.cache),
@@ -105,14 +107,14 @@ export async function startKmsDev(
   options: DevOptions,
   onStart: (service: Service) => void = () => {},
 ): Promise<DevService> {
-  const { port, account, regions, credential, token } = options
+  const { port, account, regions, credential, token, acceptClock } = options
   const data = options.data === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kms-')) : resolve(options.data)
   const remove = (): void => {
     if (options.data === undefined) rmSync(data, { recursive: true, force: true })
   }
   let service: Service
   try {
-    service = startKmsService(defaultConfig({ data, port, account, regions, token }), true)
+    service = startKmsService(defaultConfig({ data, port, account, regions, token }), true, undefined, acceptClock)
   } catch (error) {
     remove()
     throw error

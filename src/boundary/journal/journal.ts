@@ -62,7 +62,7 @@ export const openJournal: OpenJournal = async (options, replay) => {
       replay(frame)
     },
   )
-  if (options.now() < chain.time) throw new ClockBehind(options.now(), chain.time)
+  if (options.now() < chain.time && options.acceptClock !== chain.time) throw new ClockBehind(options.now(), chain.time)
   if (scanned.unused !== undefined) {
     await disk.unlink(scanned.unused)
     await disk.syncDir(folder)

@@ -11,6 +11,7 @@ import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import { BoundaryError } from '../words.ts'
 import { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { Clusters } from './clusters.ts'
 import { baseFields, type Call, type Core, ownCall } from './core.ts'
 import { Delivery } from './delivery.ts'
@@ -22,7 +23,7 @@ import { Holds } from './keys/holds.ts'
 import { Locks } from './keys/locks.ts'
 import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
 import { Switches } from './keys/switches.ts'
-import { type Log, placeOf } from './log.ts'
+import type { Log } from './log.ts'
 import { advanceClock } from './operations/service.ts'
 import { Renewal } from './renewal.ts'
 import { type Opened, openByPassphrase, type RootState, readRoot } from './roots.ts'
@@ -110,6 +111,7 @@ export class Boundary {
         signer: root.logKey,
         origin: config.logOrigin,
         now,
+        ...(config.acceptClock === undefined ? {} : { acceptClock: config.acceptClock }),
         ...(config.limits?.floorBytes === undefined ? {} : { floorBytes: config.limits.floorBytes }),
         ...(config.limits?.reserveBytes === undefined ? {} : { reserveBytes: config.limits.reserveBytes }),
         onFatal: error => {
@@ -134,6 +136,8 @@ export class Boundary {
       cutBytes: journal.opened.cutBytes,
     })
     for (const reason of journal.opened.snapshotsRefused) log('warn', `a snapshot was passed over: ${reason}`)
+    const watch = new ClockWatch({ now, lastTime: () => journal.lastTime })
+    watch.look(log)
     const clocks: Clocks = { real: now, lifecycle: () => now() + book.clockOffset }
     const switches = new Switches()
     for (const id of book.pinnedIds('switch')) switches.take({ id, body: book.pinned('switch', id) ?? null })
@@ -145,6 +149,7 @@ export class Boundary {
       keyring,
       book,
       clocks,
+      watch,
       open: new OpenKeys(book, keyring, config.limits?.openKeys ?? DEFAULT_OPEN_KEYS),
       locks: new Locks(),
       switches,
@@ -179,6 +184,11 @@ export class Boundary {
       else if (row.kind === 'hold') holds.take(row)
     }
     book.onWriteSet = (number, rows) => this.delivery.push(number, rows)
+    if (watch.behind)
+      await book.record({
+        ...baseFields(core, 'acceptClock', { ...call, source: 'control' }, undefined),
+        outcome: 'allowed',
+      })
     await book.record({
       ...baseFields(core, call.source === 'control' ? 'unlock' : 'start', call, undefined),
       outcome: 'allowed',
@@ -186,11 +196,7 @@ export class Boundary {
     this.#core = core
     this.#renewal = renewal
     renewal.start()
-    this.#scanner = new DueScanner(
-      core,
-      (id, error) => log('error', 'what is due of a key failed', { key: id, ...placeOf(error) }),
-      this.#parts.held ?? (() => false),
-    )
+    this.#scanner = new DueScanner(core, log, this.#parts.held ?? (() => false))
     this.#scanner.start()
     await core.rotation.start(core)
   }
@@ -285,6 +291,7 @@ export class Boundary {
       warnings: [
         ...warnings,
         ...(journal?.lowOnSpace === true ? ['free space is below the floor: uses are refused, revoking works'] : []),
+        ...(core?.watch.warnings() ?? []),
         ...tokenWarnings(core?.tokens ?? this.#parts.tokens),
         ...(this.#renewal?.warnings() ?? []),
         ...(core?.rotation.warnings() ?? []),
