@@ -23,10 +23,11 @@ import {
   symmetricNames,
   symmetricTargets,
 } from './kms-targets.ts'
+import { measureLarge } from './large.ts'
 import { Loader } from './loader.ts'
 import { CONNECTIONS, measureAll, type Row, served, type Target } from './measure.ts'
 import { startEcho, startNginx } from './references.ts'
-import { print, printOffered } from './report.ts'
+import { print, printLarge, printOffered } from './report.ts'
 import { startMeasured, xksEncrypt } from './services.ts'
 import { makeRole } from './sessions.ts'
 
@@ -38,18 +39,23 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     keys: { type: 'string' },
     grants: { type: 'string' },
+    large: { type: 'string' },
+    records: { type: 'string' },
+    recipient: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 
 if (values.help) {
-  console.log(`npm run bench -- [--quick] [--only TEXT] [--rounds N] [--keys N] [--grants N] [--json]
+  console.log(`npm run bench -- [--quick] [--only TEXT] [--rounds N] [--keys N] [--grants N] [--large N [--records N] [--recipient AGE]] [--json]
   --quick   fewer and shorter rounds, 2,000 keys instead of 100,000
   --only    only lines whose name holds this text (nginx is always measured: it is the unit); xks-load: only the load of one external key store
   --rounds  how many rounds the medians are of (3 with --quick, otherwise 5)
   --keys    how many keys the second KMS has
   --grants  a third KMS, with as many keys as the second, policies of ten statements and this many grants, which is started again before it is measured;
             1000000 takes minutes to make
+  --large   nothing else: starts and memory of a KMS with this many keys and --records records besides (1,000,000); with --recipient a backup too.
+            1000000 keys take minutes to make, and 4 GB in the temporary folder
   --json    the figures as JSON`)
   process.exit(0)
 }
@@ -75,6 +81,18 @@ if (values.only === XKS_LOAD) {
   const offered = await offerLoad(LOAD_SECONDS, say)
   if (values.json) console.log(JSON.stringify(offered, null, 1))
   else printOffered(offered)
+  process.exit(0)
+}
+
+if (values.large !== undefined) {
+  const size = {
+    keys: count('large', values.large, 0),
+    records: count('records', values.records, 1_000_000),
+    recipient: values.recipient,
+  }
+  const large = await measureLarge(size, say)
+  if (values.json) console.log(JSON.stringify(large, null, 1))
+  else printLarge(large)
   process.exit(0)
 }
 

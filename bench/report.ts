@@ -1,6 +1,7 @@
 /** The figures as text. */
 import type { Compared } from './algorithms.ts'
 import { DEADLINE_MS, type Offered } from './ekm/xks-load.ts'
+import type { LargeFigures } from './large.ts'
 import type { Row } from './measure.ts'
 
 const number = (value: number | undefined, width: number, digits = 1): string =>
@@ -39,10 +40,21 @@ export function print({ rows, algorithms, offered, memoryMB, startMs }: Report):
   }
   printOffered(offered)
   console.log('')
+  printState(memoryMB, startMs)
+}
+
+function printState(memoryMB: Report['memoryMB'], startMs: Report['startMs']): void {
   for (const [name, megabytes] of Object.entries(memoryMB))
     console.log(`${name.padEnd(WIDTH)}${number(megabytes, 5, 0)} MB`)
   for (const [name, ms] of Object.entries(startMs))
     console.log(`${`${name}, until its line of JSON`.padEnd(WIDTH)}${number(ms, 5, 0)} ms`)
+}
+
+/** Of a service that has grown for years. */
+export function printLarge({ startMs, memoryMB, backup }: LargeFigures): void {
+  printState(memoryMB, startMs)
+  for (const [name, seconds] of Object.entries(backup))
+    console.log(`${`backup, ${name}`.padEnd(WIDTH)}${number(seconds, 5)} s`)
 }
 
 /** A load at a fixed rate: what became of it. */

@@ -6,9 +6,14 @@ import { environment, fail, installPackages, root, runNode } from './lib.mjs'
 
 const nssModules = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map(machine => `/usr/lib/${machine}/libsoftokn3.so`)
 
+const fakeTimes = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map(
+  machine => `/usr/lib/${machine}/faketime/libfaketimeMT.so.1`,
+)
+
 /** What the tests run besides npm packages: how it is recognised, and the Debian package that has it. */
 const components = [
   { name: 'SoftHSM2', has: () => onPath('softhsm2-util'), debian: 'softhsm2' },
+  { name: 'libfaketime', has: () => fakeTimes.some(existsSync), debian: 'libfaketime' },
   { name: 'NSS', has: () => nssModules.some(existsSync), debian: 'libnss3' },
   { name: 'pkcs11-tool', has: () => onPath('pkcs11-tool'), debian: 'opensc' },
   { name: 'curl', has: () => onPath('curl'), debian: 'curl' },

@@ -12,6 +12,27 @@ export class FormatError extends Error {
   }
 }
 
+/** A later version than this program knows. */
+export class UnknownVersion extends FormatError {
+  /** `what` begins the sentence. */
+  constructor(what: string, version: number, known: number) {
+    super(`${differs(what, version, known)}: a newer holdfast made it: use that one, or a later one`)
+    this.name = 'UnknownVersion'
+  }
+}
+
+const differs = (what: string, version: number, known: number): string =>
+  `${what} has version ${version}, and this program knows version ${known}`
+
+/**
+ * To be called before anything else is read, tags and codes of authenticity included: what they stand over has another form in another version. Throws
+ * `UnknownVersion` for one above `known`, and `FormatError` for one below `oldest`, which no holdfast that was released has made.
+ */
+export function checkVersion(what: string, version: number, known: number, oldest = known): void {
+  if (version > known) throw new UnknownVersion(what, version, known)
+  if (version < oldest) throw new FormatError(differs(what, version, known))
+}
+
 /** Grows as needed; `done` returns the bytes written. */
 export class Writer {
   #buffer: Buffer

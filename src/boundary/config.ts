@@ -90,6 +90,8 @@ export interface BoundaryConfig {
   /** Segments of which every record is older than so many days may be erased. Without it none may. */
   readonly retentionDays?: number
   readonly limits?: BoundaryLimits
+  /** Milliseconds since 1970: the time of the last record, which is ahead of the clock, and with which the operator wants to go on (docs/decisions/0044). */
+  readonly acceptClock?: number
   /** Of an owner. */
   readonly tokens?: readonly NamedToken[]
   /** Of the KMS. */

@@ -78,6 +78,8 @@ export const BOUNDARY_OPERATIONS = {
   seedKey: 76,
   /** A newer state that the boundary has had is given up. */
   acceptOlderState: 70,
+  /** The clock was behind the last record at a start, and the operator went on. */
+  acceptClock: 77,
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 

@@ -2,7 +2,7 @@
  * The bytes of a record of the log, by the tables of record-fields.ts. What is no field of theirs is not looked at. See docs/formats/record.md.
  */
 import { isAscii, isUtf8 } from 'node:buffer'
-import { FormatError, Reader } from './bytes.ts'
+import { checkVersion, FormatError, Reader } from './bytes.ts'
 import {
   type DecodedRecord,
   type EncodedAsserted,
@@ -199,7 +199,7 @@ export function encodeRecord(fields: RecordFields): Buffer {
 export function decodeRecord(bytes: Buffer): DecodedRecord {
   if (bytes.length > MAX_RECORD_BYTES) throw new FormatError('a record is at most 65536 bytes')
   const reader = new Reader(bytes)
-  if (reader.u8() !== RECORD_VERSION) throw new FormatError('not a record of this version')
+  checkVersion('a record', reader.u8(), RECORD_VERSION)
   const asserted: Record<string, string> = {}
   const own: Record<string, unknown> = {}
   let last = 0

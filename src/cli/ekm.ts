@@ -18,10 +18,11 @@ import { registerEkmAdmin } from './ekm-admin.ts'
 import { registerHsm } from './ekm-hsm.ts'
 import { registerKubernetesPlugin } from './ekm-kubernetes.ts'
 import { tenantName } from './ekm-tools.ts'
-import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
+import { acceptClockOption, givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
 interface Options {
   readonly config?: string
+  readonly acceptClock?: number
   readonly dev?: boolean
   readonly port: number
   readonly key: readonly DevKey[]
@@ -55,8 +56,8 @@ When everything must stop:
 
 Settings, errors and guarantees, for the owner: docs/xks.md
 
-Exit codes: 0 stopped; 1 wrong use, or refused; 64 the operator must change something first; 65 the journal is damaged, or the clock is behind it; 75 the
-folder is in use; 78 the configuration is wrong.`
+Exit codes: 0 stopped; 1 wrong use, or refused; 64 the operator must change something first; 65 the journal is damaged, or the clock is behind it; 74 the
+disk is full, read-only or broken; 75 the folder is in use; 78 the configuration is wrong.`
 
 /** Adds `holdfast ekm` and everything below it. */
 export function registerEkm(program: Command): void {
@@ -67,6 +68,7 @@ export function registerEkm(program: Command): void {
     .enablePositionalOptions()
     .showHelpAfterError('(--help after any command explains it)')
     .option('--config <file>', 'start from this configuration')
+    .addOption(acceptClockOption())
     .option('--dev', 'start for development: own certificate, tenant, keys and credential; never for real keys')
     .option('--port <n>', '--dev: port to listen on; 0 takes a free one', portOption, 0)
     .addOption(
@@ -81,7 +83,7 @@ export function registerEkm(program: Command): void {
     .action((options: Options) =>
       startCommand<EkmConfig>(ekm, options, {
         load: async file => loadConfig(file, ekmConfig),
-        start: config => startEkmService(config, false),
+        start: config => startEkmService(config, false, undefined, options.acceptClock),
         tellFirstSteps,
         dev: () => startDev(options),
       }),
@@ -129,6 +131,7 @@ async function startDev(options: Options): Promise<number> {
       tenant: options.prefix,
       keys: options.key.length === 0 ? [DEFAULT_DEV_KEY] : options.key,
       credential: givenCredential(),
+      acceptClock: options.acceptClock,
     },
     service => {
       ended = untilSignalled(service)

@@ -18,10 +18,11 @@ import { EXIT_CONFIG } from './exit-codes.ts'
 import { registerKmsAdmin } from './kms-admin.ts'
 import { accountOption, regionsOption } from './kms-names.ts'
 import { registerKmsSeed } from './kms-seed.ts'
-import { givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
+import { acceptClockOption, givenCredential, portOption, printLine, startCommand, warnOfDev } from './start.ts'
 
 interface Options {
   readonly config?: string
+  readonly acceptClock?: number
   readonly dev?: boolean
   readonly port: number
   readonly account: string
@@ -54,8 +55,8 @@ It prints one line of JSON when it is ready: endpoint, accountId, regions, acces
 how many keys were made. The credential is
 taken from HOLDFAST_DEV_ACCESS_KEY_ID and HOLDFAST_DEV_SECRET_ACCESS_KEY, or made. Its time can be moved: holdfast dev clock advance 31d --data DIR
 
-Exit codes: 0 stopped; 1 wrong use; 64 the operator must change something first; 65 the journal is damaged, or the clock is behind it; 75 the folder is in
-use; 78 the configuration is wrong.`
+Exit codes: 0 stopped; 1 wrong use; 64 the operator must change something first; 65 the journal is damaged, or the clock is behind it; 74 the disk is
+full, read-only or broken; 75 the folder is in use; 78 the configuration is wrong.`
 
 /** Adds `holdfast kms` and everything below it. */
 export function registerKms(program: Command): void {
@@ -65,6 +66,7 @@ export function registerKms(program: Command): void {
     // So that --data after a command is that command's, not this one's.
     .enablePositionalOptions()
     .option('--config <file>', 'start from this configuration')
+    .addOption(acceptClockOption())
     .option('--dev', 'start for development, with a credential that has every right; never for real keys')
     .option('--port <n>', '--dev: port to listen on; 0 takes a free one', portOption, 0)
     .option('--account <id>', '--dev: account id', accountOption, '000000000000')
@@ -84,7 +86,7 @@ export function registerKms(program: Command): void {
       return startCommand<KmsConfig>(kms, options, {
         // Loaded here only: `--dev`, which is to be ready at once, reads no YAML.
         load: async file => (await import('../config/load.ts')).loadConfig(file, kmsConfig),
-        start: config => startKmsService(config, false),
+        start: config => startKmsService(config, false, undefined, { acceptClock: options.acceptClock }),
         tellFirstSteps,
         dev: () => startDev(options),
       })
@@ -115,7 +117,7 @@ async function tellFirstSteps({ data }: Pick<KmsConfig, 'data'>, toldLocked = fa
 }
 
 async function startDev(options: Options): Promise<number> {
-  const { port, account, regions, data } = options
+  const { port, account, regions, data, acceptClock } = options
   let seed: Seed | undefined
   try {
     if (options.seed !== undefined)
@@ -131,9 +133,12 @@ async function startDev(options: Options): Promise<number> {
   let ended = Promise.resolve(0)
   const token = tokenOf(options)
   const credential = givenCredential()
-  const dev = await startKmsDev({ port, account, regions, data, token, credential, seed, danger }, service => {
-    ended = untilSignalled(service)
-  })
+  const dev = await startKmsDev(
+    { port, account, regions, data, token, credential, seed, danger, acceptClock },
+    service => {
+      ended = untilSignalled(service)
+    },
+  )
   printLine(dev.line)
   return ended.finally(() => dev.stop())
 }

@@ -1,5 +1,5 @@
 /** What `holdfast kms` and `holdfast ekm` share as commands that start a service: the choice between a configuration and `--dev`, the ready line, exit codes. */
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type Service, ServiceFailed, untilSignalled } from '../boundary/supervisor/supervisor.ts'
 import { ConfigError } from '../config/problems.ts'
 import { AdminError } from '../store/admin.ts'
@@ -48,6 +48,19 @@ async function startFrom<C extends { readonly data: string }>(file: string, star
   printLine({ ...(await service.ready), data: config.data, pid: process.pid })
   await starting.tellFirstSteps(config)
   return ended
+}
+
+/** `--accept-clock`: of a start whose clock is behind the last record (docs/decisions/0044). */
+export function acceptClockOption(): Option {
+  return new Option(
+    '--accept-clock <time>',
+    'start although the clock is behind the last record, which is of exactly this time: as the refusal names it',
+  ).argParser(text => {
+    const time = Date.parse(text)
+    if (Number.isNaN(time) || new Date(time).toISOString() !== text)
+      throw new InvalidArgumentError('A time looks like 2031-01-01T00:00:00.000Z.')
+    return time
+  })
 }
 
 /** The one line on stdout that says that the service is ready. */

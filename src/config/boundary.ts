@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { serviceFolders } from './folders.ts'
@@ -97,22 +97,39 @@ export function usersOf({ frontEnd, boundary, admin }: NonNullable<ServiceSettin
   }
 }
 
-/** A log must keep its name for ever, so one that was made up is kept beside it. */
+/**
+ * A log must keep its name for ever, so one that was made up is kept beside it. Two starts at once take the same: the file gets its name when it is whole, and
+ * whoever comes second reads it.
+ */
 function keptOrigin(service: string, data: string): string {
   const file = join(data, 'log-origin')
-  try {
-    return readFileSync(file, 'utf8').trim()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-  }
+  const kept = readOrigin(file)
+  if (kept !== undefined) return kept
   const origin = `holdfast-${service}-${randomBytes(8).toString('hex')}`
+  const temporary = `${file}.${process.pid}.new`
   try {
-    writeFileSync(file, `${origin}\n`, { flag: 'wx' })
+    writeFileSync(temporary, `${origin}\n`)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
     throw new Error(`this user cannot keep a name for the log in ${data}: set log.origin in the configuration`)
   }
-  return origin
+  try {
+    linkSync(temporary, file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(temporary)
+  }
+  return readOrigin(file) ?? origin
+}
+
+function readOrigin(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return undefined
+  }
 }
 
 function user(setting: string, name: string): User {

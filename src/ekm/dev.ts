@@ -39,6 +39,8 @@ export interface DevOptions {
   readonly tenant: string
   readonly keys: readonly DevKey[]
   readonly credential: admin.GivenCredential | undefined
+  /** See the boundary's configuration. */
+  readonly acceptClock?: number | undefined
 }
 
 /** What is printed when the service is ready: one line of JSON. */
@@ -67,10 +69,10 @@ export interface DevService {
 }
 
 /** Starts front end and boundary of a service. */
-export function startEkmService(config: EkmConfig, dev: boolean, stderr?: number): Service {
+export function startEkmService(config: EkmConfig, dev: boolean, stderr?: number, acceptClock?: number): Service {
   return startService({
     ...(stderr === undefined ? {} : { stderr }),
-    boundary: boundarySettings('ekm', config, dev),
+    boundary: { ...boundarySettings('ekm', config, dev), ...(acceptClock === undefined ? {} : { acceptClock }) },
     frontEnd: ekmFrontEnd(config),
     ...(config.admin === undefined ? {} : { admin: ekmAdminApi(config) }),
   })
@@ -102,7 +104,7 @@ export async function startEkmDev(
   try {
     mkdirSync(data, { recursive: true, mode: 0o700 })
     const tls = options.http ? undefined : await devCertificate(data)
-    service = startEkmService(await devConfig(data, options.port, tls), true)
+    service = startEkmService(await devConfig(data, options.port, tls), true, undefined, options.acceptClock)
     started(service)
     const running = service
     const ready = await running.ready

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { EXIT_CODES } from '../boundary/config.ts'
 import { takeConfig } from '../boundary/supervisor/alone.ts'
 import type { FrontEndMessage } from '../boundary/supervisor/supervisor.ts'
+import { StoreError } from '../store/errors.ts'
 import { openLog, placeOf } from './logging.ts'
 
 export interface FrontEnd {
@@ -13,6 +14,13 @@ export interface FrontEnd {
   readonly line: Readonly<Record<string, unknown>>
   /** Finishes what is in flight. */
   close(): Promise<void>
+}
+
+/** A port that is taken or a certificate that cannot be read: starting anew would not mend it. A disk may be mended meanwhile. */
+function exitCodeOf(error: unknown): number {
+  if (!(error instanceof StoreError)) return EXIT_CODES.refused
+  if (error.code === 'Locked') return EXIT_CODES.inUse
+  return error.code === 'Full' || error.code === 'Failed' ? EXIT_CODES.storage : EXIT_CODES.refused
 }
 
 /** Call once, at the top of the process. */
@@ -26,6 +34,9 @@ export function runFrontEnd<Config>(name: string, start: (config: Config) => Pro
       notifyReady(reason => openLog({ name, level: 'error' })('error', 'telling systemd failed', { reason }))
     }
   }
+  // Nobody waits for what is not ready yet, and what goes on without a supervisor keeps the store from the next one.
+  const orphaned = (): void => process.exit(EXIT_CODES.terminated)
+  process.once('disconnect', orphaned)
   const run = async (config: Config): Promise<void> => {
     try {
       const frontEnd = await start(config)
@@ -42,13 +53,13 @@ export function runFrontEnd<Config>(name: string, start: (config: Config) => Pro
         )
       }
       process.on('SIGTERM', stop)
+      process.off('disconnect', orphaned)
       process.on('disconnect', stop)
       if (alone !== undefined) process.on('SIGINT', stop)
       tell({ type: 'ready', line: frontEnd.line })
     } catch (error) {
-      // A port that is taken, a certificate or a store that cannot be read: starting anew would not mend it.
       const reason = error instanceof Error ? error.message : String(error)
-      tell({ type: 'failed', reason }, () => process.exit(EXIT_CODES.refused))
+      tell({ type: 'failed', reason }, () => process.exit(exitCodeOf(error)))
     }
   }
   if (alone !== undefined) void run(alone)

@@ -37,6 +37,8 @@ export interface DevOptions {
   readonly seed?: Seed | undefined
   /** Callers need no credential. */
   readonly danger?: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS | undefined
+  /** See the boundary's configuration. */
+  readonly acceptClock?: number | undefined
 }
 
 export interface DevToken {
@@ -104,12 +106,12 @@ export function startKmsService(
   config: KmsConfig,
   dev: boolean,
   stderr?: number,
-  danger?: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS,
+  { danger, acceptClock }: Pick<DevOptions, 'danger' | 'acceptClock'> = {},
 ): Service {
   if (danger !== undefined && !dev) throw new Error(`${danger.description} goes with --dev only`)
   return startService({
     ...(stderr === undefined ? {} : { stderr }),
-    boundary: boundarySettings('kms', config, dev),
+    boundary: { ...boundarySettings('kms', config, dev), ...(acceptClock === undefined ? {} : { acceptClock }) },
     frontEnd: kmsFrontEnd(config, danger),
   })
 }
@@ -129,14 +131,17 @@ export async function startKmsDev(
   options: DevOptions,
   onStart: (service: Service) => void = () => {},
 ): Promise<DevService> {
-  const { port, account, regions, credential, token, seed, danger } = options
+  const { port, account, regions, credential, token, seed, danger, acceptClock } = options
   const data = options.data === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kms-')) : resolve(options.data)
   const remove = (): void => {
     if (options.data === undefined) rmSync(data, { recursive: true, force: true })
   }
   let service: Service
   try {
-    service = startKmsService(defaultConfig({ data, port, account, regions, token }), true, undefined, danger)
+    service = startKmsService(defaultConfig({ data, port, account, regions, token }), true, undefined, {
+      danger,
+      acceptClock,
+    })
   } catch (error) {
     remove()
     throw error

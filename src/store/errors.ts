@@ -5,7 +5,7 @@ export const STORE_ERRORS = {
   /** Another process writes this store. */
   Locked: 'another process has this store open for writing',
   /** A later version of the program made it. */
-  NewerSchema: 'this store was made by a newer version of holdfast; use that version',
+  NewerSchema: 'a newer holdfast made this store: use that one, or a later one',
   /** Something else, or changed by someone else. */
   NotAStore: 'this is no store of holdfast, or its schema was changed',
   NotFound: 'there is no store here',

@@ -7,6 +7,7 @@ import type { DecodedRecord } from '../../src/boundary/record-fields.ts'
 
 export interface FoundRecord {
   readonly seq: number
+  readonly time: number
   readonly record: DecodedRecord
   readonly bytes: Buffer
 }
@@ -22,7 +23,7 @@ export function readRecords(data: string, boundary = 'boundary'): FoundRecord[] 
     for (let at = HEADER_BYTES; at < bytes.length; ) {
       const frame = parseFrame(bytes, at, crc)
       if (typeof frame === 'string') break
-      found.push({ seq: frame.seq, record: decodeRecord(frame.record), bytes: frame.record })
+      found.push({ seq: frame.seq, time: frame.time, record: decodeRecord(frame.record), bytes: frame.record })
       at += frame.length
     }
   }

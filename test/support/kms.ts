@@ -49,14 +49,7 @@ export class Kms {
 
   /** Ids of the two processes below the supervisor, as they are now; 0 where there is none. */
   children(): { readonly frontEnd: number; readonly boundary: number } {
-    const found = { frontEnd: 0, boundary: 0 }
-    const pid = this.process.pid ?? 0
-    for (const child of readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')) {
-      const command = child === '' || !existsSync(`/proc/${child}/cmdline`) ? '' : commandOf(child)
-      if (command.includes('/kms/main')) found.frontEnd = Number(child)
-      if (command.includes('/service/main')) found.boundary = Number(child)
-    }
-    return found
+    return childrenOf(this.process.pid ?? 0)
   }
 
   control(): ControlConnection {
@@ -79,6 +72,17 @@ export class Kms {
     await gone(frontEnd)
     await gone(boundary)
   }
+}
+
+/** Front end and boundary below a supervisor of the KMS; 0 where there is none. */
+export function childrenOf(pid: number): { readonly frontEnd: number; readonly boundary: number } {
+  const found = { frontEnd: 0, boundary: 0 }
+  for (const child of readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')) {
+    const command = child === '' || !existsSync(`/proc/${child}/cmdline`) ? '' : commandOf(child)
+    if (command.includes('/kms/main')) found.frontEnd = Number(child)
+    if (command.includes('/service/main')) found.boundary = Number(child)
+  }
+  return found
 }
 
 function commandOf(pid: string): string {
@@ -113,11 +117,13 @@ function rootArguments(): string[] {
 }
 
 /** Starts `holdfast kms --dev` and waits for its line. Rejects with what it said where it ended instead. */
-export async function startKms(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Kms> {
-  const child = spawn(join(ROOT, 'bin/holdfast'), ['kms', '--dev', ...rootArguments(), ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-  })
+export function startKms(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Kms> {
+  return startKmsBy(join(ROOT, 'bin/holdfast'), ['kms', '--dev', ...rootArguments(), ...args], env)
+}
+
+/** The same by a command of the caller's that ends in `holdfast kms …`. */
+export async function startKmsBy(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Kms> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
   const output = { stdout: '', stderr: '' }
   child.stdout?.on('data', chunk => {
     output.stdout += String(chunk)
@@ -127,15 +133,28 @@ export async function startKms(args: readonly string[] = [], env: NodeJS.Process
   })
   const text = await new Promise<string>((ready, failed) => {
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).once('line', ready)
-    child.once('exit', code => failed(new Error(`holdfast kms --dev ended with ${code}: ${output.stderr}`)))
+    child.once('exit', code => failed(new StartFailed(code, output.stderr)))
   })
   return new Kms(child, JSON.parse(text) as DevLine, output)
+}
+
+/** It ended before it was ready. */
+export class StartFailed extends Error {
+  readonly exitCode: number | null
+  readonly stderr: string
+  constructor(exitCode: number | null, stderr: string) {
+    super(`holdfast kms ended with ${exitCode}: ${stderr}`)
+    this.exitCode = exitCode
+    this.stderr = stderr
+  }
 }
 
 export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>
   readonly region?: string
   readonly signal?: AbortSignal
+  /** By whose clock it is signed; the machine's where it is left out. */
+  readonly signedAt?: number
   /** Told of the Authorization field as it is sent. */
   readonly onAuthorization?: (value: string) => void
 }
@@ -156,21 +175,24 @@ export class ApiClient {
   async call(operation: string, input: object | Buffer = {}, options: CallOptions = {}): Promise<Answer> {
     const body = Buffer.isBuffer(input) ? input : Buffer.from(JSON.stringify(input))
     const { hostname, port, host, protocol } = this.#endpoint
-    const signed = await this.#signer(options.region ?? REGION).sign({
-      method: 'POST',
-      protocol,
-      hostname,
-      port: Number(port),
-      path: '/',
-      query: {},
-      headers: {
-        host,
-        'content-type': 'application/x-amz-json-1.1',
-        'x-amz-target': `TrentService.${operation}`,
-        ...options.headers,
+    const signed = await this.#signer(options.region ?? REGION).sign(
+      {
+        method: 'POST',
+        protocol,
+        hostname,
+        port: Number(port),
+        path: '/',
+        query: {},
+        headers: {
+          host,
+          'content-type': 'application/x-amz-json-1.1',
+          'x-amz-target': `TrentService.${operation}`,
+          ...options.headers,
+        },
+        body,
       },
-      body,
-    })
+      { signingDate: new Date(options.signedAt ?? Date.now()) },
+    )
     options.onAuthorization?.(signed.headers.authorization ?? '')
     return exchange(
       {

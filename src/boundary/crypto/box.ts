@@ -3,7 +3,7 @@
  * are boxes. See docs/formats/README.md, "Box".
  */
 import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto'
-import { FormatError, Reader } from '../bytes.ts'
+import { checkVersion, FormatError, Reader } from '../bytes.ts'
 import type { Keyring, Purpose } from '../root/keyring.ts'
 import { deriveKey } from './kdf.ts'
 import { publicSource, type RandomOption } from './random.ts'
@@ -53,7 +53,7 @@ export function sealBox(
 export function openBox(keyring: Keyring, purpose: Purpose, aad: Uint8Array, box: Buffer): Buffer {
   if (box.length < BOX_OVERHEAD) throw new FormatError('a box is cut short')
   const reader = new Reader(box)
-  if (reader.u8() !== VERSION) throw new FormatError('a box of unknown version')
+  checkVersion('a box', reader.u8(), VERSION)
   const generation = reader.u32()
   if (!keyring.generations.includes(generation))
     throw new FormatError(`a box of root generation ${generation}, which this boundary does not hold`)

@@ -3,7 +3,7 @@
  *
  * Version 2 is version 1 with what keys of one Region and 32 secret bytes do not have; each key has exactly one of the two.
  */
-import { FormatError, Reader, Writer } from '../bytes.ts'
+import { checkVersion, FormatError, Reader, Writer } from '../bytes.ts'
 import {
   BACKINGS,
   EXPIRATION_MODELS,
@@ -146,7 +146,7 @@ function writeMaterial(writer: Writer, material: MaterialInfo): void {
 export function readHeader(bytes: Buffer): KeyHeader {
   const reader = new Reader(bytes)
   const version = reader.u8()
-  if (version !== 1 && version !== 2) throw new FormatError('a key header of unknown version')
+  checkVersion('the header of a key', version, 2, 1)
   const head = {
     id: reader.string(),
     account: reader.string(),

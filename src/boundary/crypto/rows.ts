@@ -2,7 +2,7 @@
  * Rows of the store: canonical encoding, digest, the boundary's tag, secret rows, and lists of rows. See docs/formats/rows.md.
  */
 import { createHmac, hash, timingSafeEqual } from 'node:crypto'
-import { FormatError, Reader, Writer } from '../bytes.ts'
+import { checkVersion, FormatError, Reader, Writer } from '../bytes.ts'
 import type { Keyring } from '../root/keyring.ts'
 import { BoundaryError, ROW_KINDS, type Row, type RowKind } from '../words.ts'
 import { openBox, sealBox } from './box.ts'
@@ -41,7 +41,7 @@ export function decodeRow(bytes: Buffer): Row {
 }
 
 function readRow(reader: Reader): Row {
-  if (reader.u8() !== VERSION) throw new FormatError('a row of unknown version')
+  checkVersion('a row', reader.u8(), VERSION)
   const kind = kindByCode.get(reader.u8())
   if (kind === undefined) throw new FormatError('a row of unknown kind')
   const id = reader.string()
@@ -113,7 +113,7 @@ export function encodeRows(rows: readonly Row[]): Buffer {
 /** Strict; throws `FormatError`. Bodies are views of the input. */
 export function decodeRows(bytes: Buffer): Row[] {
   const reader = new Reader(bytes)
-  if (reader.u8() !== VERSION) throw new FormatError('a list of rows of unknown version')
+  checkVersion('a list of rows', reader.u8(), VERSION)
   const count = reader.u32()
   // A row is at least 51 bytes: a count that cannot be true is refused before anything is made of it.
   if (count * 51 > reader.left) throw new FormatError('more rows announced than there are bytes')

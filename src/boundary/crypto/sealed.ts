@@ -3,7 +3,7 @@
  */
 import { createHmac, createPrivateKey, createSecretKey, type KeyObject } from 'node:crypto'
 import { isAsymmetric } from '../algorithms.ts'
-import { FormatError, Reader, Writer } from '../bytes.ts'
+import { checkVersion, FormatError, Reader, Writer } from '../bytes.ts'
 import type { Keyring } from '../root/keyring.ts'
 import { BoundaryError, type KeyHeader, type KeySpec } from '../words.ts'
 import { openBox, sealBox } from './box.ts'
@@ -66,7 +66,7 @@ function checkedMaterial(bytes: Buffer | undefined, version: 1 | 2): Buffer {
 function split(sealed: Buffer): { header: KeyHeader; encoded: Buffer; box: Buffer } {
   const reader = new Reader(sealed)
   const version = reader.u8()
-  if (version !== 1 && version !== 2) throw new FormatError('a sealed key of unknown version')
+  checkVersion('a sealed key', version, 2, 1)
   const encoded = reader.long(MAX_HEADER_BYTES)
   const header = readHeader(encoded)
   if (versionOf(header) !== version) throw new FormatError('a sealed key and its header have different versions')

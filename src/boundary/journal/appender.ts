@@ -79,7 +79,13 @@ export class Appender implements Journal {
     this.#readers = readers
     this.#places = places
     this.#derived = new Derived({ options, keys, tree: chain.tree, tiles, signer, snapshotSize })
-    this.#space = new Space(disk, dir, options.floorBytes ?? 64 * MIB, options.reserveBytes ?? 8 * MIB)
+    this.#space = new Space({
+      disk,
+      dir,
+      floorBytes: options.floorBytes ?? 64 * MIB,
+      reserveBytes: options.reserveBytes ?? 8 * MIB,
+      onError: error => this.#die(error, []),
+    })
     this.#checkpoints = new Spaced(options.checkpointEveryMs ?? 1000, () => {
       if (!this.#dead) this.#derived.checkpoint().catch(error => this.#derivedFailed(error))
     })
@@ -226,7 +232,7 @@ export class Appender implements Journal {
   #next(): void {
     this.#schedule()
     if (this.#filling.waiting.length === 0 && !this.#pauses.waiting) for (const wake of this.#idle.splice(0)) wake()
-    if (this.#space.due(performance.now())) void this.#space.ask().catch(error => this.#die(error, []))
+    this.#space.look(performance.now())
     this.#checkpointSoon()
   }
 
@@ -396,6 +402,7 @@ export class Appender implements Journal {
   async close(): Promise<void> {
     this.#closing = true
     this.#checkpoints.stop()
+    this.#space.stop()
     if (!this.#dead && (this.#busy || this.#filling.waiting.length > 0 || this.#pauses.waiting))
       await new Promise<void>(resolve => this.#idle.push(resolve))
     // What waited for the last commit does its own first: the snapshot is of the state after that.

@@ -1,7 +1,7 @@
 /** Frames and segment headers, byte by byte, and the sealing of write sets. See docs/formats/journal.md. */
 import { createCipheriv, createDecipheriv, hash, type KeyObject } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { FormatError, Reader, Writer } from '../bytes.ts'
+import { checkVersion, FormatError, Reader, Writer } from '../bytes.ts'
 import { fillRandom } from '../crypto/random.ts'
 import { MAX_RECORD_BYTES, MAX_WRITE_SET_BYTES, type OpenedWriteSet } from './types.ts'
 
@@ -50,8 +50,7 @@ export function parseHeader(bytes: Buffer): SegmentHeader {
   const reader = new Reader(bytes, 0, Math.min(HEADER_BYTES, bytes.length))
   if (!reader.raw(8).equals(FILE_MAGIC)) throw new FormatError('this is no segment of a journal')
   const version = reader.u16()
-  if (version !== VERSION)
-    throw new FormatError(`a segment of version ${version}, and this program knows version ${VERSION}`)
+  checkVersion('the segment', version, VERSION)
   if (reader.u16() !== HEADER_BYTES) throw new FormatError('a header of another length')
   const header = {
     boundaryId: reader.raw(16),

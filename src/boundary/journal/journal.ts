@@ -87,7 +87,7 @@ export const openJournal: OpenJournal = async (options, replay) => {
       throw new OlderState(last?.file ?? folder, last?.end ?? 0, seen, held)
     await discardBeyond(disk, dir, chain.seq)
   }
-  if (options.now() < chain.time) throw new ClockBehind(options.now(), chain.time)
+  if (options.now() < chain.time && options.acceptClock !== chain.time) throw new ClockBehind(options.now(), chain.time)
   if (scanned.unused !== undefined) {
     await disk.unlink(scanned.unused)
     await disk.syncDir(folder)

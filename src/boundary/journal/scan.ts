@@ -1,4 +1,5 @@
 /** Reading a journal at start: every segment from a snapshot's place on, every frame in its place, and what may be cut off the end. See docs/formats/journal.md. */
+import { FormatError } from '../bytes.ts'
 import type { Disk } from './disk.ts'
 import {
   FRAME_MAGIC,
@@ -162,7 +163,12 @@ function frames(
     const leaf = leafOf(frame.seq, frame.time, frame.salted)
     chain.tree.push(leaf, leafHash(leaf))
     const { seq, time, record } = frame
-    replay({ seq, time, record, writeSetNumber: number, writeSet, location: { segment: firstSeq, offset } })
+    const location = { segment: firstSeq, offset }
+    try {
+      replay({ seq, time, record, writeSetNumber: number, writeSet, location })
+    } catch (error) {
+      throw error instanceof FormatError ? new JournalDamage(file, offset, seq, error) : error
+    }
     if (number > 0) chain.writeSet = number
     chain.seq++
     chain.time = frame.time

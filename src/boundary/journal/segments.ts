@@ -1,6 +1,6 @@
 /** The segments of a journal: their names and headers, and files of them that are open for reading, of which only so many are kept. */
 import path from 'node:path'
-import type { FormatError } from '../bytes.ts'
+import { type FormatError, UnknownVersion } from '../bytes.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import { HEADER_BYTES, parseHeader, type SegmentHeader } from './frame.ts'
 import { JournalDamage, WriteSetGone } from './types.ts'
@@ -48,6 +48,8 @@ export async function listSegments(disk: Disk, folder: string, seq: number): Pro
       const bytes = Buffer.alloc(HEADER_BYTES)
       const got = await opened.read(bytes, 0)
       const header = readHeader(bytes.subarray(0, got))
+      // Never taken for one that was not used, however short it is.
+      if (header instanceof UnknownVersion) throw new JournalDamage(file, 8, Number(name.slice(0, 20)), header)
       if (typeof header === 'string' && index < names.length - 1)
         throw new JournalDamage(file, 0, Number(name.slice(0, 20)), header)
       segments.push({ file, name, size: await opened.size(), header })
@@ -58,11 +60,11 @@ export async function listSegments(disk: Disk, folder: string, seq: number): Pro
   return segments
 }
 
-function readHeader(bytes: Buffer): SegmentHeader | string {
+function readHeader(bytes: Buffer): SegmentHeader | UnknownVersion | string {
   try {
     return parseHeader(bytes)
   } catch (error) {
-    return (error as FormatError).message
+    return error instanceof UnknownVersion ? error : (error as FormatError).message
   }
 }
 
@@ -113,7 +115,8 @@ export class SegmentReaders {
     const file = await this.#disk.open(path.join(this.#folder, segmentName(segment)), 'read')
     const bytes = Buffer.alloc(HEADER_BYTES)
     const header = readHeader(bytes.subarray(0, await file.read(bytes, 0)))
-    if (typeof header !== 'string') return { file, seed: header.crc, uses: 0, last: undefined }
+    if (typeof header !== 'string' && !(header instanceof UnknownVersion))
+      return { file, seed: header.crc, uses: 0, last: undefined }
     await file.close()
     throw new JournalDamage(file.path, 0, segment, header)
   }

@@ -5,7 +5,7 @@
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { FormatError, Reader, Writer } from '../bytes.ts'
+import { checkVersion, FormatError, Reader, Writer } from '../bytes.ts'
 import { type Disk, datasync, isCode, readWhole } from './disk.ts'
 import { LEAF_BYTES } from './frame.ts'
 import { HASH_BYTES, type TreeState } from './merkle.ts'
@@ -71,7 +71,7 @@ export function parseSnapshot(bytes: Buffer): Snapshot & { readonly boundaryId: 
   const reader = new Reader(bytes, 0, Math.max(0, bytes.length - SNAPSHOT_MAC_BYTES))
   if (!reader.raw(MAGIC.length).equals(MAGIC)) throw new FormatError('it does not begin as a snapshot')
   const version = reader.u16()
-  if (version !== VERSION) throw new FormatError(`its version is ${version}, and this program knows version ${VERSION}`)
+  checkVersion('it', version, VERSION)
   const boundaryId = reader.raw(16)
   const size = reader.u64()
   const lastTime = reader.u64()
@@ -99,6 +99,8 @@ export async function readSnapshot(
 ): Promise<Snapshot> {
   const bytes = await readWhole(disk, path.join(folder, name), MAX_SNAPSHOT_BYTES)
   if (bytes === undefined || bytes.length < SNAPSHOT_MAC_BYTES) throw new FormatError('it is cut short')
+  // Before the MAC: what that stands over may have another form.
+  if (bytes.subarray(0, MAGIC.length).equals(MAGIC)) checkVersion('it', bytes.readUInt16BE(MAGIC.length), VERSION)
   const signed = bytes.subarray(0, bytes.length - SNAPSHOT_MAC_BYTES)
   const mac = bytes.subarray(signed.length)
   if (!keys.some(key => timingSafeEqual(createHmac('sha256', key).update(signed).digest(), mac)))

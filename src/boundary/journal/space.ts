@@ -1,49 +1,84 @@
 /** Free space: asked of the file system now and then, and the reserve that is given back to it when it runs low. */
 import path from 'node:path'
+import { isNoRoom } from './derived.ts'
 import { type Disk, isCode, writeNew } from './disk.ts'
 
 const EVERY_MS = 1000
 
+export interface SpaceParts {
+  readonly disk: Disk
+  readonly dir: string
+  readonly floorBytes: number
+  readonly reserveBytes: number
+  /** Asking failed, and not for want of room. */
+  readonly onError: (error: unknown) => void
+}
+
 export class Space {
-  readonly #disk: Disk
-  readonly #dir: string
-  readonly #floorBytes: number
-  readonly #reserveBytes: number
+  readonly #parts: SpaceParts
   #askedAt = Number.NEGATIVE_INFINITY
+  #asking: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
   #low = false
-  /** Whether the reserve is there, as far as this process knows. */
+  /** Whether the reserve is there; undefined before the folder was looked at. */
   #reserved: boolean | undefined
 
-  constructor(disk: Disk, dir: string, floorBytes: number, reserveBytes: number) {
-    this.#disk = disk
-    this.#dir = dir
-    this.#floorBytes = floorBytes
-    this.#reserveBytes = reserveBytes
+  constructor(parts: SpaceParts) {
+    this.#parts = parts
   }
 
   get low(): boolean {
     return this.#low
   }
 
-  /** Whether it is time to ask again. */
-  due(now: number): boolean {
-    return now - this.#askedAt > EVERY_MS
+  /** Asks in the background where it is time to. */
+  look(now: number): void {
+    if (now - this.#askedAt > EVERY_MS) this.ask().catch(this.#parts.onError)
   }
 
-  async ask(): Promise<void> {
+  /** And goes on by itself while space is low: nearly nothing is appended then after which it would be. Rejects with the error of the operating system. */
+  ask(): Promise<void> {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined
+      clearTimeout(this.#timer)
+      if (this.#low && !this.#stopped)
+        this.#timer = setTimeout(() => this.ask().catch(this.#parts.onError), EVERY_MS).unref()
+    })
+    return this.#asking
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  async #ask(): Promise<void> {
     this.#askedAt = performance.now()
-    const file = path.join(this.#dir, 'reserve')
-    const low = (await this.#disk.freeSpace(this.#dir)) < this.#floorBytes
-    if (low && this.#reserved !== false) {
-      await this.#disk.unlink(file).catch((error: unknown) => {
-        if (!isCode(error, 'ENOENT')) throw error
-      })
-      this.#reserved = false
-    } else if (!low && this.#reserved !== true) {
-      if (!(await this.#disk.readdir(this.#dir)).includes('reserve'))
-        await writeNew(this.#disk, file, Buffer.alloc(this.#reserveBytes), false)
-      this.#reserved = true
-    }
+    const { disk, dir, floorBytes, reserveBytes } = this.#parts
+    this.#reserved ??= (await disk.readdir(dir)).includes('reserve')
+    // Once the reserve was given back there must be room for it above the floor: else it would come and go.
+    const needed = floorBytes + (this.#reserved ? 0 : reserveBytes)
+    const low = (await disk.freeSpace(dir)) < needed
+    if (low && this.#reserved) await this.#giveBack()
+    else if (!low && !this.#reserved) await this.#take()
     this.#low = low
+  }
+
+  async #giveBack(): Promise<void> {
+    const { disk, dir } = this.#parts
+    await disk.unlink(path.join(dir, 'reserve')).catch((error: unknown) => {
+      if (!isCode(error, 'ENOENT')) throw error
+    })
+    this.#reserved = false
+  }
+
+  /** What another took in this very moment is no reason to stop: the next look finds that space is low. */
+  async #take(): Promise<void> {
+    const { disk, dir, reserveBytes } = this.#parts
+    this.#reserved = true
+    await writeNew(disk, path.join(dir, 'reserve'), Buffer.alloc(reserveBytes), false).catch((error: unknown) =>
+      isNoRoom(error) ? this.#giveBack() : Promise.reject(error),
+    )
   }
 }

@@ -5,6 +5,7 @@
  * real time. Formats: docs/formats/journal.md.
  */
 import type { KeyObject } from 'node:crypto'
+import type { FormatError } from '../bytes.ts'
 import type { Base } from '../root/rootfile.ts'
 import type { Disk } from './disk.ts'
 import type { GenerationKeys } from './keys.ts'
@@ -99,6 +100,8 @@ export interface JournalOptions {
   readonly now: () => number
   /** Where it begins, as the caller knows from elsewhere than the journal. Segments before it are what an erasure left, and are removed. Default: at record 0. */
   readonly base?: Base
+  /** The clock may be behind a last record of exactly this time: the records that follow keep it until the clock has come there. */
+  readonly acceptClock?: number
   /** A segment that has reached this many bytes is followed by a new one. Default 64 MiB. */
   readonly segmentBytes?: number
   /** A snapshot is made after this many frames, besides at rolls and at close. Default 250,000. */
@@ -209,8 +212,9 @@ export class JournalDamage extends Error {
   /** The sequence number that is, or should be, at that place. */
   readonly seq: number
   readonly what: string
-  constructor(file: string, offset: number, seq: number, what: string) {
-    super(`${file}: ${what}, at byte ${offset}, record ${seq}`)
+  constructor(file: string, offset: number, seq: number, problem: string | FormatError) {
+    const what = typeof problem === 'string' ? problem : problem.message
+    super(`${file}: ${what}, at byte ${offset}, record ${seq}`, typeof problem === 'string' ? {} : { cause: problem })
     this.name = 'JournalDamage'
     this.file = file
     this.offset = offset
@@ -246,8 +250,9 @@ export class ClockBehind extends Error {
   readonly now: number
   readonly lastTime: number
   constructor(now: number, lastTime: number) {
+    const last = new Date(lastTime).toISOString()
     super(
-      `the clock says ${new Date(now).toISOString()}, earlier than the last record of ${new Date(lastTime).toISOString()}: set the clock and start again`,
+      `the clock says ${new Date(now).toISOString()}, earlier than the last record of ${last}: set the clock and start again; where it is right and was ahead before, wait until then, or start with --accept-clock ${last}`,
     )
     this.name = 'ClockBehind'
     this.now = now

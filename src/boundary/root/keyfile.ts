@@ -3,21 +3,31 @@
  */
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { link, open, rm, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { UnknownVersion } from '../bytes.ts'
 import { RootError, type RootOfTrust } from './types.ts'
 import { unwrapWith, wrapWith } from './wrap.ts'
 
-const LINE = /^holdfast-root-1 ([A-Za-z0-9_-]{43})\n?$/
+const VERSION = 1
+const LINE = /^holdfast-root-(\d{1,6}) ([^\n]*)\n?$/
+const KEY = /^[A-Za-z0-9_-]{43}$/
 const MAX_FILE_BYTES = 128
 
-/** Makes a key file that did not exist, mode 0600, durable when this resolves. Throws `RootError` Refused where something is already there. */
+/**
+ * Makes a key file that did not exist, mode 0600, durable when this resolves: whole under another name first, so that one under its own name is never half
+ * written. Throws `RootError` Refused where something is already there.
+ */
 export async function createKeyFile(path: string): Promise<void> {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  const file = await open(path, flags, 0o600).catch((error: NodeJS.ErrnoException) => {
+  const refused = (error: NodeJS.ErrnoException): never => {
     const why = error.code === 'EEXIST' ? 'something of that name is already there' : (error.code ?? error.message)
     throw new RootError('Refused', `cannot make the root key file ${path}: ${why}`)
-  })
+  }
+  const temporary = `${path}.new`
+  // Of a start that was killed here: nothing was ever sealed under it.
+  await rm(temporary, { force: true }).catch(refused)
+  const file = await open(temporary, flags, 0o600).catch(refused)
   const key = randomBytes(32)
   try {
     await file.writeFile(`holdfast-root-1 ${key.toString('base64url')}\n`)
@@ -26,6 +36,9 @@ export async function createKeyFile(path: string): Promise<void> {
     key.fill(0)
     await file.close()
   }
+  // Unlike a rename it replaces nothing.
+  await link(temporary, path).catch(refused)
+  await unlink(temporary)
   const directory = await open(dirname(path), constants.O_RDONLY)
   await directory.sync().finally(() => directory.close())
 }
@@ -67,9 +80,11 @@ async function readKey(path: string): Promise<KeyObject> {
       throw refused(`can be read by others (mode ${(status.mode & 0o777).toString(8)}). Run: chmod 600 ${path}`)
     if (status.size > MAX_FILE_BYTES) throw refused('is no root key file')
     const bytes = await file.readFile()
-    const encoded = LINE.exec(bytes.toString('latin1'))?.[1]
+    const [, version = '0', encoded = ''] = LINE.exec(bytes.toString('latin1')) ?? []
     bytes.fill(0)
-    const key = encoded === undefined ? undefined : Buffer.from(encoded, 'base64url')
+    if (Number(version) > VERSION)
+      throw new RootError('Refused', new UnknownVersion(`the root key file ${path}`, Number(version), VERSION).message)
+    const key = Number(version) === VERSION && KEY.test(encoded) ? Buffer.from(encoded, 'base64url') : undefined
     if (key?.length !== 32)
       throw refused('is no root key file: it is one line, "holdfast-root-1" and 43 characters of base64url')
     const secret = createSecretKey(key)

@@ -3,7 +3,7 @@
  */
 import { argon2, createSecretKey, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
-import { Reader, Writer } from '../bytes.ts'
+import { checkVersion, Reader, UnknownVersion, Writer } from '../bytes.ts'
 import { type RandomOption, secretBytes } from '../crypto/random.ts'
 import { RootError, type RootOfTrust } from './types.ts'
 import { unwrapWith, wrapWith } from './wrap.ts'
@@ -53,11 +53,11 @@ async function keyOf(passphrase: Buffer, parameters: Buffer): Promise<KeyObject>
   let cost: { memory: number; passes: number; parallelism: number; nonce: Buffer }
   try {
     const reader = new Reader(parameters)
-    if (reader.u8() !== VERSION) throw damaged()
+    checkVersion('the description of the passphrase', reader.u8(), VERSION)
     cost = { memory: reader.u32(), passes: reader.u32(), parallelism: reader.u8(), nonce: reader.short() }
     reader.end()
-  } catch {
-    throw damaged()
+  } catch (error) {
+    throw error instanceof UnknownVersion ? error : damaged()
   }
   const { memory, passes, parallelism, nonce } = cost
   if (

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { UnknownVersion } from '../bytes.ts'
 import { createKeyFile, openKeyFile } from './keyfile.ts'
 import { newPassphraseRoot, openPassphraseRoot } from './passphrase.ts'
 import { makeRoot, openRoot, parseRootFile, prepareGeneration, withoutOldGenerations } from './rootfile.ts'
@@ -55,7 +56,9 @@ test('promise 12: no byte of the root file can be changed', async () => {
   for (let at = 0; at < bytes.length; at += 3) {
     const changed = Buffer.from(bytes)
     changed[at] = (changed[at] ?? 0) ^ 1
-    await assert.rejects(async () => openRoot(trust, parseRootFile(changed)), RootError, `byte ${at}`)
+    // The low byte of the version, which becomes a later one.
+    const refusal = at === 9 ? UnknownVersion : RootError
+    await assert.rejects(async () => openRoot(trust, parseRootFile(changed)), refusal, `byte ${at}`)
   }
   assert.throws(() => parseRootFile(bytes.subarray(0, 50)), code('Damaged'))
 })
@@ -108,7 +111,7 @@ test('another root of trust wraps every generation, the old one opens nothing mo
 test('a root file of version 1 is refused by its number', async () => {
   const { bytes } = await makeRoot(await keyFile('version'), input)
   bytes.writeUInt16BE(1, 8)
-  assert.throws(() => parseRootFile(bytes), code('Damaged', /version is 1, and this program knows version 2/))
+  assert.throws(() => parseRootFile(bytes), code('Damaged', /has version 1, and this program knows version 2/))
 })
 
 test('a passphrase opens, a wrong one says so and nothing else, a short one is refused', async () => {

@@ -2,7 +2,7 @@
  * The file `root` of the boundary's folder: who this boundary is, and its sealing roots wrapped by the root of trust. See docs/formats/root.md.
  */
 import { createHmac, createPrivateKey, createPublicKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
-import { FormatError, Reader, Writer } from '../bytes.ts'
+import { checkVersion, FormatError, Reader, UnknownVersion, Writer } from '../bytes.ts'
 import { openBox, sealBox } from '../crypto/box.ts'
 import { type RandomOption, secretBytes } from '../crypto/random.ts'
 import { Keyring } from './keyring.ts'
@@ -168,15 +168,14 @@ function rawPublicKey(key: KeyObject): Buffer {
   return key.export({ format: 'der', type: 'spki' }).subarray(-32)
 }
 
-/** Reads the file without opening it: which kind of root of trust it needs, and its parameters. Throws `RootError` Damaged. */
+/** Reads the file without opening it: which kind of root of trust it needs, and its parameters. Throws `UnknownVersion`, or `RootError` Damaged. */
 export function parseRootFile(bytes: Buffer): RootFile {
   try {
     if (bytes.length > MAX_FILE_BYTES) throw new FormatError('too long')
     const reader = new Reader(bytes)
     if (!reader.raw(MAGIC.length).equals(MAGIC)) throw new FormatError('it does not begin as one')
     const version = reader.u16()
-    if (version !== VERSION)
-      throw new FormatError(`its version is ${version}, and this program knows version ${VERSION}`)
+    checkVersion('the root file', version, VERSION)
     const boundaryId = reader.raw(16)
     const service = SERVICES[reader.u8()]
     const dev = reader.u8()
@@ -214,6 +213,7 @@ export function parseRootFile(bytes: Buffer): RootFile {
     if (generations.length === 0) throw new FormatError('it holds no sealing root')
     return file
   } catch (error) {
+    if (error instanceof UnknownVersion) throw error
     throw new RootError('Damaged', `the root file is damaged or is none: ${(error as Error).message}`)
   }
 }

@@ -2,11 +2,11 @@
  * The book: what every row is now, and the one way to change it. A change is a record and its whole write set in one frame of the journal. It is in
  * force from the moment it is appended (whatever is answered later stands behind it in the journal) and in the index from the moment it is durable.
  */
-import { Reader, Writer } from '../bytes.ts'
+import { checkVersion, Reader, Writer } from '../bytes.ts'
 import { decodeRows, encodeRows, rowDigest } from '../crypto/rows.ts'
 import { readKeyHeader } from '../crypto/sealed.ts'
 import type { Appended, Journal, Location, OpenedWriteSet, ReplayedFrame } from '../journal/types.ts'
-import { encodeRecord } from '../record.ts'
+import { encodeRecord, RECORD_VERSION } from '../record.ts'
 import type { RecordFields } from '../record-fields.ts'
 import { BoundaryError, FORGOTTEN_KINDS, keyOfGrant, type Row, type RowKind } from '../words.ts'
 import { CLOCK_ROW, decodeOffset } from './clock.ts'
@@ -317,7 +317,9 @@ export class Book {
     return this.#clockOffset
   }
 
+  /** Throws `FormatError`. */
   replay(frame: ReplayedFrame): void {
+    checkVersion('a record', frame.record[0] ?? 0, RECORD_VERSION)
     const set: OpenedWriteSet | undefined = frame.writeSet
     // Where the journal's first records were erased, rows that stood there come later, written again.
     if (frame.seq > 0 && this.#index.size === 0) this.#usesBefore ??= new UsesBefore()

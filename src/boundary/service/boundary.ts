@@ -9,12 +9,12 @@ import { ClockBehind, JournalDamage, OlderState, type TreeHead } from '../journa
 import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import { readParameters } from '../root/shares.ts'
 import { BoundaryError } from '../words.ts'
-import { beginningOf, beginThere } from './beginning.ts'
 import { Book } from './book.ts'
 import { Ceremonies } from './ceremonies/ceremonies.ts'
 import { type Stopwatch, stopwatch } from './ceremonies/ceremony.ts'
 import { stepOf } from './ceremonies/operations.ts'
 import type { Clocks } from './clock.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { Clusters } from './clusters.ts'
 import { baseFields, type Call, type Core, ownCall } from './core.ts'
 import { Delivery } from './delivery.ts'
@@ -26,7 +26,7 @@ import { Holds } from './keys/holds.ts'
 import { Locks } from './keys/locks.ts'
 import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
 import { Switches } from './keys/switches.ts'
-import { type Log, placeOf } from './log.ts'
+import type { Log } from './log.ts'
 import { OlderStateCeremony, olderStateText } from './older-state.ts'
 import { openBook } from './open-book.ts'
 import { changeTrust } from './operations/root.ts'
@@ -150,6 +150,8 @@ export class Boundary {
       cutBytes: journal.opened.cutBytes,
     })
     for (const reason of journal.opened.snapshotsRefused) log('warn', `a snapshot was passed over: ${reason}`)
+    const watch = new ClockWatch({ now, lastTime: () => journal.lastTime })
+    watch.look(log)
     const clocks: Clocks = { real: now, lifecycle: () => now() + book.clockOffset }
     const switches = new Switches()
     for (const id of book.pinnedIds('switch')) switches.take({ id, body: book.pinned('switch', id) ?? null })
@@ -161,6 +163,7 @@ export class Boundary {
       keyring,
       book,
       clocks,
+      watch,
       open: new OpenKeys(book, keyring, config.limits?.openKeys ?? DEFAULT_OPEN_KEYS),
       locks: new Locks(),
       switches,
@@ -196,6 +199,11 @@ export class Boundary {
       else if (row.kind === 'hold') holds.take(row)
     }
     book.onWriteSet = (number, rows) => this.delivery.push(number, rows)
+    if (watch.behind)
+      await book.record({
+        ...baseFields(core, 'acceptClock', { ...call, source: 'control' }, undefined),
+        outcome: 'allowed',
+      })
     await book.record({
       ...baseFields(core, call.source === 'control' ? 'unlock' : 'start', call, undefined),
       outcome: 'allowed',
@@ -203,11 +211,7 @@ export class Boundary {
     this.#core = core
     this.#renewal = renewal
     renewal.start()
-    this.#scanner = new DueScanner(
-      core,
-      (id, error) => log('error', 'what is due of a key failed', { key: id, ...placeOf(error) }),
-      this.#parts.held ?? (() => false),
-    )
+    this.#scanner = new DueScanner(core, log, this.#parts.held ?? (() => false))
     this.#scanner.start()
     await core.rotation.start(core)
   }
@@ -316,6 +320,7 @@ export class Boundary {
       warnings: [
         ...warnings,
         ...(journal?.lowOnSpace === true ? ['free space is below the floor: uses are refused, revoking works'] : []),
+        ...(core?.watch.warnings() ?? []),
         ...tokenWarnings(core?.tokens ?? this.#parts.tokens),
         ...(this.#renewal?.warnings() ?? []),
         ...(core?.rotation.warnings() ?? []),

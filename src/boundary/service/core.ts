@@ -10,6 +10,7 @@ import type { OpenedRoot } from '../root/rootfile.ts'
 import { BoundaryError, type BoundaryErrorCode } from '../words.ts'
 import type { Book } from './book.ts'
 import type { Clocks } from './clock.ts'
+import type { ClockWatch } from './clock-watch.ts'
 import type { Clusters } from './clusters.ts'
 import type { Counters } from './keys/counters.ts'
 import type { Holds } from './keys/holds.ts'
@@ -27,6 +28,7 @@ export interface Core {
   readonly keyring: Keyring
   readonly book: Book
   readonly clocks: Clocks
+  readonly watch: ClockWatch
   readonly open: OpenKeys
   readonly locks: Locks
   readonly switches: Switches
@@ -85,7 +87,7 @@ export function answerable(error: unknown): BoundaryError {
 /** Fields of a record while an operation gathers them. */
 export type Gathered = { -readonly [F in keyof RecordFields]: RecordFields[F] }
 
-/** The fields that every record of an operation has. Lifecycle time stands in a record only where it is not real time. */
+/** The fields that every record of an operation has. Lifecycle time stands in a record only where it is not the record's own time. */
 export function baseFields(
   core: Core,
   operation: BoundaryOperation,
@@ -94,7 +96,7 @@ export function baseFields(
 ): Gathered {
   const fields: Gathered = { boundaryOperation: operation, source: call.source }
   if (asserted !== undefined) fields.asserted = asserted
-  if (core.book.clockOffset !== 0) fields.lifecycleTime = core.clocks.lifecycle()
+  if (core.book.clockOffset !== 0 || core.watch.behind) fields.lifecycleTime = core.clocks.lifecycle()
   return fields
 }
 

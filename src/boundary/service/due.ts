@@ -5,6 +5,7 @@
 import { BoundaryError } from '../words.ts'
 import type { Core } from './core.ts'
 import { type Due, dueNow } from './keys/due.ts'
+import { type Log, placeOf } from './log.ts'
 import { finishRegions } from './operations/regions.ts'
 import { expireMaterial } from './operations/remove-material.ts'
 import { rotateAutomatically } from './operations/rotation.ts'
@@ -20,21 +21,23 @@ const ACTS: Readonly<Record<Due, (core: Core, id: string) => Promise<void>>> = {
   expireKeyMaterial: expireMaterial,
   rotateKeyAutomatically: rotateAutomatically,
 }
+/** What cannot be undone waits while the clock is in doubt. */
+const DESTROYS: ReadonlySet<Due> = new Set(['deleteKey', 'expireKeyMaterial'])
 /** What must wait for space, because it makes the journal longer without making anything safer. */
 const GROWS: ReadonlySet<Due> = new Set(['rotateKeyAutomatically'])
 
 export class DueScanner {
   readonly #core: Core
-  readonly #onError: (id: string, error: unknown) => void
   readonly #held: () => boolean
+  readonly #log: Log
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #again = false
 
   /** `held`: whether what is Creating or Updating stays so, for tests that look at it. */
-  constructor(core: Core, onError: (id: string, error: unknown) => void, held: () => boolean) {
+  constructor(core: Core, log: Log, held: () => boolean) {
     this.#core = core
-    this.#onError = onError
+    this.#log = log
     this.#held = held
   }
 
@@ -63,6 +66,7 @@ export class DueScanner {
   }
 
   async #all(): Promise<void> {
+    this.#core.watch.look(this.#log)
     do {
       this.#again = false
       for (const id of this.#core.book.dueBy(this.#core.clocks.lifecycle())) await this.#one(id)
@@ -76,12 +80,13 @@ export class DueScanner {
         const { opened } = await currentKey(this.#core, id)
         const due = dueNow(opened.header, this.#core.clocks.lifecycle())
         if (due === 'finishRegions' && this.#held()) return
+        if (due !== undefined && DESTROYS.has(due) && this.#core.watch.doubtful) return
         if (due === undefined || (GROWS.has(due) && this.#core.book.journal.lowOnSpace)) return
         await ACTS[due](this.#core, id)
       }
     } catch (error) {
       if (error instanceof BoundaryError && error.code === 'KeyGone') return
-      this.#onError(id, error)
+      this.#log('error', 'what is due of a key failed', { key: id, ...placeOf(error) })
     }
   }
 }

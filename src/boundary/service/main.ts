@@ -9,6 +9,7 @@ import { takeConfig } from '../supervisor/alone.ts'
 import { StartRefused } from './lock.ts'
 import { placeOf, stderrLog } from './log.ts'
 import { type RunningBoundary, startBoundary } from './start.ts'
+import { storageTrouble } from './storage.ts'
 
 /** Milliseconds that stopping may take before the process ends anyway: what is durable is durable. */
 const STOP_DEADLINE = 10_000
@@ -16,6 +17,8 @@ const STOP_DEADLINE = 10_000
 const log = stderrLog('boundary')
 let running: RunningBoundary | undefined
 let stopping = false
+/** A write failed before there was anybody who could wait for it: the supervisor is being told. */
+let failed = false
 
 function tell(message: BoundaryMessage, then: () => void = () => {}): void {
   if (process.connected !== true || process.send === undefined) then()
@@ -43,16 +46,22 @@ async function start(config: BoundaryConfig, warnings: readonly string[]): Promi
       warnings,
       log,
       onFatal: error => {
+        const reason = storageTrouble(config.folder, error) ?? error.message
+        log('error', `storage failed, nothing that was waiting is answered as done: ${reason}`)
         // Synchronously: whatever waits for this write is never answered.
-        log('error', `storage failed, nothing that was waiting is answered as done: ${error.message}`)
-        process.exit(EXIT_CODES.storage)
+        if (running !== undefined) process.exit(EXIT_CODES.storage)
+        failed = true
+        tell({ type: 'failed', reason }, () => process.exit(EXIT_CODES.storage))
       },
       onStop: () => setImmediate(() => stop('asked over the control socket', EXIT_CODES.stopped)),
     })
   } catch (error) {
-    const reason = error instanceof StartRefused ? error.message : 'the boundary could not start'
-    log('error', reason, error instanceof StartRefused ? {} : placeOf(error))
-    const code = error instanceof StartRefused ? error.exitCode : EXIT_CODES.internal
+    if (failed) return
+    const trouble = storageTrouble(config.folder, error)
+    const refused = error instanceof StartRefused
+    const reason = refused ? error.message : (trouble ?? 'the boundary could not start')
+    log('error', reason, refused || trouble !== undefined ? {} : placeOf(error))
+    const code = refused ? error.exitCode : trouble === undefined ? EXIT_CODES.internal : EXIT_CODES.storage
     tell({ type: 'failed', reason }, () => process.exit(code))
     return
   }

@@ -42,6 +42,7 @@ export async function openBook(
     origin: config.logOrigin,
     now,
     base,
+    ...(config.acceptClock === undefined ? {} : { acceptClock: config.acceptClock }),
     ...(limits.segmentBytes === undefined ? {} : { segmentBytes: limits.segmentBytes }),
     ...(limits.floorBytes === undefined ? {} : { floorBytes: limits.floorBytes }),
     ...(limits.reserveBytes === undefined ? {} : { reserveBytes: limits.reserveBytes }),

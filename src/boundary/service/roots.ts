@@ -4,6 +4,7 @@
 import type { KeyObject } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
+import { UnknownVersion } from '../bytes.ts'
 import { type BoundaryConfig, EXIT_CODES, type RootConfig } from '../config.ts'
 import { readWhole, realDisk, replaceFile } from '../journal/disk.ts'
 import { readPin } from '../pkcs11/pin.ts'
@@ -57,6 +58,7 @@ export async function readRoot(config: BoundaryConfig, files: FolderFiles): Prom
     file = parseRootFile(bytes)
     if (file.kind === 'shares') readParameters(file.boundaryId, file.parameters)
   } catch (error) {
+    if (error instanceof UnknownVersion) throw refused(`${files.root}: ${error.message}`)
     throw new StartRefused(
       EXIT_CODES.damaged,
       `${files.root}: ${error instanceof Error ? error.message : 'unreadable'}`,
@@ -95,6 +97,7 @@ export async function openByConfig(
       return { root: await withKeyFile(config, root.file, files, state), token: undefined, rootObjectId: '' }
     return await withToken(config, root, files, state, onToken)
   } catch (error) {
+    if (error instanceof UnknownVersion) throw refused(`${files.root}: ${error.message}`)
     if (error instanceof RootError) {
       throw new StartRefused(error.code === 'Damaged' ? EXIT_CODES.damaged : EXIT_CODES.refused, error.message)
     }
@@ -183,6 +186,7 @@ export async function openByPassphrase(
     return { root, token: undefined, rootObjectId: '' }
   } catch (error) {
     if (error instanceof RootError && error.code === 'WrongPassphrase') throw new BoundaryError('WrongPassphrase')
+    if (error instanceof UnknownVersion) throw new BoundaryError('InvalidState', `${files.root}: ${error.message}`)
     if (error instanceof RootError && error.code === 'Refused') throw new BoundaryError('InvalidRequest', error.message)
     throw error
   } finally {

@@ -153,13 +153,13 @@ class Peer implements Receiver {
   #hello(code: number, reader: Reader): void {
     if (code !== CONTROL_CODES.hello) throw new FormatError('no hello')
     const { version } = clientHello.read(reader)
-    reader.end()
     if (version !== PROTOCOL_VERSION) {
       throw new BoundaryError(
         'InvalidRequest',
-        `this boundary speaks version ${PROTOCOL_VERSION} of the protocol, not ${version}`,
+        `this boundary speaks version ${PROTOCOL_VERSION} of the protocol, not ${version}: use the holdfast that the service was started with`,
       )
     }
+    reader.end()
     clearTimeout(this.#deadline)
     this.#greeted = true
     const { boundary, service } = this.#parts

@@ -1,6 +1,7 @@
 /**
  * From a configuration to a boundary that answers on its sockets: folder, lock, root of trust, journal, sockets, in this order.
  */
+import { UnknownVersion } from '../bytes.ts'
 import { type BoundaryConfig, EXIT_CODES } from '../config.ts'
 import type { Disk } from '../journal/disk.ts'
 import { ClockBehind, JournalDamage, OlderState } from '../journal/types.ts'
@@ -120,7 +121,8 @@ async function openJournalOf(boundary: Boundary, opened: Parameters<Boundary['op
     }
     if (error instanceof BoundaryError) throw new StartRefused(EXIT_CODES.refused, error.message)
     if (error instanceof JournalDamage || error instanceof ClockBehind) {
-      throw new StartRefused(EXIT_CODES.damaged, error.message)
+      const newer = error.cause instanceof UnknownVersion
+      throw new StartRefused(newer ? EXIT_CODES.refused : EXIT_CODES.damaged, error.message)
     }
     throw error
   }

@@ -29,7 +29,10 @@ export function migrate(database: DatabaseSync, migrations: readonly string[] = 
   try {
     const version = schemaVersion(database)
     if (version > migrations.length)
-      throw new StoreError('NewerSchema', `schema ${version}, this program knows ${migrations.length}`)
+      throw new StoreError(
+        'NewerSchema',
+        `its schema has version ${version}, and this program knows version ${migrations.length}`,
+      )
     const before = version === 0 ? 0 : countRows(database)
     for (const step of migrations.slice(version)) database.exec(step)
     if (version < migrations.length) {

@@ -121,7 +121,7 @@ describe('the file of the embedded store', () => {
     execSql(newer, "UPDATE meta SET value = 99 WHERE name = 'schema'")
     await assert.rejects(
       openSqliteStore({ file: newer }),
-      /made by a newer version of holdfast.*schema 99, this program knows 1/,
+      /a newer holdfast made this store: use that one.*its schema has version 99, and this program knows version 1/,
     )
     await refused(openSqliteStore({ file: newer, readOnly: true }), 'NewerSchema')
 

@@ -13,6 +13,9 @@ import { BUSY, sqliteCode, translate } from './translate.ts'
 /** A checkpoint is due once the write-ahead log is longer than this. */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024
 
+/** Milliseconds that the lock is waited for: of two services that are started at once, the one that has the boundary is to have the store too. */
+const LOCK_MS = 3000
+
 const UPSERT = `INSERT INTO rows (kind, id, scope, link, revision, body, tag) VALUES (?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT (kind, id) DO UPDATE SET scope = excluded.scope, link = excluded.link, revision = excluded.revision,
     body = excluded.body, tag = excluded.tag WHERE excluded.revision > rows.revision`
@@ -142,13 +145,13 @@ export class SqliteWriter {
  */
 function lock(file: string): DatabaseSync {
   ensureFile(file)
-  const database = new DatabaseSync(file, { timeout: 0 })
+  const database = new DatabaseSync(file, { timeout: LOCK_MS })
   try {
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
     return database
   } catch (error) {
     database.close()
-    throw sqliteCode(error) === BUSY ? new StoreError('Locked') : translate(error)
+    throw sqliteCode(error) === BUSY ? new StoreError('Locked', file) : translate(error)
   }
 }
 
@@ -174,6 +177,6 @@ function open(file: string): DatabaseSync {
     return database
   } catch (error) {
     database.close()
-    throw error
+    throw error instanceof StoreError ? new StoreError(error.code, `${file}: ${error.detail}`) : error
   }
 }
