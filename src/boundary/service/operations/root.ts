@@ -27,10 +27,12 @@ export async function rotateRoot(core: Core, { trust: wanted }: InputOf<'rotateR
     ...baseFields(core, 'changeRoot', call, undefined),
     transition: `${core.root.file.kind}>${wanted.kind}`,
   }
-  const next = await (async () => {
-    await leavesNoKeyBehind(core)
-    return openTrust(wanted, core.onRootToken)
-  })().catch(error => refuse(core, fields, error))
+  const next = await leavesNoKeyBehind(core)
+    .then(() => openTrust(wanted, core.onRootToken))
+    .catch(error => {
+      if (wanted.kind === 'passphrase') wanted.passphrase.fill(0)
+      return refuse(core, fields, error)
+    })
   try {
     await changeTrust(core, next, call)
   } catch (error) {
