@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Recomputes every test vector of Holdfast's formats from docs/formats alone.
 
-Shares no code with Holdfast and needs nothing but Python: plain_formats.py holds the formats,
+Shares no code with Holdfast and needs nothing but Python: plain_formats.py holds the formats, plain_shares.py the shares,
 plain_crypto.py AES-256-GCM, AES-256-CBC and RSA-OAEP. Exits 1 and names each vector that differs.
 Usage: check-vectors.py [FOLDER]
 It is written to be read, not to be fast or safe: never use it on a real secret.
@@ -18,6 +18,7 @@ from plain_formats import (  # noqa: E402
     read_context, read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
     u8, untagged,
 )
+from plain_shares import read_share, share_line, split_at  # noqa: E402
 
 BESIDE = pathlib.Path(__file__).resolve().parent.parent / "test" / "vectors"
 FOLDER = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else BESIDE
@@ -192,6 +193,21 @@ def check_root(file):
     same("root passphrase", H(v["iv"]) + seal(H(v["argon2id"]), H(v["iv"]), b"holdfast wrapped root 1", H(v["root"])), v["wrapped"])
 
 
+def check_shares(file):
+    for where, v in each("shares", file):
+        places = [H(share["raw"])[-1] for share in v["shares"]]
+        same(f"{where} places", len(set(places) - {0}), v["count"])
+        for place, share in zip(places, v["shares"]):
+            raw = split_at(H(v["key"]), H(v["coefficients"]), v["threshold"], place) + u8(place)
+            same(where, raw, share["raw"])
+            same(where, share_line(v, raw).encode(), share["line"].encode().hex())
+            same(where, read_share(v, share["line"].encode()), share["raw"])
+        same(where, u8(1) + u8(v["threshold"]) + u8(v["count"]) + H(v["setId"]), v["parameters"])
+        same(where, H(v["iv"]) + seal(H(v["key"]), H(v["iv"]), b"holdfast wrapped root 1", H(v["root"])), v["wrapped"])
+    for where, v in each("shares", file, "refused"):
+        refuses(where, lambda line: read_share(file["vectors"][0], line), v["line"].encode())
+
+
 def check_journal(file):
     boundary, v = Boundary(file["boundary"]), file["segment"]
     header = segment(boundary, v)
@@ -207,7 +223,7 @@ def check_journal(file):
 CHECKS = {
     "context": check_context, "derivation": check_derivation, "message": check_message, "envelope": check_envelope,
     "sealed-key": check_sealed_key, "rows": check_rows, "record": check_record, "external": check_external,
-    "grants": check_grants, "import-token": check_import_token, "session-token": check_session_token, "recipient": check_recipient, "root": check_root, "journal": check_journal,
+    "grants": check_grants, "import-token": check_import_token, "session-token": check_session_token, "recipient": check_recipient, "root": check_root, "shares": check_shares, "journal": check_journal,
 }
 
 

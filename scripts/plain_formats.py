@@ -262,7 +262,7 @@ def root_file(v, wrapping):
     purposes = Boundary({"boundaryId": v["boundaryId"], "roots": {str(one["generation"]): one["root"] for one in v["generations"]}})
     wrapped = lambda one: H(one["iv"]) + seal(wrapping, H(one["iv"]), b"holdfast wrapped root 1", H(one["root"]))
     data = (b"HOLDROOT" + u16(2) + H(v["boundaryId"]) + u8(["kms", "ekm"].index(v["service"])) + u8(v["dev"]) + u64(v["created"])
-            + u8(["keyfile", "passphrase", "pkcs11"].index(v["kind"])) + short(b"") + u16(len(v["generations"])))
+            + u8(["keyfile", "passphrase", "pkcs11", "shares"].index(v["kind"])) + short(b"") + u16(len(v["generations"])))
     for one in v["generations"]:
         data += u32(one["generation"]) + u64(one["created"]) + u64(one["firstRecord"]) + u64(one["firstWriteSet"]) + short(wrapped(one))
     base = v["base"]

@@ -31,6 +31,9 @@ import { PURPOSES } from '../src/boundary/root/keyring.ts'
 import { parseKit } from '../src/boundary/root/kit.ts'
 import { openPassphraseRoot } from '../src/boundary/root/passphrase.ts'
 import { openRoot, parseRootFile } from '../src/boundary/root/rootfile.ts'
+import { readShare } from '../src/boundary/root/share-text.ts'
+import { keyOf, readParameters, sharesRoot } from '../src/boundary/root/shares.ts'
+import { RootError } from '../src/boundary/root/types.ts'
 import {
   ASSERTED_FIELDS,
   BACKINGS,
@@ -77,7 +80,7 @@ test('the code makes exactly the vectors that are written down', async () => {
 test('an independent script, which knows the documents only, makes the same vectors', () => {
   const { status, output } = python()
   assert.equal(status, 0, output)
-  assert.match(output, /^\d{3,} values of 14 files checked, 0 wrong/)
+  assert.match(output, /^\d{3,} values of 15 files checked, 0 wrong/)
 })
 
 /** In each file, the name of a value that must come out of the others. */
@@ -95,6 +98,7 @@ const OUTPUTS: Readonly<Record<string, string>> = {
   'session-token': 'token',
   recipient: 'message',
   root: 'file',
+  shares: 'wrapped',
   journal: 'frame',
 }
 
@@ -276,6 +280,25 @@ test('the code opens import tokens, session tokens, root files and the journal o
     assert.deepEqual(openWriteSet(frame, context), expected)
     previous = frame.crc
   }
+})
+
+test('the code reads the lines of shares, opens with any that are enough, and refuses what the vectors say', async () => {
+  for (const vector of each('shares')) {
+    const set = readParameters(bytes(vector.boundaryId), bytes(vector.parameters))
+    const raws = (vector.shares as { raw: string; line: string }[]).map(({ raw, line }) => {
+      const read = readShare(set, Buffer.from(line))
+      assert.equal(hex(read), raw)
+      return read
+    })
+    for (const some of [raws.slice(0, set.threshold), raws.slice(-set.threshold)]) {
+      const secret = await sharesRoot(set, keyOf(some)).unwrap(bytes(vector.wrapped))
+      secret.use(clear => assert.deepEqual(clear, bytes(vector.root)))
+    }
+  }
+  const [first] = each('shares')
+  const set = readParameters(bytes(first?.boundaryId), bytes(first?.parameters))
+  for (const { line, why } of each('shares', 'refused'))
+    assert.throws(() => readShare(set, Buffer.from(String(line))), RootError, String(why))
 })
 
 test('the tables of the documents are those of the code', () => {

@@ -32,7 +32,7 @@ export interface BoundaryStatus {
   readonly version: string
   readonly pid: number
   readonly locked: boolean
-  readonly rootKind: 'keyfile' | 'passphrase' | 'pkcs11'
+  readonly rootKind: 'keyfile' | 'passphrase' | 'pkcs11' | 'shares'
   readonly rootGeneration: number
   readonly lastWriteSet: number
   /** Number of records that are durable. */

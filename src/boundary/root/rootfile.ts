@@ -63,7 +63,7 @@ export interface OpenedRoot {
 const MAGIC = Buffer.from('HOLDROOT')
 const VERSION = 2
 const SERVICES = ['kms', 'ekm'] as const
-const KINDS = ['keyfile', 'passphrase', 'pkcs11'] as const
+const KINDS = ['keyfile', 'passphrase', 'pkcs11', 'shares'] as const
 const MAX_FILE_BYTES = 1024 * 1024
 const LOG_KEY_AAD = Buffer.from('holdfast log key')
 const SEED_BYTES = 32
@@ -218,7 +218,7 @@ export function parseRootFile(bytes: Buffer): RootFile {
   }
 }
 
-/** Opens with the root of trust. Throws `RootError`: WrongPassphrase, WrongRoot, or Damaged where anything in the file was changed. */
+/** Opens with the root of trust. Throws `RootError`: WrongPassphrase, WrongShares, WrongRoot, or Damaged where anything in the file was changed. */
 export async function openRoot(trust: RootOfTrust, file: RootFile): Promise<OpenedRoot> {
   const roots = new Map<number, Secret>()
   for (const { generation, wrapped } of file.generations) {

@@ -4,7 +4,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { inspect } from 'node:util'
 
-export type RootKind = 'keyfile' | 'passphrase' | 'pkcs11'
+export type RootKind = 'keyfile' | 'passphrase' | 'pkcs11' | 'shares'
 
 /** What opens a boundary: it wraps the sealing roots for the root file and unwraps them at start. Wrapping authenticates. */
 export interface RootOfTrust {
@@ -19,6 +19,8 @@ export interface RootOfTrust {
 export type RootErrorCode =
   /** The passphrase is not the one. */
   | 'WrongPassphrase'
+  /** One or more of the shares; never which. */
+  | 'WrongShares'
   /** The key file is not the one, or the token's key is another. */
   | 'WrongRoot'
   /** The file is no root file, is damaged, or was changed by someone else. */

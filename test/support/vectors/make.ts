@@ -7,6 +7,7 @@ import { grants } from './grants.ts'
 import { contexts, derivations, envelopes, messages } from './messages.ts'
 import { importTokens, journal, recipients, roots } from './root.ts'
 import { sessionTokens } from './sessions.ts'
+import { shares } from './shares.ts'
 import type { VectorFile } from './source.ts'
 import { records, rows, sealedKeys } from './stored.ts'
 
@@ -26,6 +27,7 @@ export async function makeVectors(): Promise<Record<string, VectorFile>> {
     'session-token': sessionTokens(),
     recipient: recipients(),
     root: await roots(),
+    shares: shares(),
     journal: journal(),
   }
 }

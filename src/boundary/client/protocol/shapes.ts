@@ -325,7 +325,7 @@ export const status: Codec<BoundaryStatus> = struct<BoundaryStatus>({
   version: text(64),
   pid: u32,
   locked: bool,
-  rootKind: oneOf('keyfile', 'passphrase', 'pkcs11'),
+  rootKind: oneOf('keyfile', 'passphrase', 'pkcs11', 'shares'),
   rootGeneration: u32,
   lastWriteSet: u64,
   logSize: u64,
