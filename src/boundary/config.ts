@@ -8,6 +8,8 @@ export type RootConfig =
   | { readonly kind: 'keyfile'; readonly file: string }
   /** Starts locked; the first `unlock` sets the passphrase. */
   | { readonly kind: 'passphrase' }
+  /** Starts locked, until enough holders of shares have come. Never of a new folder. */
+  | { readonly kind: 'shares' }
   | {
       readonly kind: 'pkcs11'
       /** Path of the vendor's module. */

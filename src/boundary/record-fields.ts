@@ -69,6 +69,9 @@ export const BOUNDARY_OPERATIONS = {
   rewriteRows: 72,
   /** Another root of trust from now on. */
   changeRoot: 73,
+  /** New shares are in force, and a ceremony of shares that ended without any. */
+  splitRoot: 74,
+  cancelCeremony: 75,
 } as const
 export type BoundaryOperation = keyof typeof BOUNDARY_OPERATIONS
 

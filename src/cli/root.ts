@@ -14,6 +14,7 @@ import { loadConfig } from '../config/load.ts'
 import { ConfigError } from '../config/problems.ts'
 import { rootConfig } from '../config/shared.ts'
 import { readNewPassphrase } from './passphrase.ts'
+import { registerRootSplit } from './root-split.ts'
 import { EXIT_CONFIG } from './start.ts'
 
 const EXIT = { refused: 1, unavailable: 69 } as const
@@ -21,7 +22,12 @@ const EXIT_HELP =
   '\nExit codes: 0 done; 1 refused, with the reason; 69 no service is running on the folder, or its boundary is locked; 78 the configuration is wrong.'
 const ASK_EVERY_MS = 250
 
-const KINDS = { keyfile: 'a key file', passphrase: 'a passphrase', pkcs11: 'a PKCS#11 token' } as const
+const KINDS = {
+  keyfile: 'a key file',
+  passphrase: 'a passphrase',
+  pkcs11: 'a PKCS#11 token',
+  shares: 'shares',
+} as const
 
 /** Adds `holdfast root`. */
 export function registerRoot(program: Command): void {
@@ -83,6 +89,7 @@ Example:
 Exit codes: 0 written; 1 refused, with the reason.`,
     )
     .action((file: string, { data }: { data: string }) => guarded(data, () => save(file, data)))
+  registerRootSplit(root)
 }
 
 async function guarded(data: string, what: () => Promise<void>): Promise<void> {
@@ -172,6 +179,7 @@ async function trustOf(
   const root = rootConfig(config.boundary.root)
   if (root.kind === 'keyfile') return root
   if (root.kind === 'passphrase') return { kind: 'passphrase', passphrase: await readNewPassphrase() }
+  if (root.kind === 'shares') throw new Error('shares are made with: holdfast root split')
   const { kind, sessions: _, ...token } = root
   return { kind, token: { ...token, environment: variables.map(name => ({ name, value: fromEnvironment(name) })) } }
 }

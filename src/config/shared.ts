@@ -102,6 +102,8 @@ const keyfileRoot = z.strictObject({
     .describe('32 random bytes, mode 0600; made at the first start'),
 })
 const passphraseRoot = z.strictObject({ kind: z.literal('passphrase').describe('what opens the boundary') })
+/** Shares are made with `holdfast root split`, of a boundary that is there. */
+const sharesRoot = z.strictObject({ kind: z.literal('shares').describe('what opens the boundary') })
 /** Which PKCS#11 token. */
 const tokenName = {
   module: file().describe('PKCS#11 module of the vendor'),
@@ -171,8 +173,8 @@ const tokenRoot = z.strictObject({
 export const boundary = z
   .strictObject({
     root: z
-      .discriminatedUnion('kind', [keyfileRoot, passphraseRoot, tokenRoot])
-      .describe('root of trust: keyfile, passphrase or pkcs11'),
+      .discriminatedUnion('kind', [keyfileRoot, passphraseRoot, tokenRoot, sharesRoot])
+      .describe('root of trust: keyfile, passphrase, pkcs11 or shares'),
     users: z
       .strictObject({
         frontEnd: z.string().min(1).max(64).describe('user that the front end runs as'),
@@ -298,6 +300,7 @@ export function checkListen(
 export type RootConfig =
   | { readonly kind: 'keyfile'; readonly file: string }
   | { readonly kind: 'passphrase' }
+  | { readonly kind: 'shares' }
   | ({
       readonly kind: 'pkcs11'
       readonly module: string

@@ -11,6 +11,7 @@ import type { NewTrust, RootStatus } from './root.ts'
 import type {
   Ask,
   BoundaryStatus,
+  CeremonyStatus,
   CreateKey,
   EncryptionContext,
   EncryptResult,
@@ -248,6 +249,31 @@ export interface BoundaryUse {
 export interface BoundaryControl {
   status(): Promise<BoundaryStatus>
   unlock(passphrase: Buffer): Promise<void>
+  /** The ceremony of shares that is under way (docs/shares.md): how far it is, never who. */
+  ceremony(): Promise<CeremonyStatus | undefined>
+  /**
+   * Gives a holder's share (its line) to a boundary that shares open; with an empty code it begins a ceremony, whose code is answered. `done`: it is unlocked.
+   * NotPermitted for another code, InvalidRequest where it is none of these shares, AlreadyExists where it was given before, WrongShares where those that
+   * were given do not open it: all of them are forgotten. The line is not wiped.
+   */
+  giveShare(
+    ceremony: string,
+    share: Buffer,
+  ): Promise<{ ceremony: string; given: number; needed: number; done: boolean }>
+  /** Ends a ceremony of either kind. */
+  cancelCeremony(ceremony: string): Promise<void>
+  /**
+   * Makes new shares, of which `threshold` open the boundary (2 ≤ threshold ≤ shares ≤ 16), and hands out the first: its line, which the caller wipes. They
+   * are not in force before enough of them were confirmed.
+   */
+  splitRoot(
+    threshold: number,
+    shares: number,
+  ): Promise<{ ceremony: string; share: Buffer; handedOut: number; shares: number }>
+  /** The next of them; each is handed out once. InvalidState where none is left. */
+  takeShare(ceremony: string): Promise<{ share: Buffer; handedOut: number; shares: number }>
+  /** Gives one back for trial, once all were taken. `done`: the new shares are the root of trust. Fails as `giveShare`. */
+  confirmShare(ceremony: string, share: Buffer): Promise<{ given: number; needed: number; done: boolean }>
   /** Rows of `control` kinds, all or none. */
   putRows(rows: readonly PutRow[], asserted: Asserted): Promise<readonly Row[]>
   /** The current row, as the boundary has it, whatever the store says. */

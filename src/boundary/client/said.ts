@@ -51,6 +51,19 @@ export interface BoundaryStatus {
   readonly warnings: readonly string[]
 }
 
+export interface CeremonyStatus {
+  readonly kind: 'unlock' | 'split'
+  /** Of a split: how many shares were taken. Trial begins when all of them were. */
+  readonly handedOut: number
+  /** How many shares were given, and how many it takes. */
+  readonly given: number
+  readonly needed: number
+  /** How many shares there are. */
+  readonly shares: number
+  /** Until it ends by itself, unless somebody comes. */
+  readonly secondsLeft: number
+}
+
 export interface CreateKey {
   /** Row id, `<region>/<uuid>`, where the caller chose the UUID. Refused with AlreadyExists if it was ever used. */
   readonly id: string

@@ -7,6 +7,12 @@ import { type RandomOption, secretBytes } from '../crypto/random.ts'
 /** x^8 + x^4 + x^3 + x + 1 */
 const POLYNOMIAL = 0x11b
 
+/**
+ * Zeros outside V8's heap. A Buffer of up to 64 bytes that was made in any other way stands inside it at first, and stays there as a copy, which nothing
+ * wipes, once anything has asked for its ArrayBuffer.
+ */
+export const room = (length: number): Buffer => Buffer.from(new ArrayBuffer(length))
+
 function multiply(a: number, b: number): number {
   let [left, right, product] = [a, b, 0]
   for (let bit = 0; bit < 8; bit++) {
@@ -48,7 +54,7 @@ export function split(secret: Buffer, threshold: number, count: number, options?
   // One polynomial a byte: the byte itself at 0, and coefficients that are uniform, zero among them.
   const coefficients = secretBytes(secret.length * degree, options)
   const shares = places(count, options).map(place => {
-    const share = Buffer.alloc(secret.length + 1)
+    const share = room(secret.length + 1)
     for (let at = 0; at < secret.length; at++) {
       let value = 0
       for (let power = degree - 1; power >= 0; power--)
@@ -72,7 +78,7 @@ export function combine(shares: readonly Buffer[]): Buffer {
   if (shares.length < 2 || length < 1 || shares.some(share => share.length !== length + 1))
     throw new RangeError('shares of one length are wanted, and more than one')
   if (new Set(at).size !== at.length || at.includes(0)) throw new RangeError('each share has a place of its own')
-  const secret = Buffer.alloc(length)
+  const secret = room(length)
   shares.forEach((share, mine) => {
     const place = at[mine] ?? 0
     // Lagrange's basis at 0; minus is plus here.

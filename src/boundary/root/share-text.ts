@@ -4,6 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Reader, Writer } from '../bytes.ts'
+import { room } from './shamir.ts'
 import { RootError } from './types.ts'
 
 export const SET_ID_BYTES = 8
@@ -70,7 +71,7 @@ export function writeShare(set: ShareSet, raw: Buffer): Buffer {
 export function readShare(set: ShareSet, text: Buffer): Buffer {
   const none = new RootError('Refused', 'that is no share, or a letter of it is wrong or missing')
   if (text.length > MAX_SHARE_TEXT || !text.subarray(0, LABEL.length).equals(LABEL)) throw none
-  const bytes = Buffer.alloc(SHARE_BYTES)
+  const bytes = room(SHARE_BYTES)
   let [to, bits, held, letters, wrong] = [0, 0, 0, 0, 0]
   for (const symbol of text.subarray(LABEL.length)) {
     if (symbol === SPACE || symbol === HYPHEN || symbol === RETURN || symbol === TAB) continue
@@ -89,7 +90,9 @@ export function readShare(set: ShareSet, text: Buffer): Buffer {
   const boundaryId = reader.raw(16)
   const setId = reader.raw(SET_ID_BYTES)
   const [threshold, count, place] = [reader.u8(), reader.u8(), reader.u8()]
-  const raw = Buffer.concat([reader.raw(KEY_BYTES), Buffer.from([place])])
+  const raw = room(KEY_BYTES + 1)
+  reader.raw(KEY_BYTES).copy(raw)
+  raw[KEY_BYTES] = place
   const whole =
     letters === LETTERS && (wrong | held) === 0 && place !== 0 && timingSafeEqual(checksumOf(said), checksum)
   const ours =

@@ -8,8 +8,12 @@ import { type Disk, realDisk } from '../journal/disk.ts'
 import { openJournal } from '../journal/journal.ts'
 import { ClockBehind, JournalDamage } from '../journal/types.ts'
 import type { Token, TokenStatus } from '../pkcs11/types.ts'
+import { readParameters } from '../root/shares.ts'
 import { BoundaryError } from '../words.ts'
 import { Book } from './book.ts'
+import { Ceremonies } from './ceremonies/ceremonies.ts'
+import { type Stopwatch, stopwatch } from './ceremonies/ceremony.ts'
+import { stepOf } from './ceremonies/operations.ts'
 import type { Clocks } from './clock.ts'
 import { Clusters } from './clusters.ts'
 import { baseFields, type Call, type Core, ownCall } from './core.ts'
@@ -23,9 +27,10 @@ import { Locks } from './keys/locks.ts'
 import { DEFAULT_OPEN_KEYS, OpenKeys } from './keys/open-keys.ts'
 import { Switches } from './keys/switches.ts'
 import { type Log, placeOf } from './log.ts'
+import { changeTrust } from './operations/root.ts'
 import { advanceClock } from './operations/service.ts'
 import { Renewal } from './renewal.ts'
-import { type Opened, openByPassphrase, type RootState, readRoot } from './roots.ts'
+import { fileOfShares, type Opened, openByPassphrase, openByShares, type RootState, readRoot } from './roots.ts'
 import { Rewritten } from './rotation/rewritten.ts'
 import { Rotation } from './rotation/rotation.ts'
 import { nextRow } from './transition.ts'
@@ -56,12 +61,15 @@ export interface BoundaryParts {
   readonly onRootToken: (status: TokenStatus) => void
   /** Whether keys that are Creating or Updating stay so; tests hold them to look at them. */
   readonly held?: () => boolean
+  /** Of the ceremonies; tests move it. */
+  readonly watch?: Stopwatch
 }
 
 export class Boundary {
   readonly delivery = new Delivery()
   readonly #parts: BoundaryParts
   readonly #limit = new UnlockLimit()
+  readonly #ceremonies: Ceremonies
   readonly #counterLimits: CounterLimits
   #core: Core | undefined
   #scanner: DueScanner | undefined
@@ -76,6 +84,22 @@ export class Boundary {
     const { maxEncryptions, renewAfter } = parts.config.limits ?? {}
     this.#counterLimits = counterLimits(maxEncryptions, renewAfter)
     this.#rootState = parts.rootState
+    this.#ceremonies = new Ceremonies({
+      watch: parts.watch ?? stopwatch,
+      limit: this.#limit,
+      log: parts.log,
+      awaited: () => {
+        if (!this.locked) throw new BoundaryError('InvalidState', 'it is not locked')
+        const { boundaryId, parameters } = fileOfShares(this.#rootState)
+        return readParameters(boundaryId, parameters)
+      },
+      open: key => this.#openLocked(() => openByShares(this.#rootState, key)),
+      core: () => {
+        if (this.#core === undefined) throw new BoundaryError('Locked')
+        return this.#core
+      },
+      enforce: (core, trust, call) => changeTrust(core, { trust, token: undefined, rootObjectId: '' }, call),
+    })
   }
 
   get locked(): boolean {
@@ -203,9 +227,11 @@ export class Boundary {
       this.#parts.onStop()
       return Promise.resolve(undefined as OutputOf<N>)
     }
+    if (this.#stopping) return Promise.reject(new BoundaryError('Unavailable', 'the boundary is stopping'))
+    const step = stepOf(name)
+    if (step !== undefined) return step(this.#ceremonies, input, call)
     const core = this.#core
     if (core === undefined) return Promise.reject(new BoundaryError('Locked'))
-    if (this.#stopping) return Promise.reject(new BoundaryError('Unavailable', 'the boundary is stopping'))
     if (core.book.journal.lowOnSpace && !WORKS_WHEN_LOW.has(name)) return Promise.reject(new BoundaryError('DiskFull'))
     if (name === 'advanceClock') return this.#advance(core, input as number, call) as Promise<OutputOf<N>>
     const handler = HANDLERS[name as keyof typeof HANDLERS] as (
@@ -245,19 +271,22 @@ export class Boundary {
     const given = Buffer.from(passphrase)
     passphrase.fill(0)
     if (!this.locked) throw new BoundaryError('InvalidState', 'it is not locked')
-    if (this.#parts.config.root.kind !== 'passphrase') throw new BoundaryError('InvalidState', 'no passphrase opens it')
-    await this.#limit.attempt(async () => {
-      const { config, files } = this.#parts
-      const opened = await openByPassphrase(config, files, this.#rootState, given)
-      this.#rootState = await readRoot(config, files)
-      try {
-        await this.open(opened, { source: 'control', writeSet: 0 })
-      } catch (error) {
-        if (!(error instanceof JournalDamage || error instanceof ClockBehind)) throw error
-        // It stays locked: the administrator is told what to mend.
-        throw new BoundaryError('InvalidState', error.message)
-      }
-    })
+    const { config, files } = this.#parts
+    if (config.root.kind !== 'passphrase') throw new BoundaryError('InvalidState', 'no passphrase opens it')
+    await this.#limit.attempt(() => this.#openLocked(() => openByPassphrase(config, files, this.#rootState, given)))
+  }
+
+  async #openLocked(open: () => Promise<Opened>): Promise<void> {
+    const { config, files } = this.#parts
+    const opened = await open()
+    this.#rootState = await readRoot(config, files)
+    try {
+      await this.open(opened, { source: 'control', writeSet: 0 })
+    } catch (error) {
+      if (!(error instanceof JournalDamage || error instanceof ClockBehind)) throw error
+      // It stays locked: the administrator is told what to mend.
+      throw new BoundaryError('InvalidState', error.message)
+    }
     this.#parts.onUnlocked()
   }
 
@@ -295,6 +324,7 @@ export class Boundary {
   /** Finishes what is under way, makes all durable, and closes. */
   async stop(): Promise<void> {
     this.#stopping = true
+    this.#ceremonies.end()
     const core = this.#core
     await this.#scanner?.stop()
     await this.#renewal?.stop()

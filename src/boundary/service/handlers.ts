@@ -1,7 +1,8 @@
 /**
- * Which function does which operation: every opcode of the table has one. Those of the boundary itself (status, unlock, stop, clock) are in boundary.ts.
+ * Which function does which operation: every opcode of the table has one. Those of the boundary itself (status, unlock, stop, clock, ceremonies) are in boundary.ts.
  */
 import type { InputOf, OperationName, OutputOf } from '../client/protocol/operations.ts'
+import type { CeremonyOperation } from './ceremonies/operations.ts'
 import type { Call, Core } from './core.ts'
 import { deriveSharedSecret } from './operations/agreement.ts'
 import { asymmetricDecrypt, asymmetricEncrypt } from './operations/asymmetric.ts'
@@ -33,7 +34,7 @@ import { decrypt, encrypt, generateDataKey, generateRandom } from './operations/
 import { wrapForImport } from './operations/wrap.ts'
 
 export type Handler<N extends OperationName> = (core: Core, input: InputOf<N>, call: Call) => Promise<OutputOf<N>>
-export type OwnOperation = 'status' | 'unlock' | 'advanceClock' | 'stop'
+export type OwnOperation = 'status' | 'unlock' | 'advanceClock' | 'stop' | CeremonyOperation
 
 export const HANDLERS: { readonly [N in Exclude<OperationName, OwnOperation>]: Handler<N> } = {
   writeSets,

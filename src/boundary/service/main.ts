@@ -56,7 +56,7 @@ async function start(config: BoundaryConfig, warnings: readonly string[]): Promi
   }
   for (const warning of running.warnings) log('warn', warning)
   const { boundary, useSocket, controlSocket } = running
-  log('info', boundary.locked ? 'ready, and locked until it is given its passphrase' : 'ready')
+  log('info', boundary.locked ? 'ready, and locked: holdfast unlock opens it' : 'ready')
   tell({
     type: 'ready',
     pid: process.pid,

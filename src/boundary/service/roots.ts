@@ -1,6 +1,7 @@
 /**
  * How a boundary is opened: its root file, and the root of trust that the configuration names. The first start makes both.
  */
+import type { KeyObject } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type BoundaryConfig, EXIT_CODES, type RootConfig } from '../config.ts'
@@ -12,6 +13,7 @@ import { type Token, TokenError, type TokenStatus } from '../pkcs11/types.ts'
 import { createKeyFile, openKeyFile } from '../root/keyfile.ts'
 import { newPassphraseRoot, openPassphraseRoot } from '../root/passphrase.ts'
 import { makeRoot, type OpenedRoot, openRoot, parseRootFile, type RootFile } from '../root/rootfile.ts'
+import { readParameters, sharesRoot } from '../root/shares.ts'
 import { RootError, type RootOfTrust } from '../root/types.ts'
 import { BoundaryError } from '../words.ts'
 import type { FolderFiles } from './folder.ts'
@@ -33,6 +35,9 @@ export interface Opened {
 
 const refused = (message: string) => new StartRefused(EXIT_CODES.refused, message)
 
+/** A person must come first. */
+export const startsLocked = ({ kind }: RootConfig): boolean => kind === 'passphrase' || kind === 'shares'
+
 /** Reads the root file and compares it with the configuration. Throws `StartRefused`. */
 export async function readRoot(config: BoundaryConfig, files: FolderFiles): Promise<RootState> {
   const bytes = await readWhole(realDisk, files.root, MAX_ROOT_FILE)
@@ -40,11 +45,17 @@ export async function readRoot(config: BoundaryConfig, files: FolderFiles): Prom
     if (fs.existsSync(files.journal)) {
       throw new StartRefused(EXIT_CODES.damaged, `${files.root} is missing beside a journal: restore it from a backup`)
     }
+    if (config.root.kind === 'shares') {
+      throw refused(
+        `${config.folder} is new, and shares are made for a boundary that is there: start it with another root of trust, for example a key file, and then make its shares: holdfast root split`,
+      )
+    }
     return { bytes, file: undefined }
   }
   let file: RootFile
   try {
     file = parseRootFile(bytes)
+    if (file.kind === 'shares') readParameters(file.boundaryId, file.parameters)
   } catch (error) {
     throw new StartRefused(
       EXIT_CODES.damaged,
@@ -61,14 +72,18 @@ export async function readRoot(config: BoundaryConfig, files: FolderFiles): Prom
     )
   }
   if (file.kind !== config.root.kind) {
+    const says =
+      file.kind === 'shares'
+        ? 'set boundary.root to { kind: shares }'
+        : 'where holdfast root rotate has changed it, boundary.root must name the new one'
     throw refused(
-      `the root of trust of ${config.folder} is of kind ${file.kind}, not ${config.root.kind}: where holdfast root rotate has changed it, boundary.root must name the new one`,
+      `the root of trust of ${config.folder} is of kind ${file.kind}, not ${config.root.kind}: ${says}`,
     )
   }
   return { bytes, file }
 }
 
-/** Opens the root with what the configuration names. Not for the passphrase kind. */
+/** Opens the root with what the configuration names. Not for the kinds that start locked. */
 export async function openByConfig(
   config: BoundaryConfig,
   files: FolderFiles,
@@ -76,7 +91,7 @@ export async function openByConfig(
   onToken: (status: TokenStatus) => void,
 ): Promise<Opened> {
   const { root } = config
-  if (root.kind === 'passphrase') throw new BoundaryError('Locked')
+  if (root.kind === 'passphrase' || root.kind === 'shares') throw new BoundaryError('Locked')
   try {
     if (root.kind === 'keyfile')
       return { root: await withKeyFile(config, root.file, files, state), token: undefined, rootObjectId: '' }
@@ -171,5 +186,25 @@ export async function openByPassphrase(
     throw error
   } finally {
     passphrase.fill(0)
+  }
+}
+
+/** The root file of a boundary that shares open. Throws `BoundaryError` InvalidState where they do not. */
+export function fileOfShares({ file }: RootState): RootFile {
+  if (file?.kind !== 'shares') throw new BoundaryError('InvalidState', 'no shares open it')
+  return file
+}
+
+/** Opens with the key that shares have given. Throws `BoundaryError` WrongShares, which says nothing of any one of them. */
+export async function openByShares(state: RootState, key: KeyObject): Promise<Opened> {
+  const file = fileOfShares(state)
+  try {
+    const root = await openRoot(sharesRoot(readParameters(file.boundaryId, file.parameters), key), file)
+    return { root, token: undefined, rootObjectId: '' }
+  } catch (error) {
+    if (error instanceof RootError && error.code === 'WrongShares') {
+      throw new BoundaryError('WrongShares', error.message)
+    }
+    throw error
   }
 }

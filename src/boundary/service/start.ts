@@ -7,11 +7,12 @@ import { ClockBehind, JournalDamage } from '../journal/types.ts'
 import { unavailable } from '../pkcs11/libcrypto.ts'
 import type { Token, TokenStatus } from '../pkcs11/types.ts'
 import { Boundary } from './boundary.ts'
+import type { Stopwatch } from './ceremonies/ceremony.ts'
 import { ownCall } from './core.ts'
 import { prepareAdmin, prepareFolder } from './folder.ts'
 import { lockFolder, StartRefused } from './lock.ts'
 import type { Log } from './log.ts'
-import { openByConfig, openTokens, readRoot } from './roots.ts'
+import { openByConfig, openTokens, readRoot, startsLocked } from './roots.ts'
 import { DEFAULT_IN_FLIGHT, listen } from './sockets.ts'
 
 export const ONE_USER = 'not isolated from a taken-over front end: front end and boundary run under one user'
@@ -27,6 +28,7 @@ export interface StartParts {
   readonly now?: () => number
   readonly disk?: Disk
   readonly held?: () => boolean
+  readonly watch?: Stopwatch
 }
 
 export interface RunningBoundary {
@@ -69,7 +71,7 @@ export async function startBoundary(parts: StartParts): Promise<RunningBoundary>
       onUnlocked: () => cut.all(),
       onRootToken: status => onToken('', status),
     })
-    if (config.root.kind !== 'passphrase') {
+    if (!startsLocked(config.root)) {
       const opened = await openByConfig(config, files, rootState, status => onToken('', status))
       await openJournalOf(boundary, opened)
     }

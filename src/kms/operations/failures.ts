@@ -58,6 +58,7 @@ const TABLE: Readonly<Record<BoundaryErrorCode, ToKmsError>> = {
   InvalidSession: internal,
   ExpiredSession: internal,
   WrongPassphrase: internal,
+  WrongShares: internal,
   NotPermitted: (_, arn) => new KmsError('UnsupportedOperationException', `${arn} does not allow this operation.`),
   Internal: internal,
 }

@@ -5,6 +5,7 @@
 import type { Writer } from '../../bytes.ts'
 import { FormatError, type Reader } from '../../bytes.ts'
 import { BOUNDARY_ERRORS, BoundaryError } from '../../words.ts'
+import * as c from './ceremony-shapes.ts'
 import { bool, bytes, type Codec, fixed, list, nothing, optional, struct, text, u16, u32, u64, word } from './codec.ts'
 import { newTrust, rootStatus } from './root-shapes.ts'
 import * as s from './shapes.ts'
@@ -237,6 +238,13 @@ export const OPERATIONS = {
   stop: op(71, control, nothing, nothing),
   rotateRoot: op(74, control, struct({ trust: newTrust }), nothing),
   rootStatus: op(75, control, nothing, rootStatus),
+
+  giveShare: op(80, control, c.givenShare, c.unlocking),
+  ceremony: op(81, control, nothing, c.ceremonyStatus),
+  cancelCeremony: op(82, control, c.inCeremony, nothing),
+  splitRoot: op(83, control, c.splitting, c.firstShare),
+  takeShare: op(84, control, c.inCeremony, c.nextShare),
+  confirmShare: op(85, control, c.givenShare, c.trial),
 } as const
 
 export type OperationName = keyof typeof OPERATIONS

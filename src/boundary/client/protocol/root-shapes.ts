@@ -80,7 +80,7 @@ export const newTrust: Codec<NewTrust | undefined> = optional({
 })
 
 export const rootStatus: Codec<RootStatus> = struct<RootStatus>({
-  kind: oneOf('keyfile', 'passphrase', 'pkcs11'),
+  kind: oneOf('keyfile', 'passphrase', 'pkcs11', 'shares'),
   generations: list(struct({ generation: u32, createdAt: u64 }), 1 << 10),
   destroyed: u32,
   destroyedAt: u64,

@@ -13,6 +13,7 @@ import type { BoundaryConfig } from '../../config.ts'
 import { readKeyHeader } from '../../crypto/sealed.ts'
 import type { Disk } from '../../journal/disk.ts'
 import { BoundaryError, type BoundaryErrorCode, type KeyHeader, type Row, type WriteSet } from '../../words.ts'
+import type { Stopwatch } from '../ceremonies/ceremony.ts'
 import { type RunningBoundary, startBoundary } from '../start.ts'
 
 export interface InProcess {
@@ -39,6 +40,7 @@ export interface InProcessOptions {
   readonly now?: () => number
   readonly disk?: Disk
   readonly held?: () => boolean
+  readonly watch?: Stopwatch
   readonly onConnected?: (hello: ServerHello) => void
 }
 
@@ -63,6 +65,7 @@ export async function inProcess(options: InProcessOptions = {}): Promise<InProce
     ...(options.now === undefined ? {} : { now: options.now }),
     ...(options.disk === undefined ? {} : { disk: options.disk }),
     ...(options.held === undefined ? {} : { held: options.held }),
+    ...(options.watch === undefined ? {} : { watch: options.watch }),
   })
   const connected = Promise.withResolvers<void>()
   const use = connectUse({
