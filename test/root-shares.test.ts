@@ -11,9 +11,12 @@ import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { KMS } from '@aws-sdk/client-kms'
+import { Command } from 'commander'
 import { connectControl } from '../src/boundary/client/control.ts'
 import { parseRootFile } from '../src/boundary/root/rootfile.ts'
 import { BoundaryError } from '../src/boundary/words.ts'
+import { registerRoot } from '../src/cli/root.ts'
+import { registerUnlock } from '../src/cli/unlock.ts'
 import { contains, filesBelow } from './support/canaries.ts'
 import { readRecords } from './support/journal.ts'
 import { type Credentials, gone, ROOT } from './support/kms.ts'
@@ -220,6 +223,24 @@ function secretOf(line: string): Buffer {
   const bits = letters.map(one => alphabet.indexOf(one).toString(2).padStart(5, '0')).join('')
   return Buffer.from((bits.match(/.{8}/g) ?? []).map(one => Number.parseInt(one, 2))).subarray(27, 59)
 }
+
+test('every command of docs/shares.md is one, with its options', async () => {
+  const program = new Command()
+  registerRoot(program)
+  registerUnlock(program)
+  const page = readFileSync(join(ROOT, 'docs', 'shares.md'), 'utf8')
+  const commands = page.split('\n').filter(line => line.startsWith('./bin/holdfast '))
+  assert.ok(commands.length >= 9)
+  for (const line of commands) {
+    const words = line.split(' ').slice(1)
+    let command: Command = program
+    for (const word of words) command = command.commands.find(each => each.name() === word) ?? command
+    const options = new Set(command.options.map(({ long }) => long))
+    for (const option of words.filter(word => word.startsWith('--'))) assert.ok(options.has(option), line)
+    for (const { long } of command.options.filter(({ mandatory }) => mandatory))
+      assert.ok(words.includes(long ?? ''), line)
+  }
+})
 
 describe('shares on terminals of their holders', () => {
   const service = { is: undefined as Service | undefined }
