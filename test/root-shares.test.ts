@@ -298,10 +298,7 @@ describe('shares on terminals of their holders', () => {
 
   test('the next start wants shares, and any two of the three open it', async () => {
     assert.equal(await at().start(at().keyFile), 64)
-    assert.match(
-      at().said,
-      /of kind shares, not keyfile: set boundary.root to \{ kind: shares \}/,
-    )
+    assert.match(at().said, /of kind shares, not keyfile: set boundary.root to \{ kind: shares \}/)
     assert.equal(await at().start(SHARES), undefined, at().said)
     for (const [a, b] of [
       [0, 1],
@@ -367,6 +364,12 @@ describe('shares on terminals of their holders', () => {
     success(await typed(['unlock', '--data', at().data, '--cancel', '--ceremony', code]))
     const values = secretOf(lines[0] ?? '')
     assert.ok(![...memoryOf(at().boundary)].some(part => part.includes(values)))
+    success(await at().unlock(lines[2]))
+    await at().killBoundary()
+    assert.match(
+      success(await typed(['unlock', '--data', at().data, '--status'])),
+      /It is locked.*No ceremony is under way/,
+    )
     await at().unlockBy([lines[0], lines[1]])
     await at().works()
     await at().stop()

@@ -306,7 +306,7 @@ export const BOUNDARY_ERRORS = {
   /** The key is on hold and nobody has decided for this use. `detail`: `wait` or `deny`, and the id of the ask. */
   Held: { code: 33 },
   /** One or more of the shares that were given are wrong; never which. All of them are forgotten. */
-  WrongShares: { code: 36 },
+  WrongShares: { code: 34 },
 } as const satisfies Record<string, { code: number }>
 export type BoundaryErrorCode = keyof typeof BOUNDARY_ERRORS
 

@@ -89,7 +89,7 @@ limits: {bodyBytes: many}
 `)
     assert.deepEqual(found, [
       '2 regions.1: must look like eu-central-1',
-      '5 boundary.root.kind: must be one of keyfile, passphrase, pkcs11; did you mean "keyfile"?',
+      '5 boundary.root.kind: must be one of keyfile, passphrase, pkcs11, shares; did you mean "keyfile"?',
       '7 listen.prt: unknown; did you mean "port"?',
       '12 xks.hosts.foo.connect: missing: where to connect to instead: host:port',
       '12 xks.hosts.foo.conect: unknown; did you mean "connect"?',
@@ -201,7 +201,7 @@ describe('the list of settings', () => {
     assert.equal(of('logging.level')?.requiredBy, undefined)
     assert.equal(of('listen.tls')?.requiredBy, undefined)
     assert.equal(of('listen.tls.certificateFile')?.requiredBy, 'listen.tls')
-    assert.equal(of('boundary.root.kind')?.type, 'keyfile | passphrase | pkcs11')
+    assert.equal(of('boundary.root.kind')?.type, 'keyfile | passphrase | pkcs11 | shares')
     assert.equal(of('boundary.root.module')?.requiredBy, 'boundary.root.kind pkcs11')
   })
 })

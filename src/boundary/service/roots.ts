@@ -76,9 +76,7 @@ export async function readRoot(config: BoundaryConfig, files: FolderFiles): Prom
       file.kind === 'shares'
         ? 'set boundary.root to { kind: shares }'
         : 'where holdfast root rotate has changed it, boundary.root must name the new one'
-    throw refused(
-      `the root of trust of ${config.folder} is of kind ${file.kind}, not ${config.root.kind}: ${says}`,
-    )
+    throw refused(`the root of trust of ${config.folder} is of kind ${file.kind}, not ${config.root.kind}: ${says}`)
   }
   return { bytes, file }
 }

@@ -22,8 +22,12 @@ class Moved implements Stopwatch {
     this.#alarms.set(call, this.#now + milliseconds)
     return () => this.#alarms.delete(call)
   }
-  advance(milliseconds: number): void {
+  /** The time is there before the alarm is. */
+  late(milliseconds: number): void {
     this.#now += milliseconds
+  }
+  advance(milliseconds: number): void {
+    this.late(milliseconds)
     for (const [call, at] of this.#alarms) {
       if (at > this.#now) continue
       this.#alarms.delete(call)
@@ -215,6 +219,8 @@ describe('unlocking', () => {
     const again = await give(at.control, '', lines[2])
     assert.notEqual(again.ceremony, ceremony)
     assert.equal(again.given, 1)
+    watch.late(PATIENCE)
+    await assert.rejects(give(at.control, again.ceremony, lines[1]), fails('NotPermitted'))
   })
 
   test('a passphrase does not open it, and shares open nothing else', async () => {
@@ -291,6 +297,33 @@ describe('new shares', () => {
     const { ceremony: second } = await give(again.control, '', next[0])
     await give(again.control, second, next[4])
     assert.equal((await give(again.control, second, next[1])).done, true)
+  })
+
+  test('the root under shares is rotated without their holders, and changed to a key file; each start wants what is in force', async () => {
+    const { at, lines } = await locked()
+    const unlock = async (one: InProcess) => {
+      const { ceremony } = await give(one.control, '', lines[1])
+      assert.equal((await give(one.control, ceremony, lines[2])).done, true)
+    }
+    await unlock(at)
+    await rotated(at.control)
+    await at.control.rotateRoot(undefined)
+    await rotated(at.control)
+    await stop(at)
+    const again = await start({ folder: at.folder, config: SHARES })
+    await unlock(again)
+    assert.equal((await again.control.rootStatus()).kind, 'shares')
+    // It connects anew when the boundary is unlocked.
+    while (!again.use.connected) await new Promise(resolve => setImmediate(resolve))
+    const key = await newKey(again.use)
+    await again.control.rotateRoot({ kind: 'keyfile', file: path.join(at.folder, 'another.key') })
+    await rotated(again.control)
+    await stop(again)
+    await assert.rejects(start({ folder: at.folder, config: SHARES }), /of kind keyfile, not shares/)
+    const root = { kind: 'keyfile', file: path.join(at.folder, 'another.key') } as const
+    const last = await start({ folder: at.folder, config: { root } })
+    assert.equal((await last.key(key.id)).id, key.id)
+    await assert.rejects(give(last.control, '', lines[0]), fails('InvalidState'))
   })
 
   test('cancelled with the code only, and expired: recorded, and nothing has changed', async () => {

@@ -63,10 +63,11 @@ export class Ceremony {
     return Math.max(0, Math.ceil((this.#until - this.#watch.now()) / 1000))
   }
 
-  /** Throws NotPermitted, the same whatever is wrong with the code. */
+  /** Throws NotPermitted, the same whether the code is wrong or the time is over and the alarm late. */
   check(code: string): void {
     const [given, wanted] = [plain(code), plain(this.code)]
-    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) throw noSuchCeremony()
+    const right = given.length === wanted.length && timingSafeEqual(given, wanted)
+    if (!right || this.#watch.now() >= this.#until) throw noSuchCeremony()
   }
 
   /** No alarm any more. */
