@@ -20,7 +20,12 @@ const WITHOUT_JSON: Readonly<Record<string, string>> = {
   'holdfast ekm kubernetes-plugin': 'its one line is JSON',
   'holdfast ekm policy schema': 'prints a schema of Cedar, which is text',
   'holdfast log prove': 'prints a proof, in the format of C2SP',
-  'holdfast unlock': 'says only that it is done',
+  'holdfast kms boundary': 'prints nothing: it is a process of a service',
+  'holdfast kms front-end': 'its one line is JSON',
+  'holdfast ekm boundary': 'prints nothing: it is a process of a service',
+  'holdfast ekm front-end': 'its one line is JSON',
+  'holdfast ekm admin-api': 'its one line is JSON',
+  'holdfast kms seed schema': 'prints a JSON Schema, which is JSON',
   'holdfast demo': 'its data is evidence.json, and custody report --json',
   'holdfast custody drill': 'its data is the file of --out, and custody report --json',
 }

@@ -66,7 +66,8 @@ What is erased is what the records say. Their leaves stay, and with them the tre
 
 Examples:
   holdfast log erase --data /var/lib/holdfast-kms --archive /mnt/archive --dry-run
-  holdfast log archive /mnt/archive --data /var/lib/holdfast-kms && holdfast log erase --data /var/lib/holdfast-kms --archive /mnt/archive
+  holdfast log archive /mnt/archive --data /var/lib/holdfast-kms
+  holdfast log erase --data /var/lib/holdfast-kms --archive /mnt/archive
 
 Exit codes: 0 erased, or there was nothing to erase; 1 refused, with the reason; 69 no service is running on the folder, or it is locked.`,
     )

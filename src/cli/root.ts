@@ -55,6 +55,7 @@ export function registerRoot(program: Command): void {
       [],
     )
     .option('--no-wait', 'return once it has begun; it goes on by itself')
+    .option('--json', 'print the status at the end as JSON')
     .addHelpText(
       'after',
       `
@@ -77,6 +78,7 @@ ${EXIT_HELP}`,
     .description('copy the root file, wrapped as it is, and the newest checkpoint into one file')
     .argument('<file>', 'the file to make, mode 0600')
     .requiredOption('--data <dir>', 'data folder of the service, running or not')
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
@@ -87,7 +89,9 @@ Example:
 
 Exit codes: 0 written; 1 refused, with the reason.`,
     )
-    .action((file: string, { data }: { data: string }) => guarded(data, () => save(file, data)))
+    .action((file: string, { data, json }: { data: string; json?: true }) =>
+      guarded(data, () => save(file, data, json)),
+    )
   registerRootSplit(root)
 }
 
@@ -120,6 +124,7 @@ function explain(error: unknown, data: string): [text: string, code: number] {
 interface RotateOptions {
   readonly config?: string
   readonly wait: boolean
+  readonly json?: true
   readonly tokenEnv: readonly string[]
 }
 
@@ -148,7 +153,7 @@ function statusText({ kind, generations, destroyed, destroyedAt, done, total, pr
 async function rotate(
   control: ControlConnection,
   data: string,
-  { config, wait, tokenEnv: variables }: RotateOptions,
+  { config, wait, json, tokenEnv: variables }: RotateOptions,
 ): Promise<void> {
   const before = await control.rootStatus()
   const trust = config === undefined ? undefined : await trustOf(control, data, config, variables)
@@ -157,12 +162,11 @@ async function rotate(
   } finally {
     if (trust?.kind === 'passphrase') trust.passphrase.fill(0)
   }
-  if (!wait) {
-    process.stdout.write(`It has begun and goes on by itself: holdfast root status --data ${data}\n`)
-    return
-  }
-  const after = await complete(control)
-  process.stdout.write(`${statusText(after)}\n${byHand(before, after, data, trust !== undefined)}\n`)
+  const after = wait ? await complete(control) : await control.rootStatus()
+  const text = wait
+    ? `${statusText(after)}\n${byHand(before, after, data, trust !== undefined)}`
+    : `It has begun and goes on by itself: holdfast root status --data ${data}`
+  process.stdout.write(`${json ? JSON.stringify(after) : text}\n`)
 }
 
 /** The root of trust that a configuration names. */
@@ -206,7 +210,7 @@ and an old backup, can still open what was deleted since.
 Make a new copy to keep: holdfast root save FILE --data ${data}${restart}`
 }
 
-async function save(file: string, data: string): Promise<void> {
+async function save(file: string, data: string, json: true | undefined): Promise<void> {
   const from = join(data, 'boundary', 'root')
   const rootFile = await readFile(from).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`${from} cannot be read: ${error.code ?? error.message}`)
@@ -222,7 +226,9 @@ async function save(file: string, data: string): Promise<void> {
   } finally {
     await made.close()
   }
-  process.stdout.write(`${file} is written. Keep it apart from backups and from the root of trust.\n`)
+  const told = { file: resolve(file), generations: generations.map(({ generation }) => generation) }
+  const text = `${file} is written. Keep it apart from backups and from the root of trust.`
+  process.stdout.write(`${json ? JSON.stringify(told) : text}\n`)
   if (generations.length > 1)
     process.stderr.write('A rotation of the root is under way: make another copy when it is complete.\n')
 }
