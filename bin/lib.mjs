@@ -46,9 +46,9 @@ export function installPackages() {
   if (packagesInstalled()) return
   console.error('holdfast: installing packages (npm ci), about half a minute the first time …')
   const npm = process.env.npm_execpath
-  const [command, args] = npm
-    ? [process.execPath, [npm, 'ci', '--no-audit', '--no-fund']]
-    : ['npm', ['ci', '--no-audit', '--no-fund']]
+  // No package's script runs here: none is needed, and each would run as whoever builds this.
+  const install = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
+  const [command, args] = npm ? [process.execPath, [npm, ...install]] : ['npm', install]
   const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
   if (result.status !== 0)
     fail(
