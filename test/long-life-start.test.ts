@@ -67,7 +67,8 @@ class Start {
     if (this.process.exitCode !== null) return
     const children = childrenOf(pid)
     const killed = victim === 'supervisor' ? pid : children[victim]
-    if (killed === 0) return
+    // A line of its end comes when it has ended.
+    if (killed === 0 || (victim === 'supervisor' && this.process.exitCode !== null)) return
     process.kill(killed, 'SIGKILL')
     if (victim !== 'supervisor') return
     await this.ended

@@ -74,20 +74,21 @@ export class Kms {
   }
 }
 
-/** Front end and boundary below a supervisor of the KMS; 0 where there is none. */
+/** Front end and boundary below a supervisor of the KMS; 0 where there is none, or no supervisor any more. */
 export function childrenOf(pid: number): { readonly frontEnd: number; readonly boundary: number } {
   const found = { frontEnd: 0, boundary: 0 }
-  for (const child of readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')) {
-    const command = child === '' || !existsSync(`/proc/${child}/cmdline`) ? '' : commandOf(child)
+  for (const child of ofProcess(pid, `task/${pid}/children`).trim().split(' ')) {
+    const command = child === '' ? '' : ofProcess(child, 'cmdline')
     if (command.includes('/kms/main')) found.frontEnd = Number(child)
     if (command.includes('/service/main')) found.boundary = Number(child)
   }
   return found
 }
 
-function commandOf(pid: string): string {
+/** A file of a process; empty where it has ended. */
+function ofProcess(pid: number | string, file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
   } catch {
     return ''
   }
