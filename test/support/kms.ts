@@ -1,6 +1,6 @@
 /** The real `holdfast kms --dev`: its supervisor, front end and boundary as processes, and requests to it as anyone could make them. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
