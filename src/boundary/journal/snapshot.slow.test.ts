@@ -80,7 +80,10 @@ test('a snapshot that is cut short, changed or not understood is passed over for
     const again = await Ledger.open(disk)
     assert.deepEqual(again.seen, expected(60), `changed at ${at}`)
     assert.equal(again.journal.opened.fromSnapshot, Number(older?.slice(0, 20)))
-    assert.match(again.journal.opened.snapshotsRefused.join(), new RegExp(`${newer}: .*(?:changed|a newer holdfast made it)`))
+    assert.match(
+      again.journal.opened.snapshotsRefused.join(),
+      new RegExp(`${newer}: .*(?:changed|a newer holdfast made it)`),
+    )
     disk.flip(`${SNAPSHOTS}/${newer}`, at)
   }
   const file = await disk.open(`${SNAPSHOTS}/${newer}`, 'write')
