@@ -12,7 +12,6 @@ import { type KmsConfig, kmsConfig } from '../config/kms.ts'
 import { firstPrincipalText } from '../kms/admin/index.ts'
 import { type DevToken, kmsFrontEnd, startKmsDev, startKmsService } from '../kms/dev.ts'
 import type { Seed } from '../kms/seed/read.ts'
-import { DANGEROUSLY_ACCEPT_ANY_CREDENTIALS } from '../kms/wire/any-credentials.ts'
 import { registerProcesses } from './alone.ts'
 import { EXIT_CONFIG } from './exit-codes.ts'
 import { registerKmsAdmin } from './kms-admin.ts'
@@ -128,7 +127,10 @@ async function startDev(options: Options): Promise<number> {
     return EXIT_CONFIG
   }
   warnOfDev('kms', data)
-  const danger = options.dangerouslyAcceptAnyCredentials === true ? DANGEROUSLY_ACCEPT_ANY_CREDENTIALS : undefined
+  const danger =
+    options.dangerouslyAcceptAnyCredentials === true
+      ? (await import('../kms/wire/any-credentials.ts')).DANGEROUSLY_ACCEPT_ANY_CREDENTIALS
+      : undefined
   if (danger !== undefined) process.stderr.write(`${danger.description}: ${ANY_CREDENTIALS}\n`)
   let ended = Promise.resolve(0)
   const token = tokenOf(options)

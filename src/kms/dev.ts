@@ -19,7 +19,6 @@ import {
   makeAdministrator,
   type NewCredential,
 } from './admin/index.ts'
-import { applySeed } from './seed/apply.ts'
 import type { Seed } from './seed/read.ts'
 import type { DANGEROUSLY_ACCEPT_ANY_CREDENTIALS } from './wire/any-credentials.ts'
 
@@ -186,7 +185,8 @@ async function firstRows(
     for (const { accessKeyId } of await listCredentials(control, `arn:aws:iam::${account}:user/${DEVELOPER}`))
       await deleteCredential(control, accessKeyId)
     const made = await makeAdministrator(control, { account, user: DEVELOPER, given })
-    return { made, seeded: seed === undefined ? undefined : await applySeed(control, seed) }
+    // Loaded where there is one: a start without is to be ready at once.
+    return { made, seeded: seed && (await (await import('./seed/apply.ts')).applySeed(control, seed)) }
   } finally {
     control.close()
   }

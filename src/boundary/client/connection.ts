@@ -65,7 +65,9 @@ class Link {
   readonly socket: net.Socket
   readonly batch: FrameBatch
   readonly pending = new Map<number, Pending>()
-  /** Handling of write sets, one after the other, behind the state handler. */
+  /** The state handler, which write sets wait for. */
+  told: Promise<void> = Promise.resolve()
+  /** Handling of all write sets so far. */
   handled: Promise<void> = Promise.resolve()
   lastHandled = 0
   hello: ServerHello | undefined
@@ -181,7 +183,8 @@ export class Connection {
       this.#delay = FIRST_DELAY
       this.#toldLost = false
       link.lastHandled = link.hello.lastWriteSet
-      link.handled = this.#tell({ kind: 'connected', hello: link.hello })
+      link.told = this.#tell({ kind: 'connected', hello: link.hello })
+      link.handled = link.told
       link.handled.catch(error => socket.destroy(error))
       opened?.()
     })
@@ -236,11 +239,13 @@ export class Connection {
     } else throw new Error('an unknown frame')
   }
 
-  /** Hands a write set on when all before it were handled, then tells the boundary. */
+  /** Hands a write set on at once, so that a store can take many in one commit, and tells the boundary when it and all before it were handled. */
   #deliver(link: Link, set: WriteSet): void {
-    link.handled = link.handled.then(async () => {
+    const handling = link.told.then(() => {
       if (link.socket.destroyed) throw new BoundaryError('Unavailable', 'the connection is gone')
-      await this.#options.onWriteSet(set)
+      return this.#options.onWriteSet(set)
+    })
+    link.handled = Promise.all([link.handled, handling]).then(() => {
       link.lastHandled = set.number
       link.batch.add(0, CONTROL_CODES.delivered, w => answerHead.write(w, set.number))
     })

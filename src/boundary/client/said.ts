@@ -266,7 +266,7 @@ export type RevokeTarget =
 
 /**
  * What the front end must do with write sets: those of its own transitions and those that others caused (control socket, due dates, another connection).
- * Called in the order of their numbers, one at a time. The boundary counts a set as delivered when the promise has resolved; revoking and
- * administrative changes wait for that, or for the connection's end.
+ * Called in the order of their numbers, without waiting for the sets before. The boundary counts a set as delivered when its promise and those of all
+ * before it have resolved; revoking and administrative changes wait for that, or for the connection's end.
  */
 export type OnWriteSet = (set: WriteSet) => Promise<void>

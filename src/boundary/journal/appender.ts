@@ -9,8 +9,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Batch, checkSizes, type Waiting } from './batch.ts'
 import { eraseBefore } from './beginning.ts'
 import type { CheckpointSigner } from './checkpoint.ts'
-import { Derived, isNoRoom } from './derived.ts'
+import { Derived } from './derived.ts'
 import type { DiskFile } from './disk.ts'
+import { Following } from './following.ts'
 import type { GenerationKeys, JournalKeys } from './keys.ts'
 import type { Tree } from './merkle.ts'
 import type { AppenderParts } from './parts.ts'
@@ -19,7 +20,6 @@ import type { WriteSetPlaces } from './places.ts'
 import type { Scanned } from './scan.ts'
 import type { SegmentReaders } from './segments.ts'
 import { Space } from './space.ts'
-import { Spaced } from './spaced.ts'
 import { Tail } from './tail.ts'
 import {
   type Appended,
@@ -30,6 +30,7 @@ import {
   type Location,
   type OpenedWriteSet,
   type OpenReport,
+  type Place,
   type RekeyPoint,
   type SegmentStart,
   type SignedPlace,
@@ -45,10 +46,10 @@ export class Appender implements Journal {
   readonly #readers: SegmentReaders
   readonly #places: WriteSetPlaces
   readonly #derived: Derived
+  readonly #following: Following
   readonly #space: Space
   readonly #tail: Tail
   readonly #segmentBytes: number
-  readonly #snapshotFrames: number
   readonly opened: OpenReport
 
   /** The next to give, as opposed to the last durable. */
@@ -64,11 +65,9 @@ export class Appender implements Journal {
   #busy = false
   #scheduled = false
   readonly #pauses = new Pauses()
-  #snapshotDue = false
   #closing = false
   #dead: JournalDead | undefined
   #idle: (() => void)[] = []
-  readonly #checkpoints: Spaced
 
   constructor({ options, keys, chain, readers, places, tiles, signer, snapshotSize, opened }: AppenderParts) {
     const { disk, dir, boundaryId } = options
@@ -86,11 +85,19 @@ export class Appender implements Journal {
       reserveBytes: options.reserveBytes ?? 8 * MIB,
       onError: error => this.#die(error, []),
     })
-    this.#checkpoints = new Spaced(options.checkpointEveryMs ?? 1000, () => {
-      if (!this.#dead) this.#derived.checkpoint().catch(error => this.#derivedFailed(error))
+    this.#following = new Following({
+      derived: this.#derived,
+      tree: chain.tree,
+      space: this.#space,
+      checkpointEveryMs: options.checkpointEveryMs ?? 1000,
+      snapshotFrames: options.snapshotFrames ?? 250_000,
+      state: () => options.state(),
+      place: () => this.#place(),
+      dead: () => this.#dead,
+      die: error => this.#die(error, []),
+      onSnapshot: () => this.#schedule(),
     })
     this.#segmentBytes = options.segmentBytes ?? 64 * MIB
-    this.#snapshotFrames = options.snapshotFrames ?? 250_000
     this.opened = opened
     this.#tail = new Tail(disk, path.join(dir, 'journal'), boundaryId, keys, chain.crc)
     this.#nextSeq = chain.seq
@@ -108,9 +115,9 @@ export class Appender implements Journal {
     else await this.#tail.takeOver(last)
     await this.#space.ask()
     if (isGivingUp) return
-    if (checkpointed) this.#checkpointSoon()
-    else await this.#derived.checkpoint().catch(error => this.#derivedFailed(error))
-    this.#snapshotDue = this.#tree.size - this.#derived.snapshotSize >= this.#snapshotFrames
+    if (checkpointed) this.#following.checkpointSoon()
+    else await this.#following.firstCheckpoint()
+    this.#following.look()
   }
 
   get size(): number {
@@ -156,7 +163,7 @@ export class Appender implements Journal {
   /** After this turn of the event loop, so that everything asked in one tick is one commit. */
   #schedule(): void {
     if (this.#busy || this.#scheduled) return
-    if (this.#filling.waiting.length === 0 && !this.#snapshotDue && !this.#pauses.waiting) return
+    if (this.#filling.waiting.length === 0 && !this.#following.due && !this.#pauses.waiting) return
     this.#scheduled = true
     setImmediate(this.#turn)
   }
@@ -165,7 +172,7 @@ export class Appender implements Journal {
   readonly #turn = (): void => {
     this.#scheduled = false
     if (this.#busy || this.#dead) return
-    if (this.#snapshotDue && !this.#derived.snapshotting) this.#snapshot()
+    if (this.#following.due && !this.#following.snapshotting) this.#following.snapshot()
     this.#pauses.begin()
     if (this.#filling.waiting.length === 0) {
       if (this.#pauses.begun) this.#pause()
@@ -178,7 +185,7 @@ export class Appender implements Journal {
     if (this.#tail.end >= this.#segmentBytes && !this.#tail.empty) {
       this.#newSegment().then(
         () => {
-          this.#snapshot()
+          this.#following.snapshot()
           this.#write(batch)
         },
         error => this.#die(error, batch.waiting),
@@ -224,7 +231,7 @@ export class Appender implements Journal {
   }
 
   #afterCommit(): void {
-    if (this.#tree.size - this.#derived.snapshotSize >= this.#snapshotFrames) this.#snapshotDue = true
+    this.#following.look()
     if (this.#pauses.begun) this.#pause()
     else this.#next()
   }
@@ -233,7 +240,7 @@ export class Appender implements Journal {
     this.#schedule()
     if (this.#filling.waiting.length === 0 && !this.#pauses.waiting) for (const wake of this.#idle.splice(0)) wake()
     this.#space.look(performance.now())
-    this.#checkpointSoon()
+    this.#following.checkpointSoon()
   }
 
   /** Everything that was appended before it began is durable; what was appended since waits until it is done. */
@@ -288,8 +295,8 @@ export class Appender implements Journal {
   async snapshotAlone(): Promise<void> {
     // Only taking the state is between two batches: writing it can take seconds, and appends go on.
     const { written } = await this.#between(() => async () => {
-      const snapshot = this.#takeSnapshot(1)
-      snapshot.catch(error => this.#derivedFailed(error))
+      const snapshot = this.#following.takeSnapshot(1)
+      snapshot.catch(error => this.#following.failed(error))
       return { written: snapshot }
     })
     await written
@@ -299,26 +306,8 @@ export class Appender implements Journal {
     this.#keys.forgetOld()
   }
 
-  #checkpointSoon(): void {
-    if (!this.#closing) this.#checkpoints.soon()
-  }
-
-  /** Takes the state now, and has it written. Not while space is low: it would eat what revoking needs. */
-  #snapshot(): void {
-    this.#snapshotDue = this.#derived.snapshotting
-    if (this.#snapshotDue || this.#space.low || this.#tree.size === this.#derived.snapshotSize) return
-    this.#takeSnapshot().then(
-      () => this.#schedule(),
-      error => this.#derivedFailed(error),
-    )
-  }
-
-  async #takeSnapshot(kept?: number): Promise<void> {
-    await this.#derived.snapshot({ ...this.#place(), tree: this.#tree.state() }, this.#options.state(), kept)
-  }
-
   /** Where the last durable record ends. */
-  #place() {
+  #place(): Place {
     return {
       lastTime: this.#lastTime,
       lastWriteSet: this.#lastWriteSet,
@@ -326,11 +315,6 @@ export class Appender implements Journal {
       offset: this.#tail.end,
       crc: this.#tail.crc,
     }
-  }
-
-  #derivedFailed(error: unknown): void {
-    if (isNoRoom(error)) this.#checkpointSoon()
-    else this.#die(error, [])
   }
 
   #die(cause: unknown, batch: readonly Waiting[]): void {
@@ -347,7 +331,7 @@ export class Appender implements Journal {
   async #roll(): Promise<void> {
     if (this.#tail.empty) return
     await this.#newSegment()
-    this.#snapshot()
+    this.#following.snapshot()
   }
 
   async #newSegment(): Promise<void> {
@@ -375,11 +359,11 @@ export class Appender implements Journal {
 
   erase(seq: number, begin: (base: Base) => Promise<void>): Promise<void> {
     const erasing = { options: this.#options, derived: this.#derived, readers: this.#readers, places: this.#places }
-    return this.#orDie(eraseBefore(erasing, seq, () => this.snapshotAlone(), begin))
+    return this.#following.orFail(eraseBefore(erasing, seq, () => this.snapshotAlone(), begin))
   }
 
   checkpoint(onSign?: () => void): Promise<string> {
-    return this.#orDie(this.#derived.checkpoint(onSign))
+    return this.#following.checkpoint(onSign)
   }
 
   async signedPlace(): Promise<SignedPlace> {
@@ -390,18 +374,9 @@ export class Appender implements Journal {
     return { note, ...(signed as Omit<SignedPlace, 'note'>) }
   }
 
-  async #orDie<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work
-    } catch (error) {
-      if (!(error instanceof RangeError)) this.#derivedFailed(error)
-      throw error
-    }
-  }
-
   async close(): Promise<void> {
     this.#closing = true
-    this.#checkpoints.stop()
+    this.#following.end()
     this.#space.stop()
     if (!this.#dead && (this.#busy || this.#filling.waiting.length > 0 || this.#pauses.waiting))
       await new Promise<void>(resolve => this.#idle.push(resolve))
@@ -409,25 +384,11 @@ export class Appender implements Journal {
     await nextTurn()
     try {
       if (this.#dead) throw this.#dead
-      await this.#lastWork()
+      await this.#following.last()
     } finally {
       this.#dead ??= new JournalDead('the journal is closed')
       await this.#tail.file?.close()
       await this.#readers.close()
-    }
-  }
-
-  /** The last checkpoint and snapshot. Without room for them the next start does what they would have spared it. */
-  async #lastWork(): Promise<void> {
-    try {
-      await this.#derived.checkpoint()
-      await this.#derived.settled()
-      if (this.#dead) throw this.#dead
-      if (this.#tree.size !== this.#derived.snapshotSize && !this.#space.low) await this.#takeSnapshot()
-    } catch (error) {
-      if (isNoRoom(error)) return
-      this.#die(error, [])
-      throw error
     }
   }
 }

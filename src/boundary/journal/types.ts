@@ -31,19 +31,22 @@ export interface Appended {
   readonly location: Location
 }
 
-/** Where the journal stood when a checkpoint was signed: nothing behind it is covered, everything before it is. */
-export interface SignedPlace {
-  readonly note: string
-  readonly size: number
-  readonly root: Buffer
+/** Where the last durable record ends. */
+export interface Place {
   /** Of the last record, 0 for none. */
   readonly lastTime: number
   readonly lastWriteSet: number
-  /** Where the last record ends. */
   readonly segment: number
   readonly offset: number
   /** crc of the last record's frame, or of the segment's header where it has no frame yet. */
   readonly crc: number
+}
+
+/** Where the journal stood when a checkpoint was signed: nothing behind it is covered, everything before it is. */
+export interface SignedPlace extends Place {
+  readonly note: string
+  readonly size: number
+  readonly root: Buffer
 }
 
 /** A tree by size and root. */

@@ -45,10 +45,12 @@ function ownBytes(bytes: Buffer): Buffer {
   return own
 }
 
-/** By how many the keys of customers grow with a row of a key that is there or is not: those that the provider manages are not counted, and never deleted. */
-function keysMore({ body }: Row, isLive: boolean): number {
-  if (body === null) return isLive ? -1 : 0
-  return !isLive && readKeyHeader(body).manager === 'CUSTOMER' ? 1 : 0
+/** Adds to a count; one that comes back to 0 is forgotten. */
+function count(counts: Map<string, number>, scope: string, more: number): void {
+  if (more === 0) return
+  const now = (counts.get(scope) ?? 0) + more
+  if (now === 0) counts.delete(scope)
+  else counts.set(scope, now)
 }
 
 /** A row in its write set, which must be the one that the index knows. */
@@ -68,6 +70,8 @@ export class Book {
   #due = new Map<string, number>()
   /** How many keys customers have, by scope, and the last use of each: of the durable state too. */
   #keys = new Map<string, number>()
+  /** By how many more they are in force. */
+  readonly #keysAhead = new Map<string, number>()
   #uses = new LastUses()
   readonly #use = new RecordedUse()
   /** Only while a journal is replayed of which write sets were erased, or are such that nobody can read any more. */
@@ -196,14 +200,15 @@ export class Book {
 
   /** Keys of customers in a scope, those that are not durable yet included. */
   customerKeys(scope: string): number {
-    let count = this.#keys.get(scope) ?? 0
-    for (const { row } of this.#ahead.values())
-      if (row.kind === 'key' && row.scope === scope) count += keysMore(row, this.#isLive(row.id))
-    return count
+    return (this.#keys.get(scope) ?? 0) + (this.#keysAhead.get(scope) ?? 0)
   }
 
-  #isLive(keyId: string): boolean {
-    return this.#index.get('key', keyId)?.deleted === false
+  /** By how many they grow with a row that is about to be in force: keys that the provider manages are not counted, and never deleted. */
+  #keysMore({ kind, id, body }: Row): number {
+    if (kind !== 'key') return 0
+    const isLive = this.current(kind, id)?.deleted === false
+    if (body === null) return isLive ? -1 : 0
+    return !isLive && readKeyHeader(body).manager === 'CUSTOMER' ? 1 : 0
   }
 
   /** The last successful use of a key, as far as it is durable. */
@@ -263,11 +268,12 @@ export class Book {
     }
     const encoded = encodeRows(rows)
     const record = encodeRecord(fields)
-    const taken = rows.map(row => ({ row, digest: rowDigest(row) }))
+    const taken = rows.map(row => ({ row, digest: rowDigest(row), more: this.#keysMore(row) }))
     const appended = this.journal.append(record, encoded)
     const durable = appended.then(done => {
-      for (const { row, digest } of taken) {
-        this.#take(row, digest, done.location)
+      for (const { row, digest, more } of taken) {
+        this.#take(row, digest, more, done.location)
+        count(this.#keysAhead, row.scope, -more)
         const name = nameOf(row.kind, row.id)
         if (this.#ahead.get(name)?.row === row) this.#ahead.delete(name)
       }
@@ -275,7 +281,8 @@ export class Book {
       this.onWriteSet(done.writeSet, encoded)
       return done
     })
-    for (const { row, digest } of taken) {
+    for (const { row, digest, more } of taken) {
+      count(this.#keysAhead, row.scope, more)
       const ahead: Ahead = { row, digest, revision: row.revision, deleted: row.body === null, durable }
       this.#ahead.set(nameOf(row.kind, row.id), ahead)
       if (row.kind === 'clock' && row.body !== null) this.#clockOffset = decodeOffset(row.body)
@@ -284,9 +291,8 @@ export class Book {
     return durable
   }
 
-  /** The durable state takes a row. */
-  #take(row: Row, digest: Buffer, location: Location): void {
-    const more = row.kind === 'key' ? keysMore(row, this.#isLive(row.id)) : 0
+  /** The durable state takes a row, by which the keys of customers grow by `more`. */
+  #take(row: Row, digest: Buffer, more: number, location: Location): void {
     const entry: Entry = { revision: row.revision, deleted: row.body === null, digest, location }
     this.#index.set(row.kind, row.id, row.link, entry)
     const name = nameOf(row.kind, row.id)
@@ -294,7 +300,7 @@ export class Book {
       if (row.body === null) this.#pinned.delete(name)
       else this.#pinned.set(name, ownBytes(row.body))
     }
-    if (more !== 0) this.#keys.set(row.scope, (this.#keys.get(row.scope) ?? 0) + more)
+    count(this.#keys, row.scope, more)
     if (row.kind === 'key') this.#takeKey(row)
   }
 
@@ -326,7 +332,7 @@ export class Book {
     if (frame.writeSetNumber === 0) this.#takeUse(frame.record, frame.seq, frame.time)
     // Whatever of it is still in force stands in a later one too.
     else if (set === undefined) this.#usesBefore ??= new UsesBefore()
-    else for (const row of decodeRows(set.rows)) this.#take(row, rowDigest(row), frame.location)
+    else for (const row of decodeRows(set.rows)) this.#take(row, rowDigest(row), this.#keysMore(row), frame.location)
   }
 
   /** The durable state, for the journal's snapshot. */
