@@ -61,7 +61,7 @@ describe('a service under load', () => {
     backups = join(folder, 'backups')
     kit = join(folder, 'kms.kit')
     service = await startKms(['--data', data])
-    saveKit(data, kit)
+    await saveKit(data, kit)
     load = new Load(service, 6)
     await load.reaches(150)
   })
@@ -219,7 +219,7 @@ describe('a service under load', () => {
       ...['backup', backups, '--data', other, '--recipient', keys.recipient],
     )
     const otherKit = join(folder, 'other.kit')
-    saveKit(other, otherKit)
+    await saveKit(other, otherKit)
     const to = join(folder, 'wrong-root')
     await refused(
       64,

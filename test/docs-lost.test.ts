@@ -118,7 +118,7 @@ test('docs/lost-store.md: the store is gone, and nothing with it', async () => {
 
 describe('docs/lost-root.md', () => {
   test('the root file is gone: the start says so, and the kit brings it back', async () => {
-    saveKit(data, place('ekm.kit'))
+    await saveKit(data, place('ekm.kit'))
     await ekm.stop()
     rmSync(join(data, 'boundary', 'root'))
     await startRefused(/root is missing beside a journal/)
@@ -161,7 +161,7 @@ describe('docs/lost-boundary.md', () => {
     await ekm.cli('key', 'create', 'third')
     await ekm.cli('revoke', 'acme/first')
     await ekm.stop()
-    saveKit(data, place('ekm.kit'))
+    await saveKit(data, place('ekm.kit'))
     rmSync(join(data, 'boundary'), { recursive: true })
     const said = await runAll(commands.slice(0, upTo('accept-older')))
     assert.match(said, /missing {3}the store that lay here had write set \d+/)
@@ -209,7 +209,7 @@ describe('docs/lost-boundary.md', () => {
 })
 
 test('docs/backup.md, "Putting it back onto an empty machine": nothing is there, and then the service is', async () => {
-  saveKit(data, place('ekm.kit'))
+  await saveKit(data, place('ekm.kit'))
   await run(commandsOf('lost-boundary.md').at(-1) ?? '')
   const before = await states()
   await ekm.stop()

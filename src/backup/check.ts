@@ -31,6 +31,8 @@ export class JournalChecker {
   #rest: Buffer = EMPTY
   /** Roots that are known from elsewhere, by size. */
   readonly #known = new Map<number, Buffer>()
+  /** Told of every record in its place. */
+  onRecord: (record: Buffer) => void = () => {}
 
   /** `seed`: of a place inside a segment, the crc of that segment's header. */
   constructor(boundaryId: Buffer, from: Place, tree: Tree, seed?: number) {
@@ -153,6 +155,7 @@ export class JournalChecker {
     this.#lastTime = time
     this.#crc = crc
     this.#offset += length
+    this.onRecord(frame.record)
     const root = this.#known.get(this.tree.size)
     if (root !== undefined) this.#compare(this.tree.size, root)
     return length

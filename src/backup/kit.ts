@@ -1,13 +1,13 @@
 /** The root that a backup leaves out: a root kit of `holdfast root save` (docs/formats/root.md), or a root file by itself. */
 import { readFile } from 'node:fs/promises'
-import { FormatError, Reader } from '../boundary/bytes.ts'
+import { FormatError } from '../boundary/bytes.ts'
 import type { TreeHead } from '../boundary/journal/types.ts'
+import { isKit, parseKit } from '../boundary/root/kit.ts'
 import { parseRootFile, type RootFile } from '../boundary/root/rootfile.ts'
 import { RootError } from '../boundary/root/types.ts'
 import { NoteError, parseCheckpoint, parseNote, parseVerifier, verifyNote, vkeyOf } from '../log/note.ts'
 import { BackupError } from './errors.ts'
 
-const KIT = Buffer.from('HOLDKIT1')
 const MAX_KIT_BYTES = 2 * 1024 * 1024
 
 /** A checkpoint that this boundary has signed: what it is known to have had. */
@@ -20,6 +20,8 @@ export interface SeenCheckpoint extends TreeHead {
 export interface GivenRoot {
   readonly bytes: Buffer
   readonly file: RootFile
+  /** Its name, for messages. */
+  readonly where: string
   /** The newest that was signed when the kit was saved; undefined for a root file. */
   readonly seen: SeenCheckpoint | undefined
 }
@@ -39,13 +41,10 @@ export async function readGivenRoot(path: string): Promise<GivenRoot> {
   })
   if (read.length > MAX_KIT_BYTES) throw new BackupError('Refused', `${path} is neither a root kit nor a root file`)
   try {
-    if (!read.subarray(0, KIT.length).equals(KIT)) return { bytes: read, file: parseRootFile(read), seen: undefined }
-    const reader = new Reader(read, KIT.length)
-    const bytes = Buffer.from(reader.long())
-    const note = Buffer.from(reader.long())
-    reader.end()
+    if (!isKit(read)) return { bytes: read, file: parseRootFile(read), where: path, seen: undefined }
+    const { rootFile: bytes, checkpoint } = parseKit(read)
     const file = parseRootFile(bytes)
-    return { bytes, file, seen: seenIn(note, file.logPublicKey, path) }
+    return { bytes, file, where: path, seen: seenIn(checkpoint, file.logPublicKey, path) }
   } catch (error) {
     if (!(error instanceof FormatError || error instanceof NoteError || error instanceof RootError)) throw error
     throw new BackupError('Refused', `${path} is neither a root kit nor a root file: ${error.message}`)

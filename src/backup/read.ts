@@ -17,7 +17,8 @@ import { decrypted } from './age.ts'
 import type { ChainInput } from './chain.ts'
 import { JournalChecker } from './check.ts'
 import { BackupError } from './errors.ts'
-import { type BackupEnd, type BackupHeader, BackupReader, samePlace } from './format.ts'
+import { type BackupEnd, type BackupHeader, BackupReader, type Place, samePlace } from './format.ts'
+import { Generations } from './generations.ts'
 import { treeAt } from './tree.ts'
 
 const SEGMENT = /^\d{20}\.seg$/
@@ -72,6 +73,10 @@ export interface ReadOptions {
 export interface ReadResult {
   readonly header: BackupHeader
   readonly end: BackupEnd
+  /** Where the journal in it begins. */
+  readonly begins: Place
+  /** What its records say of the generations of the root. */
+  readonly generations: Generations
   readonly files: number
   /** Of the last checkpoint in it. */
   readonly checkpoint: TreeHead
@@ -87,7 +92,9 @@ export interface ReadResult {
 class Chain {
   readonly #options: ReadOptions
   #header: BackupHeader | undefined
+  #begins: Place | undefined
   #end: BackupEnd | undefined
+  readonly #generations = new Generations()
   #checker: JournalChecker | undefined
   #hash: Buffer = Buffer.alloc(0)
   #note = ''
@@ -151,6 +158,7 @@ class Chain {
     if (before === undefined) {
       if (header.kind !== 'full') throw refused('is an increment: give the folder that has the full backup before it')
       this.#vkey = vkeyOf(header.origin, logPublicKey ?? header.logPublicKey)
+      this.#begins = header.from
     } else {
       const follows =
         header.kind === 'increment' &&
@@ -178,6 +186,7 @@ class Chain {
     const onFull = (tile: Tile): void => target.full(tile)
     const tree = from.size === 0 ? new Tree(onFull) : await treeAt(from.size, edge, onFull)
     const checker = new JournalChecker(boundaryId, from, tree)
+    checker.onRecord = record => this.#generations.record(record)
     checker.expect(from)
     for (const head of known ?? []) checker.expect(head)
     this.#checker = checker
@@ -265,11 +274,14 @@ class Chain {
   result(files: number): ReadResult {
     const header = this.#header
     const end = this.#end
-    if (header === undefined || end === undefined || this.#checkpoint === undefined)
+    const begins = this.#begins
+    if (header === undefined || begins === undefined || end === undefined || this.#checkpoint === undefined)
       throw new BackupError('Damaged', 'the backup holds no checkpoint')
     return {
       header,
       end,
+      begins,
+      generations: this.#generations,
       files,
       checkpoint: this.#checkpoint,
       note: this.#note,

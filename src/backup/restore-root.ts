@@ -7,6 +7,7 @@ import { vkeyOf } from '../log/note.ts'
 import { SegmentFile, segmentFiles } from '../log/read.ts'
 import { verifyFolder } from '../log/verify.ts'
 import { BackupError } from './errors.ts'
+import { beginning } from './journal.ts'
 import { readGivenRoot } from './kit.ts'
 import { syncFolder } from './staging.ts'
 
@@ -41,10 +42,11 @@ export async function restoreRoot(kit: string, data: string): Promise<RestoredRo
   try {
     await sameBoundary(first, given.file.boundaryId)
     const origin = given.seen?.note.split('\n')[0]
-    const report = await verifyFolder(
-      boundary,
-      origin === undefined ? {} : { vkey: vkeyOf(origin, given.file.logPublicKey) },
-    )
+    const { size, lastWriteSet, root } = await beginning(boundary)
+    const report = await verifyFolder(boundary, {
+      base: { seq: size, writeSet: lastWriteSet, root },
+      ...(origin === undefined ? {} : { vkey: vkeyOf(origin, given.file.logPublicKey) }),
+    })
     if (report.bad !== undefined)
       throw new BackupError('Damaged', `${boundary} does not verify against ${basename(kit)}: ${report.bad.message}`)
     const handle = await open(`${file}.new`, 'w', 0o600)

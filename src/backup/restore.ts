@@ -14,6 +14,7 @@ import { StoreError } from '../store/errors.ts'
 import { copyStore } from '../store/sqlite/copy.ts'
 import { chainTo } from './chain.ts'
 import { BackupError } from './errors.ts'
+import { mustFit } from './generations.ts'
 import { type GivenRoot, readGivenRoot, type SeenCheckpoint, seenIn } from './kit.ts'
 import { type ReadResult, readChain } from './read.ts'
 import { STAGING, Staging } from './staging.ts'
@@ -121,6 +122,7 @@ async function restoreInto(options: RestoreOptions): Promise<RestoreResult> {
       known: seen === undefined ? [] : [seen],
       onProgress,
     })
+    mustFit(root, read)
     await staging.finish()
     await staging.name(read.header.origin)
     await staging.put('root', root.bytes)
@@ -185,7 +187,9 @@ async function verify(
   { file }: GivenRoot,
   onProgress: RestoreOptions['onProgress'],
 ): Promise<void> {
+  const { size, lastWriteSet, root } = read.begins
   const report = await verifyFolder(staging.boundary, {
+    base: { seq: size, writeSet: lastWriteSet, root },
     vkey: vkeyOf(read.header.origin, file.logPublicKey),
     onProgress: ({ bytes }) => onProgress({ what: 'verify', bytes }),
   })

@@ -1,10 +1,9 @@
 /** The tree of the first records of a journal out of its tiles at their right edge: what it takes to go on where an earlier backup, or what was erased, ends. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { HASH_BYTES, nodeHash, TILE_WIDTH, type Tile, Tree } from '../boundary/journal/merkle.ts'
+import { ENTRY_BYTES, HASH_BYTES, TILE_WIDTH, type Tile, Tree } from '../boundary/journal/merkle.ts'
+import { leavesOf, peaksOf } from '../boundary/journal/regrow.ts'
 import { tilePath } from '../boundary/journal/tiles.ts'
-
-const ENTRY_BYTES = 50
 
 const bytesEach = (level: Tile['level']): number => (level === 'entries' ? ENTRY_BYTES : HASH_BYTES)
 
@@ -42,38 +41,16 @@ export async function treeAt(
   onFull: (tile: Tile) => void,
 ): Promise<Tree> {
   const levels: Buffer[] = []
-  const peaks: Buffer[] = []
   for (let level = 0, here = size; here > 0; level++, here = Math.floor(here / TILE_WIDTH)) {
     const width = here % TILE_WIDTH
     const hashes = width === 0 ? Buffer.alloc(0) : await read(level, Math.floor(here / TILE_WIDTH), width)
     if (hashes.length !== width * HASH_BYTES) throw new RangeError('a tile of another width')
     levels.push(hashes)
-    peaks.unshift(...peaksOf(hashes))
   }
   const entries = size % TILE_WIDTH
   const bundle = entries === 0 ? Buffer.alloc(0) : await read('entries', Math.floor(size / TILE_WIDTH), entries)
   if (bundle.length !== entries * ENTRY_BYTES) throw new RangeError('a bundle of another width')
-  const leaves = Buffer.concat(
-    Array.from({ length: entries }, (_, at) => bundle.subarray(at * ENTRY_BYTES + 2, (at + 1) * ENTRY_BYTES)),
-  )
-  return Tree.from({ size, peaks, levels, leaves }, onFull)
-}
-
-/** Roots of the perfect subtrees that the hashes of a partial tile make, largest first. */
-function peaksOf(hashes: Buffer): Buffer[] {
-  let left = hashes.length / HASH_BYTES
-  const peaks: Buffer[] = []
-  let at = 0
-  for (let count = TILE_WIDTH / 2; count >= 1; count /= 2) {
-    if (left < count) continue
-    peaks.push(subtree(hashes, at, count))
-    at += count
-    left -= count
-  }
-  return peaks
-}
-
-function subtree(hashes: Buffer, at: number, count: number): Buffer {
-  if (count === 1) return hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES)
-  return nodeHash(subtree(hashes, at, count / 2), subtree(hashes, at + count / 2, count / 2))
+  const leaves = leavesOf(bundle, entries)
+  if (leaves === undefined) throw new RangeError('a bundle with an entry that is none')
+  return Tree.from({ size, peaks: peaksOf(levels), levels, leaves }, onFull)
 }

@@ -29,6 +29,14 @@ const kindByCode = new Map<number, RowKind>(
   Object.entries(ROW_KINDS).map(([kind, spec]) => [spec.code, kind as RowKind]),
 )
 
+/** Code of a record's boundary operation, found without reading the rest; undefined where it has none. */
+export function operationCode(record: Buffer): number | undefined {
+  const { code } = OWN_FIELDS.boundaryOperation
+  for (let at = 1; at + 3 < record.length; at += 3 + record.readUInt16BE(at + 1))
+    if ((record[at] ?? 0) >= code) return record[at] === code ? record[at + 3] : undefined
+  return undefined
+}
+
 /** What the log takes as one record. */
 const MAX_RECORD_BYTES = 0x1_0000
 /** One record is encoded at a time, into this, which all fields at their longest fit; what is returned is a copy of its size. */

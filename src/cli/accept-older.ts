@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { BackupError } from '../backup/errors.ts'
 import type { OlderStateAnswer } from '../boundary/client/api.ts'
@@ -26,6 +27,7 @@ import { readSecretLine } from './secret-input.ts'
 
 /** Hex digits of a root by which it is named; more may be given. */
 const SHORT = 16
+const UNLOCKED_EVERY_MS = 200
 
 interface Flags {
   readonly data: string
@@ -75,7 +77,7 @@ async function acceptOlder(flags: Flags): Promise<void> {
   const control = connectControl({ socket: alone.controlSocket })
   let accepted: OlderStateAnswer
   try {
-    accepted = await confirmed(control, root, flags.givingUp)
+    accepted = await confirmed(control, root, flags)
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error
     throw refused(error.code === 'WrongPassphrase' ? 'that is not the passphrase' : error.message)
@@ -118,7 +120,7 @@ function boundaryConfig({ data, config }: Flags, { service, dev }: RootFile): Bo
 async function confirmed(
   control: ControlConnection,
   root: RootFile,
-  givingUp: string | undefined,
+  { data, givingUp }: Flags,
 ): Promise<OlderStateAnswer> {
   if (root.kind === 'passphrase') {
     const passphrase = await readSecretLine('Passphrase')
@@ -128,6 +130,7 @@ async function confirmed(
       passphrase.fill(0)
     }
   }
+  if (root.kind === 'shares') await sharesGiven(control, data)
   const older = await control.acceptOlderState(undefined)
   const { seen, held } = older
   const hash = seen.root.toString('hex')
@@ -147,6 +150,14 @@ async function confirmed(
       )
   } else await ask(seen.size, hash)
   return control.acceptOlderState({ size: seen.size, root: seen.root })
+}
+
+/** Holders give their shares from terminals of their own, to this boundary as to one that serves. */
+async function sharesGiven(control: ControlConnection, data: string): Promise<void> {
+  process.stderr.write(
+    `Its root of trust is in shares. This waits until their holders have come, one after another, each from a terminal of their own:\n  holdfast unlock --data ${data}\n`,
+  )
+  while ((await control.status()).locked) await delay(UNLOCKED_EVERY_MS)
 }
 
 async function ask(size: number, hash: string): Promise<void> {

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { openIdentities, openRecipients } from '../backup/age.ts'
 import { type BackupResult, backUpInto, backUpTo } from '../backup/backup.ts'
 import { chainsOf } from '../backup/chain.ts'
+import { mustFit } from '../backup/generations.ts'
 import { readGivenRoot } from '../backup/kit.ts'
 import { NOWHERE, type ReadResult, readChain } from '../backup/read.ts'
 import { collect, EXIT_HELP, guarded, number, type Progress, size } from './backup-tools.ts'
@@ -107,15 +108,18 @@ function resultText(result: BackupResult): string {
 async function verify(from: string, flags: VerifyFlags, progress: Progress): Promise<void> {
   const root = flags.root === undefined ? undefined : await readGivenRoot(flags.root)
   const results: ReadResult[] = []
-  for (const chain of await chainsOf(from))
-    results.push(
-      await readChain(chain, {
-        decrypter: openIdentities(flags.identity),
-        target: NOWHERE,
-        ...(root === undefined ? {} : { logPublicKey: root.file.logPublicKey, boundaryId: root.file.boundaryId }),
-        onProgress: progress.on,
-      }),
-    )
+  for (const chain of await chainsOf(from)) {
+    const read = await readChain(chain, {
+      decrypter: openIdentities(flags.identity),
+      target: NOWHERE,
+      ...(root === undefined ? {} : { logPublicKey: root.file.logPublicKey, boundaryId: root.file.boundaryId }),
+      onProgress: progress.on,
+    })
+    results.push(read)
+  }
+  // Of several chains the newest is the one to put back: older ones may be of before a rotation.
+  const last = results.at(-1)
+  if (root !== undefined && last !== undefined) mustFit(root, last)
   progress.end()
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ good: true, chains: results.map(chainJson) })}\n`)
   else process.stdout.write(results.map(result => chainText(result, root !== undefined)).join(''))

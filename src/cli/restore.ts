@@ -122,7 +122,9 @@ function nextSteps({ data, service, dev, rootKind, newer }: RestoreResult): stri
       ? 'put the key file where the configuration names it, mode 0600'
       : rootKind === 'passphrase'
         ? 'have the passphrase ready: holdfast unlock asks for it'
-        : 'connect the token that the configuration names',
+        : rootKind === 'shares'
+          ? 'have the holders of the shares ready: holdfast unlock asks for them, one after another'
+          : 'connect the token that the configuration names',
     ...(newer === undefined ? [] : [`holdfast restore accept-older --data ${data}${config}`]),
     dev ? `holdfast ${service} --dev --data ${data}` : `holdfast ${service} --config FILE`,
     'go on with backups: the same folder will do',

@@ -8,6 +8,7 @@ import { basename, join } from 'node:path'
 import { FRAME_MAGIC, HEADER_BYTES, parseFrame, type SegmentHeader } from '../boundary/journal/frame.ts'
 import { type Tile, Tree } from '../boundary/journal/merkle.ts'
 import { segmentName } from '../boundary/journal/segments.ts'
+import type { Base } from '../boundary/journal/types.ts'
 import { sha256Of } from './archive.ts'
 import { type ArchiveIndex, archivedFile, readIndex } from './archive-index.ts'
 import { Bad } from './bad.ts'
@@ -47,6 +48,8 @@ export interface VerifyOptions {
   readonly vkey?: string
   /** An archive, for entries that the journal no longer has. */
   readonly archive?: string
+  /** Where the journal begins, for who knows it better than the root file: that may be of before an erasing, or of after it. */
+  readonly base?: Base
   readonly onProgress?: (done: { readonly bytes: number; readonly total: number; readonly entries: number }) => void
 }
 
@@ -280,7 +283,8 @@ class Verification {
 
 /** Verifies a boundary's folder. Rejects only where it cannot be read at all; what is wrong in it is in the report. */
 export async function verifyFolder(boundary: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const run = new Verification(await openFolder(boundary), options)
+  const found = await openFolder(boundary)
+  const run = new Verification({ ...found, base: options.base ?? found.base }, options)
   let bad: Bad | undefined
   try {
     await run.run()

@@ -1,10 +1,9 @@
 /** Backups of the real program: identities, root kits, and what an acknowledged operation must have left. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BackupResult } from '../../src/backup/backup.ts'
-import { Writer } from '../../src/boundary/bytes.ts'
 import { type CliResult, holdfast } from './ekm.ts'
 import { ApiClient, type Kms } from './kms.ts'
 
@@ -22,12 +21,11 @@ export function ageKeys(folder: string, name = 'identity.txt'): Keys {
   return { identityFile, recipient }
 }
 
-/** What `holdfast root save` keeps of a boundary: docs/formats/root.md, "Root kit". */
-export function saveKit(data: string, file: string): void {
-  const boundary = join(data, 'boundary')
-  const writer = new Writer().raw(Buffer.from('HOLDKIT1'))
-  for (const name of ['root', 'checkpoint']) writer.long(readFileSync(join(boundary, name)))
-  writeFileSync(file, writer.done(), { mode: 0o600 })
+/** A kit of the root by `holdfast root save`, in place of an older one. */
+export async function saveKit(data: string, file: string): Promise<void> {
+  rmSync(file, { force: true })
+  const { code, stderr } = await holdfast(['root', 'save', file, '--data', data])
+  assert.equal(code, 0, stderr)
 }
 
 /** `holdfast` with `--json`, which must end well. */

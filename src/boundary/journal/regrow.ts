@@ -76,7 +76,7 @@ function checked(size: number, levels: Buffer[], leaves: Buffer, root: Buffer): 
 }
 
 /** Roots of the perfect subtrees, largest first: of each level's partial tile those that its number of hashes, in binary, is made of. */
-function peaksOf(levels: readonly Buffer[]): Buffer[] {
+export function peaksOf(levels: readonly Buffer[]): Buffer[] {
   const peaks: Buffer[] = []
   for (const hashes of levels.toReversed()) {
     const count = hashes.length / HASH_BYTES

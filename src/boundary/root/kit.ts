@@ -19,6 +19,9 @@ export function encodeKit({ rootFile, checkpoint }: RootKit): Buffer {
   return new Writer(size).raw(MAGIC).long(rootFile).long(checkpoint).done()
 }
 
+/** Whether it begins as a kit, whatever follows. */
+export const isKit = (bytes: Buffer): boolean => bytes.subarray(0, MAGIC.length).equals(MAGIC)
+
 /** Throws `FormatError`. Views of the input. */
 export function parseKit(bytes: Buffer): RootKit {
   const reader = new Reader(bytes)

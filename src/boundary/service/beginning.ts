@@ -47,15 +47,15 @@ export async function beginningOf(parts: BeginningParts): Promise<Base> {
   const found = await walk(parts, folder, seq)
   // What stands before was left by an erasing that was interrupted: the journal removes it.
   if (seq < named.seq && found.erased.has(named.seq)) return named
-  if (found.isSigned && (seq === 0 || found.erased.has(seq))) return found.base
+  if (found.isVouched && (seq === 0 || found.erased.has(seq))) return found.base
   const what = `the journal begins with record ${seq}, the root file says ${named.seq}, and no record says that those before were erased`
   throw new JournalDamage(path.join(folder, first ?? ''), 0, seq, what)
 }
 
 interface Walked {
   readonly base: Base
-  /** Whether the records make the root of the signed checkpoint. */
-  readonly isSigned: boolean
+  /** Whether the records make the root of the signed checkpoint; or all of them stand before it: opening refuses that older state by itself, until it is accepted. */
+  readonly isVouched: boolean
   /** Records before which all were erased, as records say. */
   readonly erased: ReadonlySet<number>
 }
@@ -78,7 +78,7 @@ async function walk({ disk, dir, root, origin }: BeginningParts, folder: string,
     const bytes = (await readWhole(disk, segment.file, MAX_SEGMENT_BYTES)) ?? Buffer.alloc(0)
     for (let at = HEADER_BYTES; at < bytes.length; ) {
       const frame = parseFrame(bytes, at, segment.header.crc)
-      if (typeof frame === 'string' || frame.seq !== next) return { base, isSigned, erased }
+      if (typeof frame === 'string' || frame.seq !== next) return { base, isVouched: isSigned, erased }
       next++
       const leaf = leafOf(frame.seq, frame.time, frame.salted)
       tree.push(leaf, leafHash(leaf))
@@ -88,7 +88,7 @@ async function walk({ disk, dir, root, origin }: BeginningParts, folder: string,
       at += frame.length
     }
   }
-  return { base, isSigned, erased }
+  return { base, isVouched: isSigned || (checkpoint !== undefined && next < checkpoint.size), erased }
 }
 
 function erasedBefore(record: Buffer): number | undefined {
