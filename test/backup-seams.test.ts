@@ -49,7 +49,7 @@ async function notRestored(said: RegExp, from: string, root: string, file: numbe
 const hashes = (of: string): Map<string, string> =>
   new Map(
     filesBelow(of)
-      .filter(({ name }) => !/\.(?:lock|sock)$/.test(name))
+      .filter(({ name }) => !/^lock$|\.sock$/.test(name))
       .map(({ name, content }) => [name, createHash('sha256').update(content).digest('hex')]),
   )
 
@@ -158,12 +158,12 @@ describe('a rotation of the root', () => {
     await restored(backups, kit(1), old, 1)
     putKeyFile(data, old)
     for (const name of ['root', 'checkpoint']) cpSync(join(data, 'boundary', name), join(old, 'boundary', name))
-    const there = hashes(old)
+    const there = hashes(join(old, 'boundary'))
     const { root } = parseCheckpoint(parseNote(readFileSync(join(data, 'boundary', 'checkpoint'))).text)
     const named = ['--giving-up', root.toString('hex')]
     await refused(64, /the journal is older than the root file/, 'restore', 'accept-older', '--data', old, ...named)
     await assert.rejects(start(old), /the journal is older than the root file/)
-    assert.deepEqual(hashes(old), there)
+    assert.deepEqual(hashes(join(old, 'boundary')), there)
   })
 })
 
