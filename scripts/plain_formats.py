@@ -266,7 +266,7 @@ def root_file(v, wrapping):
     for one in v["generations"]:
         data += u32(one["generation"]) + u64(one["created"]) + u64(one["firstRecord"]) + u64(one["firstWriteSet"]) + short(wrapped(one))
     base = v["base"]
-    data += u32(v["destroyed"]) + u64(v["destroyedAt"]) + u64(base["seq"]) + u64(base["writeSet"]) + H(base["root"])
+    data += u32(v["destroyed"]) + u64(v["destroyedAt"]) + u64(v["wholeAt"]) + u64(base["seq"]) + u64(base["writeSet"]) + H(base["root"])
     data += H(v["logPublicKey"]) + short(purposes.box("log-key", v["logNonce"], b"holdfast log key", H(v["logSeed"])))
     return data + mac(purposes.key("root-file"), data)
 

@@ -285,7 +285,10 @@ test('the code opens import tokens, session tokens, root files and the journal o
         generations.map(one => [one.generation, one.firstRecord, one.firstWriteSet]),
       )
       assert.equal(opened.keyring.current, generations.at(-1)?.generation)
-      assert.deepEqual([opened.file.destroyed, opened.file.destroyedAt], [vector.destroyed, vector.destroyedAt])
+      assert.deepEqual(
+        [opened.file.destroyed, opened.file.destroyedAt, opened.file.wholeAt],
+        [vector.destroyed, vector.destroyedAt, vector.wholeAt],
+      )
       assert.equal(opened.file.logPublicKey.toString('hex'), vector.logPublicKey)
     }
     const kit = file.kit as unknown as Vector

@@ -85,12 +85,12 @@ test('a new generation seals, what the old one sealed still opens, and after it 
   assert.notDeepEqual(keyring.key('seal').export(), before)
   assert.deepEqual(file.generations[1], { ...second.opened.file.generations[1], ...start, generation: 2 })
 
-  const third = withoutOldGenerations(second.opened, input.now + 2)
+  const third = withoutOldGenerations(second.opened, input.now + 2, 300)
   second.opened.keyring.forgetOld()
   assert.throws(() => second.opened.keyring.key('seal', 1), RangeError)
   const last = await openRoot(trust, parseRootFile(third.bytes))
   assert.deepEqual(last.keyring.generations, [2])
-  assert.deepEqual([last.file.destroyed, last.file.destroyedAt], [1, input.now + 2])
+  assert.deepEqual([last.file.destroyed, last.file.destroyedAt, last.file.wholeAt], [1, input.now + 2, 300])
   assert.deepEqual(last.keyring.key('seal').export(), keyring.key('seal').export())
 })
 

@@ -44,6 +44,8 @@ export interface RootFile {
   /** The newest generation that was destroyed, and when; 0 for none. */
   readonly destroyed: number
   readonly destroyedAt: number
+  /** Number of records by which all that was in force had been sealed anew when it was destroyed; 0 for none. A journal that ends before lacks rows. */
+  readonly wholeAt: number
   readonly base: Base
   /** Ed25519, 32 raw bytes. */
   readonly logPublicKey: Buffer
@@ -101,6 +103,7 @@ function encode(file: Untagged): Buffer {
   return writer
     .u32(file.destroyed)
     .u64(file.destroyedAt)
+    .u64(file.wholeAt)
     .u64(seq)
     .u64(writeSet)
     .raw(root)
@@ -147,6 +150,7 @@ export async function makeRoot(
     generations: [{ generation: 1, createdAt: input.now, firstRecord: 0, firstWriteSet: 1, wrapped }],
     destroyed: 0,
     destroyedAt: 0,
+    wholeAt: 0,
     base: WHOLE_JOURNAL,
     logPublicKey: rawPublicKey(createPublicKey(logKey)),
     sealedLogKey,
@@ -204,6 +208,7 @@ export function parseRootFile(bytes: Buffer): RootFile {
       generations,
       destroyed: reader.u32(),
       destroyedAt: reader.u64(),
+      wholeAt: reader.u64(),
       base: { seq: reader.u64(), writeSet: reader.u64(), root: reader.raw(32) },
       logPublicKey: reader.raw(32),
       sealedLogKey: reader.short(),
@@ -316,12 +321,13 @@ export function withBase(
   return finish(keyring, { ...file, base }, logKey, trust)
 }
 
-/** The file without any generation but the newest. The keyring still holds the others: it forgets them once the file is durable. */
+/** The file without any generation but the newest; `wholeAt` records hold all that is in force under that. The keyring still holds the others: it forgets them once the file is durable. */
 export function withoutOldGenerations(
   { file, keyring, logKey, trust }: OpenedRoot,
   destroyedAt: number,
+  wholeAt: number,
 ): { bytes: Buffer; opened: OpenedRoot } {
   const newest = file.generations.at(-1) as Generation
   const destroyed = file.generations.at(-2)?.generation ?? file.destroyed
-  return finish(keyring, { ...file, generations: [newest], destroyed, destroyedAt }, logKey, trust)
+  return finish(keyring, { ...file, generations: [newest], destroyed, destroyedAt, wholeAt }, logKey, trust)
 }

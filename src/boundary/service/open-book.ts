@@ -53,8 +53,11 @@ export async function openBook(
   // An older state than the newest generation of the root is of no use: nothing opens what it holds. Known before anything is given up for it.
   const reaches = (size: number): void => {
     const { firstRecord = 0, generation = 0 } = file.generations.at(-1) ?? {}
-    if (size >= firstRecord) return
-    const what = `generation ${generation} of the root begins with record ${firstRecord}: the journal is older than the root file, and they do not belong together`
+    if (size >= Math.max(firstRecord, file.wholeAt)) return
+    const what =
+      size < firstRecord
+        ? `generation ${generation} of the root begins with record ${firstRecord}: the journal is older than the root file, and they do not belong together`
+        : `all was sealed anew under generation ${generation} of the root by record ${file.wholeAt}, and the generation before is destroyed: what this journal holds of it opens no more`
     throw new JournalDamage(files.journal, 0, size, what)
   }
   const journal = await openJournal({ ...options, ...(givingUp && { givingUp }) }, book.replay.bind(book)).catch(

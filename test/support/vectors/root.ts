@@ -129,7 +129,7 @@ export async function roots(): Promise<VectorFile> {
   const prepared = await prepareGeneration(first.opened, trust, random)
   first.opened.keyring.add(prepared.generation, prepared.root)
   const second = prepared.finish({ createdAt: 1_790_000_000_001, firstRecord: 291, firstWriteSet: 17 })
-  const third = withoutOldGenerations(second.opened, 1_790_000_000_002)
+  const third = withoutOldGenerations(second.opened, 1_790_000_000_002, 300)
   const passphrase = await newPassphraseRoot(Buffer.from(PASSPHRASE), stream('salt'))
   const wrapped = Object.values(second.opened.file.generations).map(one => one.wrapped)
   const sealingRoots = wrapped.map(bytes => unwrapWith(key, bytes, 'WrongRoot', '').use(secret => hex(secret)))
@@ -157,6 +157,7 @@ export async function roots(): Promise<VectorFile> {
       })),
       destroyed: opened.file.destroyed,
       destroyedAt: opened.file.destroyedAt,
+      wholeAt: opened.file.wholeAt,
       base: { ...opened.file.base, root: hex(opened.file.base.root) },
       logPublicKey: hex(opened.file.logPublicKey),
       logSeed: Buffer.from(seed, 'base64url').toString('hex'),

@@ -264,3 +264,22 @@ test('promise 4: power is lost at any moment of a rotation: the next start goes 
   }
   assert.ok(resumed > 2 && resumed + whole <= 24, `${resumed} of 24 lives went on, ${whole} had not begun`)
 })
+
+test('promise 3: a journal that ends before all was sealed anew lacks what was revoked: no start without the generation that is destroyed', async () => {
+  const boundary = await inProcess()
+  await fill(boundary)
+  await boundary.control.rotateRoot(undefined)
+  await complete(boundary)
+  await boundary.stop()
+  const folder = path.join(boundary.folder, 'b')
+  const { generations, wholeAt } = parseRootFile(fs.readFileSync(path.join(folder, 'root')))
+  // As one that was copied in the middle of the rotation, without what would say how long it was: only the header of its last segment is left.
+  fs.rmSync(path.join(folder, 'checkpoint'))
+  fs.rmSync(path.join(folder, 'snapshot'), { recursive: true })
+  const last = fs.readdirSync(path.join(folder, 'journal')).sort().at(-1) ?? ''
+  const size = Number(last.slice(0, 20))
+  assert.ok(size >= (generations[0]?.firstRecord ?? 0) && size < wholeAt)
+  fs.truncateSync(path.join(folder, 'journal', last), 108)
+  await assert.rejects(inProcess({ folder: boundary.folder }), /all was sealed anew .* opens no more/)
+  boundary.remove()
+})

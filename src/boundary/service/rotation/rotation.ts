@@ -124,10 +124,10 @@ export class Rotation {
     const { journal } = core.book
     const old = core.root.file.generations.slice(0, -1).map(({ generation }) => generation)
     const fields = baseFields(core, 'destroyGeneration', ownCall(), undefined)
-    await core.book.record({ ...fields, outcome: 'allowed', transition: `${old.join(',')}>` })
+    const { seq } = await core.book.record({ ...fields, outcome: 'allowed', transition: `${old.join(',')}>` })
     await journal.checkpoint()
     await journal.snapshotAlone()
-    const { bytes, opened } = withoutOldGenerations(core.root, core.clocks.real())
+    const { bytes, opened } = withoutOldGenerations(core.root, core.clocks.real(), seq + 1)
     await wipeOld(this.#file)
     await putRootFile(this.#file, bytes)
     await wipeOld(this.#file)
