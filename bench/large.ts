@@ -51,6 +51,8 @@ export async function measureLarge(size: Size, say: (text: string) => void): Pro
     startMs[`${label}, ${how}`] = kms.startedIn
     memoryMB[`front end, ${label}, ${how}`] = memoryOf(kms.frontEnd)
     memoryMB[`boundary, ${label}, ${how}`] = memoryOf(kms.boundary)
+    const [startedIn, inAll] = [kms.startedIn, memoryOf(kms.frontEnd) + memoryOf(kms.boundary)].map(Math.round)
+    say(`  ready in ${startedIn} ms; front end and boundary have ${inAll} MB`)
     return kms
   }
   try {
@@ -165,9 +167,21 @@ async function records(data: string, count: number, say: (text: string) => void)
   use.close()
 }
 
+/** As the SDKs do with an answer that can be retried: a service of this size takes a moment after it was killed. */
+async function persisting<T>(call: () => Promise<T>): Promise<T> {
+  for (let left = 20; ; left--) {
+    try {
+      return await call()
+    } catch (error) {
+      if (left === 0 || !String(error).includes('KMSInternalException')) throw error
+      await delay(500)
+    }
+  }
+}
+
 /** Encrypts under a key of its own; answers the boundary's memory. */
 async function used(kms: Measured): Promise<number> {
-  const { KeyMetadata } = (await kms.call('CreateKey', {})) as { KeyMetadata: { KeyId: string } }
+  const { KeyMetadata } = (await persisting(() => kms.call('CreateKey', {}))) as { KeyMetadata: { KeyId: string } }
   for (let n = 0; n < 1000; n++)
     await kms.call('Encrypt', { KeyId: KeyMetadata.KeyId, Plaintext: Buffer.from(String(n)).toString('base64') })
   return memoryOf(kms.boundary)
