@@ -14,13 +14,13 @@ import {
   readFileSync,
   rmSync,
   statfsSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { stringify } from 'yaml'
 import { createKeyFile, openKeyFile } from '../src/boundary/root/keyfile.ts'
 import { openRoot, parseRootFile, prepareGeneration } from '../src/boundary/root/rootfile.ts'
@@ -189,6 +189,15 @@ async function running(): Promise<Finding[]> {
   return live.look()
 }
 
+/** A folder with a backup of it, as the command makes one. */
+async function backedUp(place: Place): Promise<string> {
+  const into = place.file('backup')
+  const recipient = await identityToRecipient(await generateIdentity())
+  const { code, stderr } = await holdfast(['backup', into, '--data', place.data, '--recipient', recipient])
+  assert.equal(code, 0, stderr)
+  return into
+}
+
 const passphrase = (place: Place): Place => {
   rmSync(place.data, { recursive: true })
   return place.configure({ boundary: { root: { kind: 'passphrase' } } })
@@ -338,17 +347,19 @@ const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]
     return place.look()
   },
   'backup-unknown': place => place.look(),
-  'backup-fresh': place => {
-    mkdirSync(place.file('backup'))
-    writeFileSync(place.file('backup/one'), 'x')
-    return place.look({ backup: place.file('backup') })
+  'backup-fresh': async place => place.look({ backup: await backedUp(place) }),
+  'backup-old': async place =>
+    place.look({ backup: await backedUp(place) }, { now: () => Date.now() + 27 * 3_600_000 }),
+  'backup-damaged': async place => {
+    const backup = await backedUp(place)
+    writeFileSync(join(backup, 'index.json'), '{')
+    return place.look({ backup })
   },
-  'backup-old': place => {
-    mkdirSync(place.file('backup'))
-    writeFileSync(place.file('backup/one'), 'x')
-    const then = new Date(Date.now() - 27 * 3_600_000)
-    utimesSync(place.file('backup/one'), then, then)
-    return place.look({ backup: place.file('backup') })
+  'backup-other': async place => {
+    const backup = await backedUp(place)
+    const index = JSON.parse(readFileSync(join(backup, 'index.json'), 'utf8'))
+    writeFileSync(join(backup, 'index.json'), JSON.stringify({ ...index, boundaryId: '00'.repeat(16) }))
+    return place.look({ backup })
   },
   'backup-none': place => place.look({ backup: place.file('nowhere') }),
   'files-enough': async place => place.configure({ limits: { connections: 16 } }).look(),

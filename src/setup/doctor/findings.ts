@@ -24,8 +24,9 @@ const note = (check: string, advice: string): Kind => ({ check, level: 'note', a
 const warning = (check: string, advice: string): Kind => ({ check, level: 'warning', advice })
 const problem = (check: string, advice: string): Kind => ({ check, level: 'problem', advice })
 
-const RESTORE = 'Keep the folder as it is, and take the newest backup (docs/operations.md).'
-const BACK_UP = 'Back it up: docs/operations.md says how.'
+const RESTORE =
+  'Keep the folder as it is; docs/lost-root.md says what is left, and how it is put back: holdfast restore root'
+const BACK_UP = 'Back it up: holdfast backup {backup} --data {data} --recipient age1…'
 
 export const FINDINGS = {
   'service-running': ok('service'),
@@ -111,6 +112,11 @@ export const FINDINGS = {
   'backup-fresh': ok('backup'),
   'backup-old': warning('backup', BACK_UP),
   'backup-none': problem('backup', BACK_UP),
+  'backup-damaged': problem('backup', BACK_UP),
+  'backup-other': problem(
+    'backup',
+    'Name the folder of this one with --backup, or begin one: holdfast backup DIR --data {data} --recipient age1…',
+  ),
   'files-enough': ok('limits'),
   'files-few': warning('limits', 'ulimit -n {least}, or LimitNOFILE={least} in its unit'),
   'node-good': ok('program'),

@@ -16,13 +16,25 @@ export const startStep = (service: 'kms' | 'ekm', { root }: CommonAnswers, confi
   ],
 })
 
-export const keepStep = ({ root }: CommonAnswers, config: string): Step => ({
-  title:
+/** Copies of what cannot be made again, and a look at all of it. */
+export function keepSteps({ root, recipient, backupDir }: CommonAnswers, config: string, data: string): Step[] {
+  const copied =
     root === 'keyfile'
-      ? 'Keep a copy of the root elsewhere: whoever has it and the data has the keys, and without it nobody has. Then look at all of it, now and then again.'
-      : 'Keep a copy of the data folder elsewhere. Then look at all of it, now and then again.',
-  lines: [`holdfast doctor --config ${config}`],
-})
+      ? 'Keep a copy of the root elsewhere: whoever has it and the data has the keys, and without it nobody has.'
+      : 'What opens the boundary is not in a backup: without it nobody has the keys.'
+  const none = recipient === undefined || backupDir === undefined
+  const backUp: Step = none
+    ? { title: `${copied} And back it up: holdfast backup DIR, for an age recipient.`, lines: [] }
+    : {
+        title: `${copied} Back it up each day; what is added to the folder is what was written since (docs/backup.md).`,
+        lines: [`holdfast backup ${backupDir} --data ${data} --config ${config} --recipient ${recipient}`],
+      }
+  const look: Step = {
+    title: 'Look at all of it, now and then again.',
+    lines: [`holdfast doctor --config ${config}${none ? '' : ` --backup ${backupDir}`}`],
+  }
+  return [backUp, look]
+}
 
 export function stepsText(steps: readonly Step[]): string {
   return steps
