@@ -13,6 +13,7 @@ import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { parse } from 'yaml'
+import { parseKit } from '../src/boundary/root/kit.ts'
 import { makeAuthority } from '../src/http/certificates.ts'
 import type { Step } from '../src/setup/init/steps.ts'
 import { holdfast, ROOT } from './support/ekm.ts'
@@ -104,7 +105,9 @@ test('from nothing to a key of one’s own: each printed command runs as it is p
       assert.equal(done.code, 0, `${program} ${words.join(' ')}: ${done.stdout}${done.stderr}`)
       if (program === 'aws') assert.equal(JSON.parse(done.stdout).KeyMetadata.AWSAccountId, '111122223333')
     }
-    assert.deepEqual(programs, ['aws', 'holdfast', 'holdfast'])
+    assert.deepEqual(programs, ['aws', 'holdfast', 'holdfast', 'holdfast'])
+    const kit = readFileSync(join(folder, 'whole', 'root.kit'))
+    assert.deepEqual(parseKit(kit).rootFile, readFileSync(join(folder, 'whole', 'data', 'boundary', 'root')))
   } finally {
     await kms.stop()
   }
