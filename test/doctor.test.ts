@@ -22,8 +22,11 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { stringify } from 'yaml'
+import type { BackupIndex } from '../src/backup/folder.ts'
 import { createKeyFile, openKeyFile } from '../src/boundary/root/keyfile.ts'
 import { openRoot, parseRootFile, prepareGeneration } from '../src/boundary/root/rootfile.ts'
+import { makeShares, newShareSet, sharesRoot } from '../src/boundary/root/shares.ts'
+import type { RootOfTrust } from '../src/boundary/root/types.ts'
 import { describeTree } from '../src/cli/help.ts'
 import { wholeProgram } from '../src/cli/program.ts'
 import { makeAuthority } from '../src/http/certificates.ts'
@@ -203,6 +206,19 @@ const passphrase = (place: Place): Place => {
   return place.configure({ boundary: { root: { kind: 'passphrase' } } })
 }
 
+/** Makes a new generation of the root, as a rotation begins, under another root of trust where one is given. */
+async function addGeneration(
+  place: Place,
+  at: { readonly firstRecord: number; readonly firstWriteSet: number },
+  trust?: RootOfTrust,
+): Promise<void> {
+  const file = join(place.boundary, 'root')
+  const opened = await openRoot(await openKeyFile(place.file('root.key')), parseRootFile(readFileSync(file)))
+  const { generation, root, finish } = await prepareGeneration(opened, trust)
+  opened.keyring.add(generation, root)
+  writeFileSync(file, finish({ createdAt: Date.now(), ...at }).bytes)
+}
+
 const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]>>> = {
   'service-running': () => running(),
   'service-stopped': place => place.look(),
@@ -327,13 +343,38 @@ const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]
     cpSync(place.file('root.key'), join(place.data, 'root.key'))
     return place.configure({ boundary: { root: { kind: 'keyfile', file: join(place.data, 'root.key') } } }).look()
   },
-  'root-generations': async place => {
-    const file = join(place.boundary, 'root')
-    const trust = await openKeyFile(place.file('root.key'))
-    const opened = await openRoot(trust, parseRootFile(readFileSync(file)))
-    const { generation, root, finish } = await prepareGeneration(opened)
-    opened.keyring.add(generation, root)
-    writeFileSync(file, finish({ createdAt: Date.now(), firstRecord: 1, firstWriteSet: 1 }).bytes)
+  'root-rotation-rests': async place => {
+    await addGeneration(place, { firstRecord: 1, firstWriteSet: 1 })
+    return place.look()
+  },
+  // Below the floor of free space it waits, and can be met.
+  'root-rotating': async place => {
+    const index = JSON.parse(readFileSync(join(await backedUp(place), 'index.json'), 'utf8')) as BackupIndex
+    const { size = 0, lastWriteSet = 0 } = index.files.at(-1)?.to ?? {}
+    await addGeneration(place, { firstRecord: size, firstWriteSet: lastWriteSet + 1 })
+    place.configure({ boundary: { root: root(place), floorBytes: 2 ** 50 } })
+    const ekm = await startEkm(['--config', place.config])
+    try {
+      return await place.look()
+    } finally {
+      await ekm.stop()
+    }
+  },
+  'root-rotation-stuck': async place => {
+    const generations = [1, 2].map(generation => ({ generation, createdAt: Date.now() }))
+    const far = { destroyed: 0, destroyedAt: 0, done: 7, total: 9, problem: 'the disk is full' }
+    const rotation = { kind: 'keyfile', generations, ...far, file: join(place.boundary, 'root') } as const
+    return place.look({}, {}, { ...(await stand(':')), rotation })
+  },
+  'root-destroyed': async place => {
+    const ekm = await startEkm(['--config', place.config])
+    try {
+      const { code, stderr } = await holdfast(['root', 'rotate', '--data', place.data])
+      assert.equal(code, 0, stderr)
+      assert.ok((await place.look()).some(({ name }) => name === 'root-destroyed'))
+    } finally {
+      await ekm.stop()
+    }
     return place.look()
   },
   'log-verified': place => place.look(),
@@ -386,6 +427,17 @@ for (const [name, { check, level }] of Object.entries(FINDINGS) as [FindingName,
         )
     }
   })
+
+test('of a root in shares it says how many open it, and how they do', async () => {
+  const place = copy()
+  const { boundaryId } = parseRootFile(readFileSync(join(place.boundary, 'root')))
+  const set = newShareSet(boundaryId, 2, 3)
+  await addGeneration(place, { firstRecord: 1, firstWriteSet: 1 }, sharesRoot(set, makeShares(set).key))
+  const findings = await place.configure({ boundary: { root: { kind: 'shares' } } }).look()
+  const asked = findings.find(({ name }) => name === 'root-asked')
+  assert.match(asked?.seen ?? '', /^a root of kind shares, of which 2 of 3 open it /)
+  assert.match(asked?.advice ?? '', new RegExp(`holdfast unlock --data ${place.data}, by one holder after another`))
+})
 
 test('a newest segment that is damaged is told without reading the others', async () => {
   const place = copy()

@@ -15,15 +15,19 @@ export async function checkBackup({ backup, data, root }: Subject, { now }: Mach
   try {
     index = await readIndex(backup)
   } catch (error) {
-    if (!(error instanceof BackupError)) throw error
-    return [finding('backup-damaged', error.message, values)]
+    const { code, message } = error as NodeJS.ErrnoException
+    if (!(error instanceof BackupError) && code === undefined) throw error
+    return [finding('backup-damaged', message, values)]
   }
   const newest = index?.files.at(-1)
   if (index === undefined || newest === undefined)
     return [finding('backup-none', `there is no backup in ${backup}`, values)]
   if (root !== undefined && index.boundaryId !== root.boundaryId.toString('hex'))
     return [finding('backup-other', `${backup} has backups of another boundary`, values)]
-  const hours = (now() - Date.parse(newest.until)) / HOUR_MS
+  const until = Date.parse(newest.until)
+  if (Number.isNaN(until))
+    return [finding('backup-damaged', `the index in ${backup} has no time of its newest`, values)]
+  const hours = (now() - until) / HOUR_MS
   const age = hours < 48 ? `${hours.toFixed(1)} hours` : `${(hours / 24).toFixed(0)} days`
   const seen = `the newest backup in ${backup} is ${age} old, with ${newest.to.size} records`
   return [finding(hours > OLD_HOURS ? 'backup-old' : 'backup-fresh', seen, values)]

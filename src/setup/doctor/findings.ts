@@ -103,7 +103,19 @@ export const FINDINGS = {
     'root',
     'Whoever copies the folder has both: move {path} elsewhere, and change boundary.root.file.',
   ),
-  'root-generations': note('root', 'Old copies of the store open under the older ones until those are destroyed.'),
+  'root-rotating': note(
+    'root',
+    'It goes on by itself, and until its end what was deleted opens in old copies; see how far it is: holdfast root status --data {data}',
+  ),
+  'root-rotation-rests': note('root', 'It goes on by itself when the service has started and is unlocked.'),
+  'root-rotation-stuck': warning(
+    'root',
+    'Put that right; it is tried again by itself: holdfast root status --data {data}',
+  ),
+  'root-destroyed': note(
+    'root',
+    'Destroy every copy of {path} from before, and make a new one and a full backup: holdfast root save FILE --data {data}',
+  ),
   'log-verified': ok('log'),
   'log-newest': ok('log'),
   'log-empty': note('log', 'Nothing: the first record comes with the first start.'),
