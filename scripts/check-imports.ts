@@ -13,7 +13,7 @@ const rooms: Record<string, { rooms: readonly string[]; packages: readonly strin
     rooms: ['setup', 'custody', 'kms', 'ekm', 'console', 'http', 'backup', 'log', 'store', 'boundary', 'config'],
     packages: ['commander'],
   },
-  setup: { rooms: ['kms', 'ekm', 'http', 'log', 'store', 'boundary', 'config'], packages: ['yaml', 'zod'] },
+  setup: { rooms: ['kms', 'ekm', 'http', 'backup', 'log', 'store', 'boundary', 'config'], packages: ['yaml', 'zod'] },
   custody: { rooms: ['kms', 'ekm', 'http', 'log', 'store', 'boundary', 'config'], packages: 'any' },
   kms: { rooms: ['console', 'http', 'log', 'store', 'boundary', 'config'], packages: 'any' },
   ekm: { rooms: ['console', 'http', 'log', 'store', 'boundary', 'config'], packages: 'any' },

@@ -14,16 +14,19 @@ import {
   readFileSync,
   rmSync,
   statfsSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { stringify } from 'yaml'
+import type { BackupIndex } from '../src/backup/folder.ts'
 import { createKeyFile, openKeyFile } from '../src/boundary/root/keyfile.ts'
 import { openRoot, parseRootFile, prepareGeneration } from '../src/boundary/root/rootfile.ts'
+import { makeShares, newShareSet, sharesRoot } from '../src/boundary/root/shares.ts'
+import type { RootOfTrust } from '../src/boundary/root/types.ts'
 import { describeTree } from '../src/cli/help.ts'
 import { wholeProgram } from '../src/cli/program.ts'
 import { makeAuthority } from '../src/http/certificates.ts'
@@ -189,9 +192,31 @@ async function running(): Promise<Finding[]> {
   return live.look()
 }
 
+/** A folder with a backup of it, as the command makes one. */
+async function backedUp(place: Place): Promise<string> {
+  const into = place.file('backup')
+  const recipient = await identityToRecipient(await generateIdentity())
+  const { code, stderr } = await holdfast(['backup', into, '--data', place.data, '--recipient', recipient])
+  assert.equal(code, 0, stderr)
+  return into
+}
+
 const passphrase = (place: Place): Place => {
   rmSync(place.data, { recursive: true })
   return place.configure({ boundary: { root: { kind: 'passphrase' } } })
+}
+
+/** Makes a new generation of the root, as a rotation begins, under another root of trust where one is given. */
+async function addGeneration(
+  place: Place,
+  at: { readonly firstRecord: number; readonly firstWriteSet: number },
+  trust?: RootOfTrust,
+): Promise<void> {
+  const file = join(place.boundary, 'root')
+  const opened = await openRoot(await openKeyFile(place.file('root.key')), parseRootFile(readFileSync(file)))
+  const { generation, root, finish } = await prepareGeneration(opened, trust)
+  opened.keyring.add(generation, root)
+  writeFileSync(file, finish({ createdAt: Date.now(), ...at }).bytes)
 }
 
 const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]>>> = {
@@ -318,13 +343,38 @@ const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]
     cpSync(place.file('root.key'), join(place.data, 'root.key'))
     return place.configure({ boundary: { root: { kind: 'keyfile', file: join(place.data, 'root.key') } } }).look()
   },
-  'root-generations': async place => {
-    const file = join(place.boundary, 'root')
-    const trust = await openKeyFile(place.file('root.key'))
-    const opened = await openRoot(trust, parseRootFile(readFileSync(file)))
-    const { generation, root, finish } = await prepareGeneration(opened)
-    opened.keyring.add(generation, root)
-    writeFileSync(file, finish({ createdAt: Date.now(), firstRecord: 1, firstWriteSet: 1 }).bytes)
+  'root-rotation-rests': async place => {
+    await addGeneration(place, { firstRecord: 1, firstWriteSet: 1 })
+    return place.look()
+  },
+  // Below the floor of free space it waits, and can be met.
+  'root-rotating': async place => {
+    const index = JSON.parse(readFileSync(join(await backedUp(place), 'index.json'), 'utf8')) as BackupIndex
+    const { size = 0, lastWriteSet = 0 } = index.files.at(-1)?.to ?? {}
+    await addGeneration(place, { firstRecord: size, firstWriteSet: lastWriteSet + 1 })
+    place.configure({ boundary: { root: root(place), floorBytes: 2 ** 50 } })
+    const ekm = await startEkm(['--config', place.config])
+    try {
+      return await place.look()
+    } finally {
+      await ekm.stop()
+    }
+  },
+  'root-rotation-stuck': async place => {
+    const generations = [1, 2].map(generation => ({ generation, createdAt: Date.now() }))
+    const far = { destroyed: 0, destroyedAt: 0, done: 7, total: 9, problem: 'the disk is full' }
+    const rotation = { kind: 'keyfile', generations, ...far, file: join(place.boundary, 'root') } as const
+    return place.look({}, {}, { ...(await stand(':')), rotation })
+  },
+  'root-destroyed': async place => {
+    const ekm = await startEkm(['--config', place.config])
+    try {
+      const { code, stderr } = await holdfast(['root', 'rotate', '--data', place.data])
+      assert.equal(code, 0, stderr)
+      assert.ok((await place.look()).some(({ name }) => name === 'root-destroyed'))
+    } finally {
+      await ekm.stop()
+    }
     return place.look()
   },
   'log-verified': place => place.look(),
@@ -338,17 +388,19 @@ const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]
     return place.look()
   },
   'backup-unknown': place => place.look(),
-  'backup-fresh': place => {
-    mkdirSync(place.file('backup'))
-    writeFileSync(place.file('backup/one'), 'x')
-    return place.look({ backup: place.file('backup') })
+  'backup-fresh': async place => place.look({ backup: await backedUp(place) }),
+  'backup-old': async place =>
+    place.look({ backup: await backedUp(place) }, { now: () => Date.now() + 27 * 3_600_000 }),
+  'backup-damaged': async place => {
+    const backup = await backedUp(place)
+    writeFileSync(join(backup, 'index.json'), '{')
+    return place.look({ backup })
   },
-  'backup-old': place => {
-    mkdirSync(place.file('backup'))
-    writeFileSync(place.file('backup/one'), 'x')
-    const then = new Date(Date.now() - 27 * 3_600_000)
-    utimesSync(place.file('backup/one'), then, then)
-    return place.look({ backup: place.file('backup') })
+  'backup-other': async place => {
+    const backup = await backedUp(place)
+    const index = JSON.parse(readFileSync(join(backup, 'index.json'), 'utf8'))
+    writeFileSync(join(backup, 'index.json'), JSON.stringify({ ...index, boundaryId: '00'.repeat(16) }))
+    return place.look({ backup })
   },
   'backup-none': place => place.look({ backup: place.file('nowhere') }),
   'files-enough': async place => place.configure({ limits: { connections: 16 } }).look(),
@@ -375,6 +427,17 @@ for (const [name, { check, level }] of Object.entries(FINDINGS) as [FindingName,
         )
     }
   })
+
+test('of a root in shares it says how many open it, and how they do', async () => {
+  const place = copy()
+  const { boundaryId } = parseRootFile(readFileSync(join(place.boundary, 'root')))
+  const set = newShareSet(boundaryId, 2, 3)
+  await addGeneration(place, { firstRecord: 1, firstWriteSet: 1 }, sharesRoot(set, makeShares(set).key))
+  const findings = await place.configure({ boundary: { root: { kind: 'shares' } } }).look()
+  const asked = findings.find(({ name }) => name === 'root-asked')
+  assert.match(asked?.seen ?? '', /^a root of kind shares, of which 2 of 3 open it /)
+  assert.match(asked?.advice ?? '', new RegExp(`holdfast unlock --data ${place.data}, by one holder after another`))
+})
 
 test('a newest segment that is damaged is told without reading the others', async () => {
   const place = copy()

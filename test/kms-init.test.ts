@@ -11,7 +11,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
+import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { parse } from 'yaml'
+import { parseKit } from '../src/boundary/root/kit.ts'
 import { makeAuthority } from '../src/http/certificates.ts'
 import type { Step } from '../src/setup/init/steps.ts'
 import { holdfast, ROOT } from './support/ekm.ts'
@@ -25,6 +27,7 @@ interface Made {
   readonly config: string
   readonly certificates: readonly string[]
   readonly steps: readonly Step[]
+  readonly backup?: { readonly file?: string; readonly problem?: string }
   readonly credential?: { readonly principal: string; readonly accessKeyId: string; readonly secretAccessKey: string }
 }
 
@@ -75,7 +78,9 @@ test('from nothing to a key of one’s own: each printed command runs as it is p
     '--administrator',
     'ann',
   ]
-  const { config, certificates, steps, credential } = await init('whole', ...args)
+  const recipient = await identityToRecipient(await generateIdentity())
+  const { config, certificates, steps, credential, backup } = await init('whole', ...args, '--recipient', recipient)
+  assert.match(readFileSync(backup?.file ?? '', 'latin1'), /^age-encryption.org\/v1\n/)
   assert.equal(credential?.principal, 'arn:aws:iam::111122223333:user/ann')
   for (const file of [config, join(folder, 'whole', 'root.key')]) assert.equal(statSync(file).mode & 0o777, 0o600)
   for (const file of certificates)
@@ -100,7 +105,9 @@ test('from nothing to a key of one’s own: each printed command runs as it is p
       assert.equal(done.code, 0, `${program} ${words.join(' ')}: ${done.stdout}${done.stderr}`)
       if (program === 'aws') assert.equal(JSON.parse(done.stdout).KeyMetadata.AWSAccountId, '111122223333')
     }
-    assert.deepEqual(programs, ['aws', 'holdfast'])
+    assert.deepEqual(programs, ['aws', 'holdfast', 'holdfast', 'holdfast'])
+    const kit = readFileSync(join(folder, 'whole', 'root.kit'))
+    assert.deepEqual(parseKit(kit).rootFile, readFileSync(join(folder, 'whole', 'data', 'boundary', 'root')))
   } finally {
     await kms.stop()
   }
@@ -132,8 +139,8 @@ test('on a terminal it asks for what no flag has given, and again where an answe
   const dir = join(folder, 'asked')
   const command = `${join(ROOT, 'bin/holdfast')} init kms ${dir} --port 0 --administrator ann --no-start`
   const users = process.geteuid?.() === 0 ? ['none'] : []
-  // Host (an address is refused), Regions, account (the default), root, users.
-  const answers = ['10.0.0.1', 'kms.acme.example', 'eu-central-1', '', 'passphrase', ...users]
+  // Host (an address is refused), Regions, account (the default), root, users, backups.
+  const answers = ['10.0.0.1', 'kms.acme.example', 'eu-central-1', '', 'passphrase', ...users, 'none']
   const child = spawn('script', ['-qefc', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] })
   let seen = ''
   child.stdout.on('data', text => {
@@ -227,6 +234,7 @@ test('what is wrong or missing is said with its flag, and nothing is written', a
     [/--root: one of/, '--root', 'paper'],
     [/Give it: --module/, '--root', 'pkcs11'],
     [/Give it: --pin-file/, '--root', 'pkcs11', '--module', 'm.so', '--token-label', 'a'],
+    [/--recipient: .* is no recipient/, '--recipient', 'age1x'],
     [/--users: two different/, '--users', 'a,a'],
     [/together/, '--certificate', 'x.pem'],
   ]

@@ -14,6 +14,8 @@ export interface InitOptions {
   readonly tokenLabel?: string
   readonly pinFile?: string
   readonly users?: string
+  readonly recipient?: string
+  readonly backupDir?: string
   readonly certificate?: string
   readonly certificateKey?: string
   readonly start: boolean

@@ -8,7 +8,7 @@ export function doctorPage(): string {
   return `# What the doctor finds
 
 \`\`\`bash
-./bin/holdfast doctor --config /etc/holdfast/kms.yaml --backup /mnt/backup/holdfast
+./bin/holdfast doctor --config /etc/holdfast/kms.yaml --backup /mnt/backups/kms
 \`\`\`
 
 looks at a service of either kind on this machine, running or not, from inside: what is wrong with it, and what to do. (How a cloud sees a key manager from outside: \`holdfast ekm doctor\`, docs/xks.md.) Run it as root or as the user of the boundary; others see less. It changes nothing, logs in to no

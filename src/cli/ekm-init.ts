@@ -99,7 +99,14 @@ async function init(folder: string, options: Options): Promise<Made> {
     certificates: () => prepareEkmCertificates(answers),
     configuration: made => configuration(answers, made),
   })
-  const first = options.start && answers.root !== 'passphrase' ? await firstTenant(config, answers.tenant) : undefined
+  const first =
+    options.start && answers.root !== 'passphrase' ? await firstTenant(config, answers.tenant, answers) : undefined
   const steps = ekmSteps(answers, certificates, first !== undefined)
-  return { config, certificates: certificates.made, steps, ...(first !== undefined && { tenant: first }) }
+  return {
+    config,
+    certificates: certificates.made,
+    steps,
+    ...(first && { tenant: first.made }),
+    ...(first?.backup && { backup: first.backup }),
+  }
 }

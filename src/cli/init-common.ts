@@ -2,9 +2,9 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { TRIAL_DAYS } from '../setup/init/certificates.ts'
-import type { FirstCredential } from '../setup/init/first.ts'
+import type { FirstBackup, FirstCredential } from '../setup/init/first.ts'
 import type { CommonAnswers } from '../setup/init/questions.ts'
-import { type RootKind, readUsers } from '../setup/init/questions.ts'
+import { type RootKind, readRecipient, readUsers } from '../setup/init/questions.ts'
 import { type Step, stepsText } from '../setup/init/steps.ts'
 import { AdminError } from '../store/admin.ts'
 import type { World } from './admin-tools.ts'
@@ -28,6 +28,8 @@ export function withRoot(command: Command): Command {
     .option('--token-label <text>', 'pkcs11: label of the token')
     .option('--pin-file <file>', 'pkcs11: file with the user PIN')
     .option('--users <names>', 'users of front end and boundary, with a comma; needs a start as root')
+    .option('--recipient <age1…>', 'age recipient of backups: the first one is made, and the next ones are printed')
+    .option('--backup-dir <dir>', 'the folder that backups go to')
     .option('--certificate <file>', 'PEM file of the server’s certificate and its intermediates')
     .option('--certificate-key <file>', 'PEM file of its private key, mode 0600')
 }
@@ -43,7 +45,7 @@ export function withHow(command: Command): Command {
 export function givenTexts(options: InitOptions): Texts<CommonAnswers> {
   if ((options.certificate === undefined) !== (options.certificateKey === undefined))
     throw new AdminError('Give --certificate and --certificate-key together.')
-  const { host, root, module, tokenLabel, pinFile, users } = options
+  const { host, root, module, tokenLabel, pinFile, users, recipient, backupDir } = options
   return {
     ...(host !== undefined && { host }),
     ...(root !== undefined && { root }),
@@ -51,6 +53,8 @@ export function givenTexts(options: InitOptions): Texts<CommonAnswers> {
     ...(tokenLabel !== undefined && { tokenLabel }),
     ...(pinFile !== undefined && { pinFile: resolve(pinFile) }),
     ...(users !== undefined && { users }),
+    ...(recipient !== undefined && { recipient }),
+    ...(backupDir !== undefined && { backupDir: resolve(backupDir) }),
   }
 }
 
@@ -58,7 +62,7 @@ const file = (path: string | undefined): string | undefined => (path === undefin
 
 /** Of what is known so far. */
 export function readCommon(folder: string, options: InitOptions, texts: Texts<CommonAnswers>): Partial<CommonAnswers> {
-  const { host, root, module, tokenLabel, pinFile, users } = texts
+  const { host, root, module, tokenLabel, pinFile, users, recipient, backupDir } = texts
   return {
     folder,
     ...(host !== undefined && { host }),
@@ -67,6 +71,8 @@ export function readCommon(folder: string, options: InitOptions, texts: Texts<Co
     tokenLabel,
     pinFile,
     users: users === undefined ? undefined : readUsers(users),
+    recipient: recipient === undefined ? undefined : readRecipient(recipient),
+    backupDir: backupDir === undefined ? undefined : resolve(backupDir),
     certificateFile: file(options.certificate),
     keyFile: file(options.certificateKey),
   }
@@ -81,6 +87,8 @@ export interface Made {
   readonly credential?: FirstCredential
   /** Of a key manager that was. */
   readonly tenant?: string
+  /** The first backup, where somebody can open it. */
+  readonly backup?: FirstBackup
 }
 
 /** Runs, prints, and sets the exit code. */
@@ -99,13 +107,20 @@ export async function setUp(
   }
 }
 
-const text = ({ config, certificates, steps, credential, tenant }: Made): string =>
+const text = ({ config, certificates, steps, credential, tenant, backup }: Made): string =>
   [
     `The configuration is ${config}, and has been checked.`,
     ...(certificates.length === 0
       ? []
       : [`Made for a trial, for ${TRIAL_DAYS} days:\n${certificates.map(each => `  ${each}`).join('\n')}`]),
     ...(tenant === undefined ? [] : [`The first tenant is made: ${tenant}`]),
+    ...(backup === undefined
+      ? []
+      : [
+          backup.problem === undefined
+            ? `The first backup is made: ${backup.file}`
+            : `NO BACKUP WAS MADE: ${backup.problem}`,
+        ]),
     ...(credential === undefined
       ? []
       : [

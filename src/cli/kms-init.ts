@@ -76,10 +76,16 @@ async function init(folder: string, options: Options): Promise<Made> {
     certificates: () => prepareCertificates(answers),
     configuration: made => kmsConfiguration(answers, made),
   })
-  const credential =
+  const first =
     options.start && answers.root !== 'passphrase'
-      ? await firstPrincipal(config, answers.account, answers.administrator)
+      ? await firstPrincipal(config, answers.account, answers.administrator, answers)
       : undefined
-  const steps = kmsSteps(answers, certificates, credential !== undefined)
-  return { config, certificates: certificates.made, steps, ...(credential && { credential }) }
+  const steps = kmsSteps(answers, certificates, first !== undefined)
+  return {
+    config,
+    certificates: certificates.made,
+    steps,
+    ...(first && { credential: first.made }),
+    ...(first?.backup && { backup: first.backup }),
+  }
 }

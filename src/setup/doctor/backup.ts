@@ -1,6 +1,6 @@
-/** How old the newest backup is, by the files in the folder that it is written to. */
-import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+/** How old the newest backup is, and whether it is one of this boundary, by the index of the folder that `holdfast backup` adds to. */
+import { BackupError } from '../../backup/errors.ts'
+import { type BackupIndex, readIndex } from '../../backup/folder.ts'
 import { type Finding, finding } from './findings.ts'
 import type { Machine, Subject } from './subject.ts'
 
@@ -8,27 +8,27 @@ const HOUR_MS = 3_600_000
 /** One a day, and two hours for it to be late. */
 const OLD_HOURS = 26
 
-export async function checkBackup({ backup, data }: Subject, { now }: Machine): Promise<Finding[]> {
-  if (backup === undefined) return [finding('backup-unknown', 'no folder of backups was named', { data })]
-  const newest = await newestFile(backup)
-  if (newest === undefined) return [finding('backup-none', `there is no backup in ${backup}`)]
-  const hours = (now() - newest) / HOUR_MS
-  const seen = `the newest backup in ${backup} is ${hours < 48 ? `${hours.toFixed(1)} hours` : `${(hours / 24).toFixed(0)} days`} old`
-  return [finding(hours > OLD_HOURS ? 'backup-old' : 'backup-fresh', seen)]
-}
-
-/** When a file below the folder was last written; undefined where there is none with anything in it. */
-async function newestFile(folder: string): Promise<number | undefined> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error
-      return []
-    },
-  )
-  let newest: number | undefined
-  for (const entry of entries.filter(each => each.isFile())) {
-    const { mtimeMs, size } = await stat(join(entry.parentPath, entry.name))
-    if (size > 0) newest = Math.max(newest ?? 0, mtimeMs)
+export async function checkBackup({ backup, data, root }: Subject, { now }: Machine): Promise<Finding[]> {
+  const values = { data, backup: backup ?? 'DIR' }
+  if (backup === undefined) return [finding('backup-unknown', 'no folder of backups was named', values)]
+  let index: BackupIndex | undefined
+  try {
+    index = await readIndex(backup)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (!(error instanceof BackupError) && code === undefined) throw error
+    return [finding('backup-damaged', message, values)]
   }
-  return newest
+  const newest = index?.files.at(-1)
+  if (index === undefined || newest === undefined)
+    return [finding('backup-none', `there is no backup in ${backup}`, values)]
+  if (root !== undefined && index.boundaryId !== root.boundaryId.toString('hex'))
+    return [finding('backup-other', `${backup} has backups of another boundary`, values)]
+  const until = Date.parse(newest.until)
+  if (Number.isNaN(until))
+    return [finding('backup-damaged', `the index in ${backup} has no time of its newest`, values)]
+  const hours = (now() - until) / HOUR_MS
+  const age = hours < 48 ? `${hours.toFixed(1)} hours` : `${(hours / 24).toFixed(0)} days`
+  const seen = `the newest backup in ${backup} is ${age} old, with ${newest.to.size} records`
+  return [finding(hours > OLD_HOURS ? 'backup-old' : 'backup-fresh', seen, values)]
 }

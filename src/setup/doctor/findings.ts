@@ -24,8 +24,9 @@ const note = (check: string, advice: string): Kind => ({ check, level: 'note', a
 const warning = (check: string, advice: string): Kind => ({ check, level: 'warning', advice })
 const problem = (check: string, advice: string): Kind => ({ check, level: 'problem', advice })
 
-const RESTORE = 'Keep the folder as it is, and take the newest backup (docs/operations.md).'
-const BACK_UP = 'Back it up: docs/operations.md says how.'
+const RESTORE =
+  'Keep the folder as it is; docs/lost-root.md says what is left, and how it is put back: holdfast restore root'
+const BACK_UP = 'Back it up: holdfast backup {backup} --data {data} --recipient age1…'
 
 export const FINDINGS = {
   'service-running': ok('service'),
@@ -102,7 +103,19 @@ export const FINDINGS = {
     'root',
     'Whoever copies the folder has both: move {path} elsewhere, and change boundary.root.file.',
   ),
-  'root-generations': note('root', 'Old copies of the store open under the older ones until those are destroyed.'),
+  'root-rotating': note(
+    'root',
+    'It goes on by itself, and until its end what was deleted opens in old copies; see how far it is: holdfast root status --data {data}',
+  ),
+  'root-rotation-rests': note('root', 'It goes on by itself when the service has started and is unlocked.'),
+  'root-rotation-stuck': warning(
+    'root',
+    'Put that right; it is tried again by itself: holdfast root status --data {data}',
+  ),
+  'root-destroyed': note(
+    'root',
+    'Destroy every copy of {path} from before, and make a new one and a full backup: holdfast root save FILE --data {data}',
+  ),
   'log-verified': ok('log'),
   'log-newest': ok('log'),
   'log-empty': note('log', 'Nothing: the first record comes with the first start.'),
@@ -111,6 +124,11 @@ export const FINDINGS = {
   'backup-fresh': ok('backup'),
   'backup-old': warning('backup', BACK_UP),
   'backup-none': problem('backup', BACK_UP),
+  'backup-damaged': problem('backup', BACK_UP),
+  'backup-other': problem(
+    'backup',
+    'Name the folder of this one with --backup, or begin one: holdfast backup DIR --data {data} --recipient age1…',
+  ),
   'files-enough': ok('limits'),
   'files-few': warning('limits', 'ulimit -n {least}, or LimitNOFILE={least} in its unit'),
   'node-good': ok('program'),

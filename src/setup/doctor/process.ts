@@ -1,6 +1,7 @@
 /** The service as a process: whether it runs, as which users, how far it is closed, and how many files it may open. */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ROTATION_RESTS } from '../../boundary/service/rotation/rotation.ts'
 import { ONE_USER } from '../../boundary/service/start.ts'
 import { type Finding, finding } from './findings.ts'
 import type { Machine, Subject } from './subject.ts'
@@ -57,7 +58,9 @@ async function closed(
   { proc }: Machine,
 ): Promise<Finding[]> {
   const folder = join(proc, String(pid))
-  const findings = warnings.filter(each => each !== ONE_USER).map(each => finding('process-warning', each))
+  // Of these there are findings of their own.
+  const others = warnings.filter(each => each !== ONE_USER && !each.startsWith(ROTATION_RESTS))
+  const findings = others.map(each => finding('process-warning', each))
   // What the kernel shows of a process belongs to its user where others of that user may look into it, and else to root: of root's own it shows nothing.
   const [shown, user] = await Promise.all([ownerOf(join(folder, 'mem')), userOf(folder)])
   const traceable = shown !== undefined && user !== undefined && user !== 0 && shown === user

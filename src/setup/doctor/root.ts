@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs'
 import { resolve, sep } from 'node:path'
 import { openKeyFile } from '../../boundary/root/keyfile.ts'
-import { openRoot } from '../../boundary/root/rootfile.ts'
+import { openRoot, type RootFile } from '../../boundary/root/rootfile.ts'
+import { readParameters } from '../../boundary/root/shares.ts'
 import { RootError } from '../../boundary/root/types.ts'
 import { filesIn } from '../../boundary/service/folder.ts'
 import { type Finding, finding } from './findings.ts'
@@ -22,36 +23,52 @@ export async function checkRoot(subject: Subject): Promise<Finding[]> {
         kind: root.kind,
         config: config.file,
       }),
+      ...rotation(subject, root),
     ]
-  const generations = root.generations.length
-  const older = `${generations} generations of the root open keys`
-  return [
-    ...(await opens(subject)),
-    ...(generations > 1 ? [finding('root-generations', older)] : []),
-    ...beside(subject),
-  ]
+  return [...(await opens(subject, root)), ...rotation(subject, root), ...beside(subject)]
 }
 
-async function opens({ root, running, config, data }: Subject): Promise<Finding[]> {
-  if (root === undefined) return []
-  const made = `made ${new Date(root.createdAt).toISOString().slice(0, 10)}`
-  if (running !== undefined && !running.locked)
-    return [finding('root-open', `a root of kind ${root.kind} (${made}) has opened the boundary`)]
-  const configured = config?.settings.boundary.root
-  const asked = (how: string): Finding[] => [
-    finding('root-asked', `a root of kind ${root.kind} (${made}) was not tried`, { how }),
-  ]
-  if (root.kind === 'passphrase') return asked(`Start the service, and: holdfast unlock --data ${data}`)
-  if (configured === undefined) return asked('Give --config, which names it.')
-  // A wrong PIN counts at the token: it is not tried here.
-  if (configured.kind !== 'keyfile') return asked('Start the service, which logs in to the token.')
+async function opens({ running, config, data }: Subject, root: RootFile): Promise<Finding[]> {
   try {
+    const is = `a root of kind ${kindOf(root)} (made ${day(root.createdAt)})`
+    if (running !== undefined && !running.locked) return [finding('root-open', `${is} has opened the boundary`)]
+    const asked = (how: string): Finding[] => [finding('root-asked', `${is} was not tried`, { how })]
+    const start = running === undefined ? 'Start the service, and: ' : ''
+    if (root.kind === 'passphrase') return asked(`${start}holdfast unlock --data ${data}`)
+    if (root.kind === 'shares')
+      return asked(`${start}holdfast unlock --data ${data}, by one holder after another (docs/shares.md)`)
+    const configured = config?.settings.boundary.root
+    if (configured === undefined) return asked('Give --config, which names it.')
+    // A wrong PIN counts at the token: it is not tried here.
+    if (configured.kind !== 'keyfile') return asked('Start the service, which logs in to the token.')
     await openRoot(await openKeyFile(configured.file), root)
-    return [finding('root-opens', `the key file ${configured.file} opens it (${made})`)]
+    return [finding('root-opens', `the key file ${configured.file} opens it (made ${day(root.createdAt)})`)]
   } catch (error) {
     if (!(error instanceof RootError)) throw error
     return [finding(error.code === 'Damaged' ? 'root-damaged' : 'root-wrong', error.message)]
   }
+}
+
+/** Throws `RootError` Damaged. */
+function kindOf({ kind, boundaryId, parameters }: RootFile): string {
+  if (kind !== 'shares') return kind
+  const { threshold, count } = readParameters(boundaryId, parameters)
+  return `${kind}, of which ${threshold} of ${count} open it`
+}
+
+/** What the boundary says of it, where one runs and is open: else what the root file does. */
+function rotation({ rotation: said, data, boundary }: Subject, root: RootFile): Finding[] {
+  const { generations, destroyed, destroyedAt } = said ?? root
+  const values = { data, path: filesIn(boundary).root }
+  const newest = generations.at(-1)?.generation ?? 0
+  const gone = `generation ${destroyed} of the root was destroyed on ${day(destroyedAt)}, and ${newest} is in force`
+  const findings = destroyed === 0 ? [] : [finding('root-destroyed', gone, values)]
+  if (generations.length < 2) return findings
+  const under = `a rotation from generation ${generations[0]?.generation} of the root to ${newest} is under way`
+  if (said === undefined) return [...findings, finding('root-rotation-rests', under, values)]
+  const far = `${under}: ${said.done} of ${said.total} rows are sealed anew`
+  if (said.problem === '') return [...findings, finding('root-rotating', far, values)]
+  return [...findings, finding('root-rotation-stuck', `${far}, and it does not go on: ${said.problem}`, values)]
 }
 
 function beside({ config, data, root }: Subject): Finding[] {
@@ -62,3 +79,5 @@ function beside({ config, data, root }: Subject): Finding[] {
     ? [finding('root-beside', `the key file ${file} lies in the folder that it opens`, { path: file })]
     : []
 }
+
+const day = (at: number): string => new Date(at).toISOString().slice(0, 10)

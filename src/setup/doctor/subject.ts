@@ -2,6 +2,7 @@
 import { readFile, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connectControl } from '../../boundary/client/control.ts'
+import type { RootStatus } from '../../boundary/client/root.ts'
 import type { BoundaryStatus } from '../../boundary/client/said.ts'
 import * as libc from '../../boundary/pkcs11/libc.ts'
 import { parseRootFile, type RootFile } from '../../boundary/root/rootfile.ts'
@@ -22,6 +23,8 @@ export interface Subject {
   /** Why it is not there; ENOENT where there is none. */
   readonly rootProblem: string
   readonly running: Pick<BoundaryStatus, 'pid' | 'locked' | 'version' | 'warnings' | 'logSize' | 'dev'> | undefined
+  /** How far a rotation of the root is, where a service runs and is unlocked. */
+  readonly rotation: RootStatus | undefined
   /** Folder of backups. */
   readonly backup: string | undefined
   /** Verify the whole log. */
@@ -70,9 +73,9 @@ export async function subjectOf({ data: named, config: file, backup, full }: Ask
   if (data === undefined) throw new Error('Say what to look at: --data DIR, --config FILE, or both.')
   const { boundary } = serviceFolders(data)
   const { root, rootProblem } = await readRoot(boundary)
-  const running = await statusOf(boundary)
+  const { running, rotation } = await statusOf(boundary)
   const service = root?.service ?? (config !== undefined && 'regions' in config.settings ? 'kms' : 'ekm')
-  return { data, boundary, service, config, root, rootProblem, running, backup, full }
+  return { data, boundary, service, config, root, rootProblem, running, rotation, backup, full }
 }
 
 /** As the service that it fits. Files that are not there are told as problems, and do not end the looking. */
@@ -112,12 +115,14 @@ async function readRoot(boundary: string): Promise<Pick<Subject, 'root' | 'rootP
   }
 }
 
-async function statusOf(boundary: string): Promise<BoundaryStatus | undefined> {
+async function statusOf(boundary: string): Promise<Pick<Subject, 'running' | 'rotation'>> {
   const control = connectControl({ socket: join(boundary, 'control.sock') })
   try {
-    return await control.status()
+    const running = await control.status()
+    return { running, rotation: running.locked ? undefined : await control.rootStatus() }
   } catch (error) {
-    if (error instanceof BoundaryError && error.code === 'Unavailable') return undefined
+    if (error instanceof BoundaryError && error.code === 'Unavailable')
+      return { running: undefined, rotation: undefined }
     throw error
   } finally {
     control.close()

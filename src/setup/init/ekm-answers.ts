@@ -4,7 +4,16 @@
 import { isIP } from 'node:net'
 import { isTenantName } from '../../ekm/keys/names.ts'
 import { PROTOCOL_NAMES, type ProtocolName } from '../../ekm/keys/protocols.ts'
-import { always, type CommonAnswers, filled, none, type Question, rootQuestions, usersQuestion } from './questions.ts'
+import {
+  always,
+  backupQuestions,
+  type CommonAnswers,
+  filled,
+  none,
+  type Question,
+  rootQuestions,
+  usersQuestion,
+} from './questions.ts'
 
 export interface EkmAnswers extends CommonAnswers {
   readonly clouds: readonly ProtocolName[]
@@ -106,4 +115,5 @@ export const ekmQuestions = (isRoot: boolean): readonly Question<EkmAnswers>[] =
     asked: of('google'),
     wrong: text => (/^[1-9][0-9]{3,18}$/.test(text) ? '' : 'it must be the number of a project'),
   },
+  ...backupQuestions,
 ]

@@ -5,7 +5,7 @@ import type { ProtocolName } from '../../ekm/keys/protocols.ts'
 import type { Certificates } from './certificates.ts'
 import type { EkmAnswers as Answers } from './ekm-answers.ts'
 import { configOf, dataOf, KEY_NAMES, PORTS } from './ekm-configuration.ts'
-import { keepStep, type Step, startStep } from './steps.ts'
+import { keepSteps, type Step, startStep } from './steps.ts'
 
 type Steps = (answers: Answers, certificates: Certificates) => readonly Step[]
 
@@ -188,6 +188,6 @@ export function ekmSteps(answers: Answers, certificates: Certificates, made: boo
     startStep('ekm', answers, configOf(answers), data),
     ...(made ? [] : [first]),
     ...clouds.flatMap(cloud => CLOUD_STEPS[cloud](answers, certificates)),
-    keepStep(answers, configOf(answers)),
+    ...keepSteps(answers, configOf(answers), data),
   ]
 }

@@ -4,6 +4,8 @@
  */
 import { openSync } from 'node:fs'
 import { join } from 'node:path'
+import { openRecipients } from '../../backup/age.ts'
+import { backUpTo } from '../../backup/backup.ts'
 import { type ControlConnection, connectControl } from '../../boundary/client/control.ts'
 import type { Service } from '../../boundary/supervisor/supervisor.ts'
 import { type EkmConfig, ekmConfig } from '../../config/ekm.ts'
@@ -14,6 +16,7 @@ import { createTenant } from '../../ekm/admin/index.ts'
 import { startEkmService } from '../../ekm/dev.ts'
 import { makeAdministrator } from '../../kms/admin/index.ts'
 import { startKmsService } from '../../kms/dev.ts'
+import type { CommonAnswers } from './questions.ts'
 
 export interface FirstCredential {
   readonly principal: string
@@ -22,24 +25,61 @@ export interface FirstCredential {
   readonly secretAccessKey: string
 }
 
-/** A user with every right, and its access key. Throws an Error that says what to change where the service does not start. */
-export function firstPrincipal(config: string, account: string, user: string): Promise<FirstCredential> {
+export interface FirstBackup {
+  /** The file that was made; undefined with a problem. */
+  readonly file: string | undefined
+  /** Why none was made. It is no reason to lose what was made before it. */
+  readonly problem: string | undefined
+}
+
+export interface First<T> {
+  readonly made: T
+  readonly backup: FirstBackup | undefined
+}
+
+type WithBackup = Pick<CommonAnswers, 'recipient' | 'backupDir'>
+
+/** A user with every right, and its access key; then a backup. Throws an Error that says what to change where the service does not start. */
+export function firstPrincipal(
+  config: string,
+  account: string,
+  user: string,
+  backup: WithBackup,
+): Promise<First<FirstCredential>> {
   const settings = quiet(loadConfig(config, kmsConfig)) as KmsConfig
   return running(startKmsService(settings, false, discarded()), settings.data, async control => {
     const { accessKeyId, secretAccessKey } = await makeAdministrator(control, { account, user })
-    return {
+    const made = {
       principal: `arn:aws:iam::${account}:user/${user}`,
       accessKeyId,
       secretAccessKey: secretAccessKey.reveal(bytes => bytes.toString('latin1')),
     }
+    return { made, backup: await backUp(config, settings.data, backup) }
   })
 }
 
-export function firstTenant(config: string, tenant: string): Promise<string> {
+/** The same for a key manager. */
+export function firstTenant(config: string, tenant: string, backup: WithBackup): Promise<First<string>> {
   const settings = quiet(loadConfig(config, ekmConfig)) as EkmConfig
   return running(startEkmService(settings, false, discarded()), settings.data, async control => {
-    return (await createTenant(control, tenant, [])).tenant
+    const made = (await createTenant(control, tenant, [])).tenant
+    return { made, backup: await backUp(config, settings.data, backup) }
   })
+}
+
+async function backUp(
+  config: string,
+  data: string,
+  { recipient, backupDir }: WithBackup,
+): Promise<FirstBackup | undefined> {
+  if (recipient === undefined || backupDir === undefined) return undefined
+  try {
+    const encrypter = openRecipients([recipient], [])
+    const { file } = await backUpTo(backupDir, { data, encrypter, full: false, config, onProgress: () => {} })
+    return { file, problem: undefined }
+  } catch (error) {
+    return { file: undefined, problem: (error as Error).message }
+  }
 }
 
 async function running<T>(service: Service, data: string, act: (control: ControlConnection) => Promise<T>): Promise<T> {

@@ -4,8 +4,16 @@ import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { KmsConfigInput } from '../../config/kms.ts'
 import type { Certificates } from './certificates.ts'
-import { always, boundaryOf, type CommonAnswers, type Question, rootQuestions, usersQuestion } from './questions.ts'
-import { keepStep, type Step, startStep } from './steps.ts'
+import {
+  always,
+  backupQuestions,
+  boundaryOf,
+  type CommonAnswers,
+  type Question,
+  rootQuestions,
+  usersQuestion,
+} from './questions.ts'
+import { keepSteps, type Step, startStep } from './steps.ts'
 
 export interface KmsAnswers extends CommonAnswers {
   readonly port: number
@@ -68,6 +76,7 @@ export const kmsQuestions = (isRoot: boolean): readonly Question<KmsAnswers>[] =
   },
   ...rootQuestions,
   usersQuestion(isRoot),
+  ...backupQuestions,
 ]
 
 const dataOf = ({ folder }: Pick<KmsAnswers, 'folder'>): string => join(folder, 'data')
@@ -103,5 +112,10 @@ export function kmsSteps(answers: KmsAnswers, certificates: Certificates, made: 
     title: 'Use it, with the access key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, from any client of AWS.',
     lines: [`aws kms create-key --endpoint-url https://${host}:${port} --region ${regions[0] ?? ''}${trust}`],
   }
-  return [startStep('kms', answers, config, dataOf(answers)), ...(made ? [] : [first]), use, keepStep(answers, config)]
+  return [
+    startStep('kms', answers, config, dataOf(answers)),
+    ...(made ? [] : [first]),
+    use,
+    ...keepSteps(answers, config, dataOf(answers)),
+  ]
 }

@@ -1,4 +1,7 @@
 /** What `holdfast init` asks, for both services: few questions, each with a default where there is a sound one, and each a flag as well. */
+import { join } from 'node:path'
+import { openRecipients } from '../../backup/age.ts'
+import { BackupError } from '../../backup/errors.ts'
 
 export type RootKind = 'keyfile' | 'passphrase' | 'pkcs11'
 
@@ -20,6 +23,9 @@ export interface CommonAnswers {
   /** A certificate that is there already; undefined: a root of our own and a certificate under it are made. */
   readonly certificateFile: string | undefined
   readonly keyFile: string | undefined
+  /** Who can open backups, an age recipient, and the folder that they go to; undefined: none is made. Absolute. */
+  readonly recipient: string | undefined
+  readonly backupDir: string | undefined
 }
 
 export interface Question<A> {
@@ -43,16 +49,17 @@ export const always = (): boolean => true
 export const none = (): undefined => undefined
 export const filled = (text: string): string => (text === '' ? 'it must not be empty' : '')
 
-const NO_USERS = 'none'
+/** The answer that leaves something out. */
+const NONE = 'none'
 const USERS = /^[a-z_][a-z0-9_-]{0,31},[a-z_][a-z0-9_-]{0,31}$/
 
 export function readUsers(text: string): CommonAnswers['users'] {
   const [frontEnd = '', boundary = ''] = text.split(',')
-  return text === NO_USERS ? undefined : { frontEnd, boundary }
+  return text === NONE ? undefined : { frontEnd, boundary }
 }
 
 function wrongUsers(text: string): string {
-  if (text === NO_USERS) return ''
+  if (text === NONE) return ''
   if (!USERS.test(text)) return 'two names with a comma, of front end and boundary: or none'
   const { frontEnd, boundary } = readUsers(text) ?? {}
   return frontEnd === boundary ? 'two different users' : ''
@@ -86,10 +93,40 @@ export const rootQuestions: readonly Question<CommonAnswers>[] = [
 export const usersQuestion = (isRoot: boolean): Question<CommonAnswers> => ({
   name: 'users',
   text: 'As which two users do front end and boundary run (FRONT-END,BOUNDARY; none: as whoever starts it, and not isolated from each other)?',
-  fallback: () => NO_USERS,
+  fallback: () => NONE,
   asked: () => isRoot,
   wrong: wrongUsers,
 })
+
+/** The first backup, and those that follow. */
+export const backupQuestions: readonly Question<CommonAnswers>[] = [
+  {
+    name: 'recipient',
+    text: 'Who is to open backups (an age recipient, age1…, whose identity is not on this machine; none: no backup is made)?',
+    fallback: () => NONE,
+    asked: always,
+    wrong: text => (text === NONE ? '' : wrongRecipient(text)),
+  },
+  {
+    name: 'backupDir',
+    text: 'Into which folder do they go (best on another machine’s disk)?',
+    fallback: ({ folder = '' }) => join(folder, 'backups'),
+    asked: ({ recipient }) => recipient !== undefined,
+    wrong: filled,
+  },
+]
+
+export const readRecipient = (text: string): string | undefined => (text === NONE ? undefined : text)
+
+function wrongRecipient(text: string): string {
+  try {
+    openRecipients([text], [])
+    return ''
+  } catch (error) {
+    if (!(error instanceof BackupError)) throw error
+    return error.message
+  }
+}
 
 /** The boundary's section of a configuration. */
 export function boundaryOf(answers: CommonAnswers, keyFile: string) {

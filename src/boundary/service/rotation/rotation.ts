@@ -16,6 +16,9 @@ import { inOperatorsWords } from './trust.ts'
 /** Milliseconds before what failed is tried again. */
 const RETRY_MS = 30_000
 
+/** How the warning begins that a rotation is held up. */
+export const ROTATION_RESTS = 'the rotation of the root does not go on'
+
 export class Rotation {
   readonly #file: string
   readonly #log: Log
@@ -164,7 +167,7 @@ export class Rotation {
 
   /** A sentence for the operator where something stands in the way. */
   warnings(): string[] {
-    return this.#problem === '' ? [] : [`the rotation of the root does not go on: ${this.#problem}`]
+    return this.#problem === '' ? [] : [`${ROTATION_RESTS}: ${this.#problem}`]
   }
 
   /** Ends after the piece of work that is under way; the next start goes on. */
