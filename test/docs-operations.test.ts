@@ -132,7 +132,9 @@ before(() => {
     `#!/bin/bash
 case "$1" in
   start)
-    setsid holdfast kms --config "$ETC/kms.yaml" > "$RUN/line" 2> "$RUN/log" < /dev/null &
+    : > "$RUN/line"
+    : > "$RUN/log"
+    setsid holdfast kms --config "$ETC/kms.yaml" >> "$RUN/line" 2>> "$RUN/log" < /dev/null &
     echo $! > "$RUN/pid"
     until [ -s "$RUN/line" ] || grep -q 'boundary is locked' "$RUN/log"; do
       kill -0 "$(cat "$RUN/pid")" || { cat "$RUN/log" >&2; exit 1; }
