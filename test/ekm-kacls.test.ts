@@ -297,7 +297,7 @@ test('promise 2: the log has every use and every refusal, and neither keys nor t
     [used?.boundaryOperation, used?.keyId, used?.asserted.principal, used?.asserted.subject, used?.asserted.reason],
     ['externalEncrypt', 'acme/workspace', 'ada@acme.example', RESOURCE, 'REASON_UNSPECIFIED: {"client":"drive"}'],
   )
-  const denied = all.at(-1)
+  const denied = all.findLast(({ outcome }) => outcome === 'denied')
   assert.deepEqual(
     [denied?.outcome, denied?.error, denied?.asserted.claimedOperation],
     ['denied', 'Forbidden', 'reader'],
