@@ -7,6 +7,7 @@ import { FormatError, type Reader } from '../../bytes.ts'
 import { BOUNDARY_ERRORS, BoundaryError } from '../../words.ts'
 import * as c from './ceremony-shapes.ts'
 import { bool, bytes, type Codec, fixed, list, nothing, optional, struct, text, u16, u32, u64, word } from './codec.ts'
+import * as j from './journal-shapes.ts'
 import { newTrust, rootStatus } from './root-shapes.ts'
 import * as s from './shapes.ts'
 
@@ -238,9 +239,9 @@ export const OPERATIONS = {
   stop: op(71, control, nothing, nothing),
   rotateRoot: op(74, control, struct({ trust: newTrust }), nothing),
   rootStatus: op(75, control, nothing, rootStatus),
-  checkpoint: op(76, control, nothing, s.signedPlace),
-  acceptOlderState: op(77, control, optional(s.treeHead), s.olderState),
-  eraseSegments: op(78, control, struct({ firstToKeep: u64, expected: u64, dryRun: bool }), s.erasing),
+  checkpoint: op(76, control, nothing, j.signedPlace),
+  acceptOlderState: op(77, control, optional(j.treeHead), j.olderState),
+  eraseSegments: op(78, control, struct({ firstToKeep: u64, expected: u64, dryRun: bool }), j.erasing),
   seedKey: op(90, control, struct({ input: s.seedKey, asserted }), keyRow),
 
   giveShare: op(80, control, c.givenShare, c.unlocking),

@@ -36,7 +36,6 @@ import type {
   CreateKey,
   EncryptionContext,
   EncryptResult,
-  Erasing,
   ExternalCiphertext,
   ImportMaterial,
   KeyRow,
@@ -341,23 +340,6 @@ export const revokeTarget: Codec<RevokeTarget> = {
   },
 }
 
-export const treeHead = struct({ size: u64, root: fixed(32) })
-export const signedPlace = struct({
-  note: text(4096),
-  size: u64,
-  root: fixed(32),
-  lastTime: u64,
-  lastWriteSet: u64,
-  segment: u64,
-  offset: u64,
-  crc: u32,
-})
-export const olderState = struct({
-  seen: treeHead,
-  held: struct({ size: u64, root: fixed(32), lastTime: u64 }),
-  note: text(4096),
-})
-
 export const status: Codec<BoundaryStatus> = struct<BoundaryStatus>({
   service: oneOf('kms', 'ekm'),
   boundaryId: text(32),
@@ -376,14 +358,6 @@ export const status: Codec<BoundaryStatus> = struct<BoundaryStatus>({
   maxEncryptions: u64,
   renewAfter: u64,
   warnings: list(text(2048), 64),
-})
-
-export const erasing: Codec<Erasing> = struct<Erasing>({
-  days: u32,
-  begins: u64,
-  firstToKeep: u64,
-  segments: u32,
-  rows: u64,
 })
 
 /** What `checkRows` says of one row. */
