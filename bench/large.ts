@@ -22,10 +22,14 @@ const KEYS_OF_ACCOUNT = 100_000
 const LANES = 256
 /** Just below what makes the boundary take a snapshot: the longest replay that there is. */
 const SINCE_SNAPSHOT = 249_000
+/** Milliseconds between two questions whether it is healthy. */
+const HEALTH_MS = 20
 const POLICY = Buffer.from(JSON.stringify({ Version: '2012-10-17', Statement: [] }))
 
 export interface LargeFigures {
   readonly startMs: Readonly<Record<string, number>>
+  /** Until the operator's listener says so: where the store is behind the boundary, longer. */
+  readonly healthyMs: Readonly<Record<string, number>>
   readonly memoryMB: Readonly<Record<string, number>>
   /** Seconds; empty where this program has no `backup`. */
   readonly backup: Readonly<Record<string, number>>
@@ -42,6 +46,7 @@ export interface Size {
 export async function measureLarge(size: Size, say: (text: string) => void): Promise<LargeFigures> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-large-'))
   const startMs: Record<string, number> = {}
+  const healthyMs: Record<string, number> = {}
   const memoryMB: Record<string, number> = {}
   const backup: Record<string, number> = {}
   const label = `${size.keys} keys, ${size.keys + size.records} records`
@@ -58,20 +63,31 @@ export async function measureLarge(size: Size, say: (text: string) => void): Pro
   try {
     await fill(folder, size, say)
     say('starting it with an empty store …')
-    await (await start('with an empty store')).stop()
+    const first = await start('with an empty store')
+    healthyMs[`${label}, with an empty store`] = await whole(first)
+    await first.stop()
     say('starting it again …')
     const clean = await start('after a clean end')
+    healthyMs[`${label}, after a clean end`] = await whole(clean)
     if (size.recipient !== undefined) backup[label] = await backUp(folder, size.recipient)
     await records(folder, SINCE_SNAPSHOT, say)
     await killAll(clean)
     say('starting it again after kill -9 …')
     const killed = await start('after kill -9')
+    healthyMs[`${label}, after kill -9`] = await whole(killed)
     memoryMB['boundary, some uses later'] = await used(killed)
-    return { startMs, memoryMB, backup }
+    return { startMs, healthyMs, memoryMB, backup }
   } finally {
     await kms?.stop()
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Milliseconds from the command until the operator's listener answers that the service is ready: its store has all that the boundary has. */
+async function whole({ line, startedIn }: Measured): Promise<number> {
+  const began = performance.now()
+  while (!(await fetch(new URL('/health/ready', line.operations))).ok) await delay(HEALTH_MS)
+  return startedIn + performance.now() - began
 }
 
 async function killAll({ boundary, frontEnd, line }: Measured): Promise<void> {
@@ -167,21 +183,9 @@ async function records(data: string, count: number, say: (text: string) => void)
   use.close()
 }
 
-/** As the SDKs do with an answer that can be retried: a service of this size takes a moment after it was killed. */
-async function persisting<T>(call: () => Promise<T>): Promise<T> {
-  for (let left = 20; ; left--) {
-    try {
-      return await call()
-    } catch (error) {
-      if (left === 0 || !String(error).includes('KMSInternalException')) throw error
-      await delay(500)
-    }
-  }
-}
-
 /** Encrypts under a key of its own; answers the boundary's memory. */
 async function used(kms: Measured): Promise<number> {
-  const { KeyMetadata } = (await persisting(() => kms.call('CreateKey', {}))) as { KeyMetadata: { KeyId: string } }
+  const { KeyMetadata } = (await kms.call('CreateKey', {})) as { KeyMetadata: { KeyId: string } }
   for (let n = 0; n < 1000; n++)
     await kms.call('Encrypt', { KeyId: KeyMetadata.KeyId, Plaintext: Buffer.from(String(n)).toString('base64') })
   return memoryOf(kms.boundary)

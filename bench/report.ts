@@ -51,8 +51,10 @@ function printState(memoryMB: Report['memoryMB'], startMs: Report['startMs']): v
 }
 
 /** Of a service that has grown for years. */
-export function printLarge({ startMs, memoryMB, backup }: LargeFigures): void {
+export function printLarge({ startMs, healthyMs, memoryMB, backup }: LargeFigures): void {
   printState(memoryMB, startMs)
+  for (const [name, ms] of Object.entries(healthyMs))
+    console.log(`${`${name}, until it is healthy`.padEnd(WIDTH)}${number(ms, 5, 0)} ms`)
   for (const [name, seconds] of Object.entries(backup))
     console.log(`${`backup, ${name}`.padEnd(WIDTH)}${number(seconds, 5)} s`)
 }

@@ -70,9 +70,6 @@ test('the tarball holds what runs, its documentation, and nothing else', () => {
     name => /\.test\.|\/testing|\.tsbuildinfo$|\.(?:key|pem|tgz|log)$/.test(name) || /(?<!\.d)\.ts$/.test(name),
   )
   assert.deepEqual(strange, [])
-  // Data that the code reads beside itself.
-  for (const name of ['dist/kms/wire/model/aws-kms-model.json', 'dist/kms/wire/model/supplement.json'])
-    assert.ok(files.includes(name), name)
   for (const name of files) {
     const text = readFileSync(join(contents, name), 'utf8')
     for (const place of [ROOT, homedir(), work])
@@ -83,28 +80,49 @@ test('the tarball holds what runs, its documentation, and nothing else', () => {
   }
 })
 
-test('every JavaScript file has its types and a source map that holds its source', () => {
-  const scripts = files.filter(name => name.startsWith('dist/') && name.endsWith('.js'))
-  assert.ok(scripts.length > 300)
-  for (const name of scripts) {
-    const path = join(contents, name)
+const scripts = (): readonly string[] => files.filter(name => name.startsWith('dist/') && name.endsWith('.js'))
+const sourcesOf = (name: string): { readonly sources: string[]; readonly sourcesContent: string[] } =>
+  JSON.parse(readFileSync(join(contents, `${name}.map`), 'utf8'))
+
+test('every JavaScript file has a source map that holds its sources', () => {
+  assert.ok(scripts().length > 50)
+  for (const name of scripts()) {
     assert.match(
-      readFileSync(path, 'utf8'),
+      readFileSync(join(contents, name), 'utf8'),
       new RegExp(`//# sourceMappingURL=${name.split('/').at(-1)}\\.map\\s*$`),
       name,
     )
-    assert.ok(files.includes(name.replace(/\.js$/, '.d.ts')), name)
-    const { sources, sourcesContent } = JSON.parse(readFileSync(`${path}.map`, 'utf8'))
-    assert.equal(sources.length, 1, name)
-    const source = resolve(ROOT, dirname(name), sources[0])
-    assert.equal(source, join(ROOT, 'src', name.slice('dist/'.length).replace(/\.js$/, '.ts')))
-    assert.equal(sourcesContent[0], readFileSync(source, 'utf8'), name)
+    const { sources, sourcesContent } = sourcesOf(name)
+    for (const [index, source] of sources.entries()) {
+      const path = resolve(ROOT, dirname(name), source)
+      assert.ok(path.startsWith(join(ROOT, 'src')), `${name} is made of ${path}`)
+      assert.equal(sourcesContent[index], readFileSync(path, 'utf8'), path)
+    }
   }
+})
+
+test('what holds the keys is one file, of the boundary’s modules alone, and imports node:* and the PKCS#11 binding', () => {
+  const main = 'dist/boundary/service/main.js'
+  const { sources } = sourcesOf(main)
+  assert.ok(sources.length > 100)
+  for (const source of sources)
+    assert.ok(resolve(ROOT, dirname(main), source).startsWith(join(ROOT, 'src', 'boundary')), source)
+  const text = readFileSync(join(contents, main), 'utf8')
+  const imported = [...text.matchAll(/^import\s[^'"]*['"]([^'"]+)['"]|\bimport\(/gm)].map(([, name]) => name ?? '')
+  assert.ok(imported.includes('koffi') && imported.length > 10, imported.join())
+  assert.deepEqual(
+    imported.filter(name => !name.startsWith('node:') && name !== 'koffi'),
+    [],
+  )
+  // Made to be read: with what was written beside the code, and under the names that it has there.
+  const source = readFileSync(join(ROOT, 'src/boundary/service/main.ts'), 'utf8')
+  assert.ok(text.includes(source.slice(0, source.indexOf('*/'))))
+  assert.match(text, /^async function startBoundary\(/m)
 })
 
 test('nothing for development is installed', () => {
   const names = readdirSync(join(installed, 'node_modules'))
-  for (const name of ['@biomejs', 'typescript', '@typescript', 'fast-check', 'playwright-core'])
+  for (const name of ['@biomejs', 'typescript', '@typescript', 'rollup', 'fast-check', 'playwright-core'])
     assert.ok(!names.includes(name), name)
   // The Node that runs it is there, one of the three.
   assert.equal(names.filter(name => /^node-(?:bin-)?(?:linux|darwin)-/.test(name)).length, 1)

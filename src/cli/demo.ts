@@ -1,7 +1,8 @@
 /** `holdfast demo`: the four custody models from one command, and the test that tells them apart. */
-import { extname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import pkg from '../../package.json' with { type: 'json' }
+import { FROM_SOURCE, ROOT } from '../boundary/installed.ts'
 import { type Demo, runDemo, type Say } from '../custody/demo/demo.ts'
 import { CUSTOMER, REGION } from '../custody/demo/sides.ts'
 import { notRestored } from '../custody/report/answers.ts'
@@ -15,9 +16,8 @@ interface Options {
   readonly cache: string
 }
 
-const ROOT = resolve(import.meta.dirname, '..', '..')
 /** How whoever reads the output calls this program: in a clone, or where the package is installed. */
-const COMMAND = extname(import.meta.filename) === '.ts' ? './bin/holdfast' : 'npx holdfast'
+const COMMAND = FROM_SOURCE ? './bin/holdfast' : 'npx holdfast'
 
 export function registerDemo(program: Command): void {
   program

@@ -7,9 +7,10 @@ import { X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { extname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { BoundaryControl } from '../boundary/client/api.ts'
 import { connectControl } from '../boundary/client/control.ts'
+import { entryFile } from '../boundary/installed.ts'
 import type { AdminSpec, FrontEndSpec } from '../boundary/supervisor/programs.ts'
 import { type Service, startService } from '../boundary/supervisor/supervisor.ts'
 import { boundarySettings } from '../config/boundary.ts'
@@ -80,7 +81,7 @@ export function startEkmService(config: EkmConfig, dev: boolean, stderr?: number
 
 export function ekmFrontEnd(config: EkmConfig): FrontEndSpec {
   return {
-    entry: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
+    entry: entryFile('ekm/main'),
     heapMegabytes: heapMegabytes(config.cache),
     config,
     folders: [serviceFolders(config.data).frontEnd],
@@ -88,7 +89,7 @@ export function ekmFrontEnd(config: EkmConfig): FrontEndSpec {
 }
 
 export function ekmAdminApi(config: EkmConfig): AdminSpec {
-  return { entry: join(import.meta.dirname, 'admin-api', `main${extname(import.meta.filename)}`), config }
+  return { entry: entryFile('ekm/admin-api/main'), config }
 }
 
 /** Resolves when everything that was asked for is there. `started` is told of the service as soon as there is one to stop. */

@@ -4,8 +4,9 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { extname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { connectControl } from '../boundary/client/control.ts'
+import { entryFile } from '../boundary/installed.ts'
 import type { FrontEndSpec } from '../boundary/supervisor/programs.ts'
 import { type Service, startService } from '../boundary/supervisor/supervisor.ts'
 import { boundarySettings } from '../config/boundary.ts'
@@ -13,10 +14,12 @@ import { serviceFolders } from '../config/folders.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
 import { heapMegabytes } from '../config/shared.ts'
 import {
+  createCredential,
   deleteCredential,
+  ensureAccount,
+  ensurePrincipal,
   type GivenCredential,
   listCredentials,
-  makeAdministrator,
   type NewCredential,
 } from './admin/index.ts'
 import type { Seed } from './seed/read.ts'
@@ -67,6 +70,12 @@ export interface DevLine {
 /** The principal with every right. */
 const DEVELOPER = 'developer'
 
+interface First {
+  readonly ready: Awaited<Service['ready']>
+  readonly made: NewCredential
+  readonly seeded: number | undefined
+}
+
 export interface DevService {
   readonly line: DevLine
   readonly service: Service
@@ -116,9 +125,8 @@ export function startKmsService(
 }
 
 export function kmsFrontEnd(config: KmsConfig, danger?: typeof DANGEROUSLY_ACCEPT_ANY_CREDENTIALS): FrontEndSpec {
-  const entry = danger === undefined ? 'main' : 'main-any-credentials'
   return {
-    entry: join(import.meta.dirname, `${entry}${extname(import.meta.filename)}`),
+    entry: entryFile(danger === undefined ? 'kms/main' : 'kms/main-any-credentials'),
     heapMegabytes: heapMegabytes(config.cache),
     config,
     folders: [serviceFolders(config.data).frontEnd],
@@ -130,7 +138,7 @@ export async function startKmsDev(
   options: DevOptions,
   onStart: (service: Service) => void = () => {},
 ): Promise<DevService> {
-  const { port, account, regions, credential, token, seed, danger, acceptClock } = options
+  const { port, account, regions, token, danger, acceptClock } = options
   const data = options.data === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kms-')) : resolve(options.data)
   const remove = (): void => {
     if (options.data === undefined) rmSync(data, { recursive: true, force: true })
@@ -151,8 +159,7 @@ export async function startKmsDev(
     remove()
   }
   try {
-    const ready = await service.ready
-    const { made, seeded } = await firstRows(data, account, credential, seed)
+    const { ready, made, seeded } = await firstRows(service, options, data)
     const line: DevLine = {
       endpoint: String(ready.endpoint),
       accountId: account,
@@ -172,21 +179,26 @@ export async function startKmsDev(
   }
 }
 
-/** The developer, and the keys of the seed. */
+/** The developer, and the keys of the seed; and what the front end says when it is ready. */
 async function firstRows(
+  service: Service,
+  { account, credential, seed }: Pick<DevOptions, 'account' | 'credential' | 'seed'>,
   data: string,
-  account: string,
-  given: GivenCredential | undefined,
-  seed: Seed | undefined,
-): Promise<{ readonly made: NewCredential; readonly seeded: number | undefined }> {
+): Promise<First> {
+  await service.boundaryReady
   const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
+  const developer = `arn:aws:iam::${account}:user/${DEVELOPER}`
   try {
-    // Those of earlier runs cannot be shown again, and would add up to the limit.
-    for (const { accessKeyId } of await listCredentials(control, `arn:aws:iam::${account}:user/${DEVELOPER}`))
+    // While the front end is still starting. Credentials of earlier runs cannot be shown again, and would add up to the limit.
+    for (const { accessKeyId } of await listCredentials(control, developer))
       await deleteCredential(control, accessKeyId)
-    const made = await makeAdministrator(control, { account, user: DEVELOPER, given })
+    await ensureAccount(control, account)
+    await ensurePrincipal(control, developer)
+    const ready = await service.ready
+    // With somebody there to know it from the moment that it is made.
+    const made = await createCredential(control, developer, credential)
     // Loaded where there is one: a start without is to be ready at once.
-    return { made, seeded: seed && (await (await import('./seed/apply.ts')).applySeed(control, seed)) }
+    return { ready, made, seeded: seed && (await (await import('./seed/apply.ts')).applySeed(control, seed)) }
   } finally {
     control.close()
   }

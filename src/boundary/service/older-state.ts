@@ -15,8 +15,9 @@ type Open = (book: Book, givingUp?: TreeHead) => Promise<Journal>
 /** Hex digits by which a person tells one root from another. */
 const SHORT = 16
 
-const records = (count: number): string => (count === 1 ? '1 record' : `${number.format(count)} records`)
-const number = new Intl.NumberFormat('en')
+const records = (count: number): string => (count === 1 ? '1 record' : `${number(count)} records`)
+/** Made where it is asked for: it takes as long as a tenth of the start. */
+const number = (value: number): string => new Intl.NumberFormat('en').format(value)
 const short = (root: Buffer): string => root.toString('hex').slice(0, SHORT)
 
 /** Why an ordinary start is refused, and what there is to do. `folder`: the boundary's. */
@@ -24,7 +25,7 @@ export function olderStateText({ seen, held }: OlderState, folder: string): stri
   const last = held.size === 0 ? '' : `, the last of ${new Date(held.lastTime).toISOString()}`
   return [
     `${folder} holds an older state than this boundary has had: it has signed for ${records(seen.size)} (root ${short(seen.root)}…),`,
-    `and its journal holds ${number.format(held.size)} (root ${short(held.root)}…${last}).`,
+    `and its journal holds ${number(held.size)} (root ${short(held.root)}…${last}).`,
     `What lies between is missing, ${records(seen.size - held.size)}, with what was revoked, disabled, deleted or made then.`,
     'Put a newer backup back if there is one. If there is none, accept the older state, which is recorded:',
     `holdfast restore accept-older --data ${path.dirname(folder)} --config FILE`,

@@ -1,6 +1,6 @@
 /** The processes of a service as programs: what Node runs, with which flags, in which environment. Whoever starts them, they are the same. */
-import path from 'node:path'
 import type { BoundaryConfig } from '../config.ts'
+import { entryFile } from '../installed.ts'
 import { threadPoolSize } from '../pkcs11/types.ts'
 import { SLOW_THREADS } from '../service/slow.ts'
 
@@ -65,7 +65,7 @@ function boundaryEnv(config: BoundaryConfig): NodeJS.ProcessEnv {
 }
 
 export const boundaryProgram = (config: BoundaryConfig): Program => ({
-  entry: path.join(import.meta.dirname, '..', 'service', `main${path.extname(import.meta.filename)}`),
+  entry: entryFile('boundary/service/main'),
   nodeFlags: BOUNDARY_FLAGS,
   env: boundaryEnv(config),
 })

@@ -1,6 +1,6 @@
 /** Starts the data service as a process of its own. It gets its configuration, which holds a credential, over the message channel. */
 import { type ChildProcess, fork } from 'node:child_process'
-import { extname, join } from 'node:path'
+import { entryFile } from '../../boundary/installed.ts'
 import type { DataServiceConfig } from './config.ts'
 
 export interface DataServiceProcess {
@@ -10,7 +10,7 @@ export interface DataServiceProcess {
 
 /** `stderr`: file descriptor for what it has to say. */
 export async function startDataServiceProcess(config: DataServiceConfig, stderr = 2): Promise<DataServiceProcess> {
-  const child: ChildProcess = fork(join(import.meta.dirname, `main${extname(import.meta.filename)}`), [], {
+  const child: ChildProcess = fork(entryFile('custody/data-service/main'), [], {
     stdio: ['ignore', stderr, stderr, 'ipc'],
   })
   child.send(config)

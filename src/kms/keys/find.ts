@@ -1,13 +1,13 @@
 /** From a KeyId member to the key, its policy and its attributes, all vouched for by the boundary. */
 import type { KeyRow } from '../../boundary/client/api.ts'
-import { readKeyHeader } from '../../boundary/crypto/sealed.ts'
-import type { KeyHeader, Row, RowKind } from '../../boundary/words.ts'
+import type { Row, RowKind } from '../../boundary/words.ts'
 import type { HeldRow } from '../../store/replica.ts'
 import { keyPolicyOf } from '../access/compile.ts'
 import type { Call, FoundKey } from '../operations/types.ts'
 import { KmsError } from '../wire/errors.ts'
 import { hidden, type KeyTarget } from './allow.ts'
 import { readAttributes } from './attributes.ts'
+import { headerOf } from './header.ts'
 import { aliasArn, aliasRowId, keyArn, keyIdOf, keyRowId, type Place, parseKeyId } from './identifiers.ts'
 import { makeProviderManaged } from './provider-managed.ts'
 
@@ -64,13 +64,6 @@ function keep(rowId: string, entry: Kept): void {
 async function rowOf(call: Call, kind: RowKind, id: string): Promise<Row | undefined> {
   const peeked = call.services.replica.peek(kind, id)
   return peeked === undefined ? call.services.replica.get(kind, id) : (peeked ?? undefined)
-}
-
-/** What a key's row says. */
-export function headerOf(row: KeyRow): KeyHeader {
-  const { body } = row
-  if (body === null) throw new Error('a deleted key has no header')
-  return readKeyHeader(body)
 }
 
 export function placeOf(call: Call): Place {

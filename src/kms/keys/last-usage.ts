@@ -1,7 +1,7 @@
 /** When a key was last used: the boundary knows it from the log (aws-kms.md §3.1, GetKeyLastUsage). */
 import type { KeyUse } from '../../boundary/client/api.ts'
 import type { Call } from '../operations/types.ts'
-import { headerOf } from './find.ts'
+import { headerOf } from './header.ts'
 
 const DAY = 86_400_000
 

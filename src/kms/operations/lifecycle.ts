@@ -1,6 +1,7 @@
 /** EnableKey, DisableKey, ScheduleKeyDeletion, CancelKeyDeletion (aws-kms.md §3.1, §9): asked of the boundary, which decides them, dates included. */
 import { authorizeKey } from '../keys/allow.ts'
-import { findKey, headerOf } from '../keys/find.ts'
+import { findKey } from '../keys/find.ts'
+import { headerOf } from '../keys/header.ts'
 import { checkState } from '../keys/states.ts'
 import { KmsError } from '../wire/errors.ts'
 import { seconds } from './common.ts'

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { Writer } from '../../boundary/bytes.ts'
+import { entryFile } from '../../boundary/installed.ts'
 import type { WriteSet } from '../../boundary/words.ts'
 import { StoreError } from '../errors.ts'
 import { checkNumber, writeSets } from '../rows.ts'
@@ -96,9 +97,7 @@ class WritingThread {
   }
 
   static async start(file: string): Promise<WritingThread> {
-    // Beside this file, whether it runs as TypeScript or as the JavaScript that is published.
-    const entry = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url)
-    const worker = new Worker(entry, {
+    const worker = new Worker(entryFile('store/sqlite/worker'), {
       workerData: file,
       name: 'holdfast-store',
       execArgv: [],

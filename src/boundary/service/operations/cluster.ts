@@ -16,10 +16,10 @@ import { problemOf } from '../clusters.ts'
 import { allowed, baseFields, type Call, type Core, refuse, spaceForUses } from '../core.ts'
 import { counterId } from '../keys/counters.ts'
 import { bareKeyId, type OpenKey, type OpenMaterial } from '../keys/open-keys.ts'
-import { newMaterial } from './create.ts'
+import { newMaterial } from './material-info.ts'
+import { mayStillUse } from './may-use.ts'
 import { answerFor } from './recipient.ts'
 import { inOurWords } from './token.ts'
-import { mayStillUse } from './use.ts'
 
 /** Keys of a cluster have one version. */
 const VERSION = '1'

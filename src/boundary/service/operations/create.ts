@@ -18,6 +18,7 @@ import { MULTI_REGION_ID, regionOf } from '../keys/regions.ts'
 import { making } from '../slow.ts'
 import { nextRow, type RowDraft, sealed } from '../transition.ts'
 import { clusterCounter, makeClusterKey } from './cluster.ts'
+import { newMaterial } from './material-info.ts'
 import { draftRows } from './rows.ts'
 
 export const NO_POLICY = Buffer.alloc(32)
@@ -27,18 +28,6 @@ export const policyDigest = (policy: Buffer): Buffer =>
 /** Provider-managed keys rotate every year; others when their owner says so. */
 const YEAR_DAYS = 365
 export const DAY = 86_400_000
-
-export const newMaterial = (id: string, createdAt: number): MaterialInfo => ({
-  id,
-  state: 'CURRENT',
-  present: true,
-  createdAt,
-  expirationModel: 'NONE',
-  validTo: 0,
-  description: '',
-  rotationType: 'NONE',
-  rotatedAt: 0,
-})
 
 /** A header with everything at rest; the caller says what is different. */
 export const headerOf = (

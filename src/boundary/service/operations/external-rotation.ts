@@ -12,8 +12,8 @@ import { type Call, type Core, ownCall } from '../core.ts'
 import { counterId } from '../keys/counters.ts'
 import { readPlace } from '../keys/place.ts'
 import { currentKey, follow, type KeyChange, transition } from '../transition.ts'
-import { newMaterial } from './create.ts'
 import { counterRows, makeExternal, versionId } from './external.ts'
+import { newMaterial } from './material-info.ts'
 import { madeByUs } from './token.ts'
 
 const MAX_VERSION = 0xffff_ffff

@@ -15,10 +15,10 @@ import { counterId, encodeCounter } from '../keys/counters.ts'
 import { type OpenKey, Stale } from '../keys/open-keys.ts'
 import { making } from '../slow.ts'
 import { nextRow, type RowDraft, sealed } from '../transition.ts'
-import { headerOf, newMaterial } from './create.ts'
+import { headerOf } from './create.ts'
+import { newMaterial } from './material-info.ts'
+import { mayAsk, mayUse } from './may-use.ts'
 import { makeTokenKey, makeTokenPair, tokenEncrypt, type Wanted } from './token.ts'
-import { mayAsk } from './use.ts'
-import { mayUse } from './uses.ts'
 
 /** Version n of a key, as its material's id: 8 hex digits. */
 export const versionId = (version: number): string => version.toString(16).padStart(8, '0')

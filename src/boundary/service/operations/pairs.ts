@@ -6,8 +6,9 @@ import { makePair } from '../../crypto/pairs.ts'
 import { BoundaryError } from '../../words.ts'
 import type { Call, Core } from '../core.ts'
 import { making } from '../slow.ts'
+import { mayStillUse } from './may-use.ts'
 import { answerFor } from './recipient.ts'
-import { mayStillUse, useKey } from './use.ts'
+import { useKey } from './use.ts'
 import { forMessages, seal } from './uses.ts'
 
 export function generateDataKeyPair(

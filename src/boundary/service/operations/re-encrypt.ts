@@ -8,8 +8,9 @@ import { allowed, baseFields, type Call, type Core, type Gathered, refuse, space
 import type { OpenKey } from '../keys/open-keys.ts'
 import { decryptWith, encryptTo } from './asymmetric.ts'
 import { openInCluster, sealInCluster } from './cluster.ts'
-import { checkUsage, mayStillUse } from './use.ts'
-import { forMessages, mayUse, open, seal } from './uses.ts'
+import { mayStillUse, mayUse } from './may-use.ts'
+import { checkUsage } from './use.ts'
+import { forMessages, open, seal } from './uses.ts'
 
 const isMessage = (side: SentSide): boolean => side.algorithm === 'SYMMETRIC_DEFAULT'
 

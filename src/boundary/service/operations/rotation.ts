@@ -10,7 +10,8 @@ import { type Call, type Core, ownCall } from '../core.ts'
 import { dueNow } from '../keys/due.ts'
 import { notReplica, type Others } from '../keys/regions.ts'
 import { follow, type KeyChange, type MemberChange, ownedByCustomer, transition } from '../transition.ts'
-import { DAY, freshMaterial, newMaterial } from './create.ts'
+import { DAY, freshMaterial } from './create.ts'
+import { newMaterial } from './material-info.ts'
 
 /** On-demand and automatic rotation keep this distance, in milliseconds. */
 const CONFLICT = 20 * 60_000

@@ -14,7 +14,8 @@ import { bareKeyId } from '../keys/open-keys.ts'
 import { MULTI_REGION_ID, memberId, regionOf } from '../keys/regions.ts'
 import { making } from '../slow.ts'
 import { nextRow, sealed } from '../transition.ts'
-import { checkNew, DAY, headerOf, newMaterial, policyDigest, roomForKey } from './create.ts'
+import { checkNew, DAY, headerOf, policyDigest, roomForKey } from './create.ts'
+import { newMaterial } from './material-info.ts'
 import { draftRows, KEY_OF } from './rows.ts'
 
 const wrong = (what: string): BoundaryError => new BoundaryError('InvalidRequest', what)

@@ -6,8 +6,8 @@ import type { KeyRef } from '../../client/protocol/shapes.ts'
 import type { BoundaryOperation, EncodedAsserted } from '../../record-fields.ts'
 import { BoundaryError, type KeyUsage } from '../../words.ts'
 import { allowed, baseFields, type Call, type Core, type Gathered, refuse, spaceForUses } from '../core.ts'
-import { type OpenKey, Stale } from '../keys/open-keys.ts'
-import { mayUse } from './uses.ts'
+import type { OpenKey } from '../keys/open-keys.ts'
+import { mayAsk, mayStillUse, mayUse } from './may-use.ts'
 
 export interface Use {
   readonly operation: BoundaryOperation
@@ -50,20 +50,6 @@ export async function useKey<T>(
   }
   await allowed(core, fields)
   return result
-}
-
-/** Throws what is against this use by whoever asks: an owner's kill switches and holds. A provider's boundary has none of either. */
-export function mayAsk(core: Core, key: OpenKey, asserted: EncodedAsserted): void {
-  if (core.switches.stopsCaller(asserted)) throw new BoundaryError('KeyRevoked')
-  core.holds.check(key.id, asserted)
-}
-
-/** Throws Stale where the key has another revision by now, and what its dates and the switches say. */
-export function mayStillUse(core: Core, key: OpenKey): void {
-  const current = core.book.current('key', key.id)
-  if (current === undefined || current.deleted) throw new BoundaryError('KeyGone')
-  if (current.revision !== key.revision) throw new Stale(key.id)
-  mayUse(core, key)
 }
 
 /** Throws InvalidKeyUsage unless the key is for this and has the algorithm; notes algorithm and material. */

@@ -9,19 +9,11 @@ import { secretBytes } from '../../crypto/random.ts'
 import { BoundaryError } from '../../words.ts'
 import { allowed, baseFields, type Call, type Core, type Gathered, refuse, spaceForUses } from '../core.ts'
 import { bareKeyId, type OpenKey } from '../keys/open-keys.ts'
-import { USE_STATES } from '../keys/states.ts'
 import { openInCluster, sealInCluster } from './cluster.ts'
+import { mayUse } from './may-use.ts'
 import { answerFor } from './recipient.ts'
 
 type UseInput = Pick<InputOf<'encrypt'>, 'key' | 'asserted'>
-
-/** Throws what the key's state, dates and the kill switches say against any use of it. */
-export function mayUse(core: Core, key: OpenKey): void {
-  const refusal = USE_STATES[key.state]
-  if (refusal !== undefined) throw new BoundaryError(refusal)
-  if (core.switches.stops(key.account)) throw new BoundaryError('KeyRevoked')
-  if (key.expiresAt !== 0 && key.expiresAt <= core.clocks.lifecycle()) throw new BoundaryError('KeyPendingImport')
-}
 
 /** Throws what is against any use of a key for messages. */
 export function forMessages(core: Core, key: OpenKey): void {

@@ -9,6 +9,7 @@ import type { MessageType, SigningAlgorithm } from '../../algorithms.ts'
 import type { Padding } from '../../crypto/oaep.ts'
 import type { Pair, PublicHalf } from '../../crypto/pairs.ts'
 import type { PrivateWork } from '../../crypto/private-work.ts'
+import { entryFile } from '../../installed.ts'
 import { BoundaryError } from '../../words.ts'
 import type { Job, Result } from './jobs.ts'
 
@@ -33,9 +34,11 @@ class Thread {
   #outbox: Job[] = []
 
   constructor(whenFree: () => void) {
-    // Beside this file, whether it runs as TypeScript or as the JavaScript that is published.
-    const entry = new URL(`./thread${import.meta.url.slice(-3)}`, import.meta.url)
-    this.#worker = new Worker(entry, { name: 'holdfast-slow', execArgv: [], resourceLimits: RESOURCES })
+    this.#worker = new Worker(entryFile('boundary/service/threads/thread'), {
+      name: 'holdfast-slow',
+      execArgv: [],
+      resourceLimits: RESOURCES,
+    })
     this.#worker.unref()
     this.#worker.on('message', (results: readonly Result[]) => {
       for (const result of results) this.#under.shift()?.resolve(result)
