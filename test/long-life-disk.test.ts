@@ -37,13 +37,17 @@ async function start(disk: SmallDisk): Promise<Kms> {
 const clientOf = ({ line }: Kms): ApiClient => new ApiClient(line.endpoint, line)
 const plain = (text: string): string => Buffer.from(text).toString('base64')
 
+const health = async ({ line }: Kms): Promise<string> => (await fetch(`${line.operations}/health/ready`)).text()
+
 /** Asks until the answer is of this status. The machine may be busy, and the boundary looks at free space once a second. */
-async function until(status: number, ask: () => Promise<Answer>): Promise<Answer> {
+async function until(status: number, kms: Kms, ask: () => Promise<Answer>): Promise<Answer> {
   for (const end = performance.now() + 60_000; ; ) {
     const answer = await ask()
     if (answer.status === status) return answer
     if (performance.now() > end)
-      throw new Error(`no answer ${status} in a minute, but ${answer.status}: ${answer.text}`)
+      throw new Error(
+        `no answer ${status} in a minute, but ${answer.status}: ${answer.text}\n${await health(kms)}\n${kms.stderr.slice(-4000)}`,
+      )
     await delay(50)
   }
 }
@@ -109,7 +113,7 @@ test('below the floor uses are refused and taking away works; with room again it
   const { CiphertextBlob } = await client.ok('Encrypt', { KeyId: one, Plaintext: plain('before') })
   disk.fillTo(40 * MIB)
   const encrypt = (): Promise<Answer> => client.call('Encrypt', { KeyId: one, Plaintext: plain('x') })
-  const refused = await until(500, encrypt)
+  const refused = await until(500, kms, encrypt)
   assert.equal(refused.json.__type, 'KMSInternalException')
   const others: [string, object][] = [
     ['Decrypt', { CiphertextBlob }],
@@ -119,12 +123,11 @@ test('below the floor uses are refused and taking away works; with room again it
   ]
   for (const [operation, input] of others)
     assert.equal((await client.call(operation, input)).status, 500, `${operation} below the floor`)
-  const ready = await (await fetch(`${kms.line.operations}/health/ready`)).text()
-  assert.match(ready, /free space is below the floor/)
+  assert.match(await health(kms), /free space is below the floor/)
   await client.ok('DisableKey', { KeyId: two })
   await client.ok('ScheduleKeyDeletion', { KeyId: three, PendingWindowInDays: 7 })
   disk.empty()
-  await until(200, encrypt)
+  await until(200, kms, encrypt)
   assert.equal((await client.ok('Decrypt', { CiphertextBlob })).Plaintext, plain('before'))
   assert.equal((await client.ok('DescribeKey', { KeyId: two })).KeyMetadata.KeyState, 'Disabled')
   assert.equal((await client.ok('DescribeKey', { KeyId: three })).KeyMetadata.KeyState, 'PendingDeletion')
@@ -143,10 +146,10 @@ test('promise 4: not a byte left at once, under load: nothing acknowledged is lo
     for (const { status } of await ended) assert.equal(status, 500)
     // The reserve is given back first: what takes power away still has room, although others took all of the rest.
     const [KeyId] = workers[0]?.acknowledged.keys() ?? []
-    await until(200, () => client.call('DisableKey', { KeyId }))
+    await until(200, kms, () => client.call('DisableKey', { KeyId }))
     disk.fillTo(0)
     disk.empty()
-    await until(200, () => client.call('CreateKey'))
+    await until(200, kms, () => client.call('CreateKey'))
     for (const worker of workers) await worker.check(client)
   }
   await verifyLog(kms, disk)

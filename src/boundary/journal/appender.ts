@@ -239,7 +239,6 @@ export class Appender implements Journal {
   #next(): void {
     this.#schedule()
     if (this.#filling.waiting.length === 0 && !this.#pauses.waiting) for (const wake of this.#idle.splice(0)) wake()
-    this.#space.look(performance.now())
     this.#following.checkpointSoon()
   }
 

@@ -28,6 +28,8 @@ export class Derived {
   #checkpointSize = -1
   #snapshotSize: number
   #snapshotting = false
+  /** The partial tiles that earlier processes have left were looked at. */
+  #mended = false
 
   constructor(parts: DerivedParts) {
     this.#parts = parts
@@ -66,6 +68,8 @@ export class Derived {
       await tiles.flush(tree.partial())
       await replaceFile(options.disk, path.join(options.dir, 'checkpoint'), Buffer.from(note))
       this.#checkpointSize = size
+      if (!this.#mended) await tiles.mend(tree.partial())
+      this.#mended = true
       return note
     })
   }

@@ -178,7 +178,7 @@ export async function replaceFile(disk: Disk, file: string, bytes: Uint8Array): 
 }
 
 /**
- * Creates a file with these bytes. A left-over of the same name is replaced, or with `keep` stays and is the error EEXIST. The file's name is durable
+ * Creates a file with these bytes, or none where that fails. A left-over of the same name is replaced, or with `keep` stays and is the error EEXIST. The file's name is durable
  * only after a sync of the directory.
  */
 export async function writeNew(
@@ -199,6 +199,10 @@ export async function writeNew(
   try {
     opened.write(bytes, 0)
     if (sync) await datasync(opened)
+  } catch (error) {
+    // Half a file would be taken for a whole one, or for damage.
+    await disk.unlink(file).catch(() => {})
+    throw error
   } finally {
     await opened.close()
   }

@@ -1,4 +1,7 @@
-/** Free space: asked of the file system now and then, and the reserve that is given back to it when it runs low. */
+/**
+ * Free space: asked of the file system every second, also while nothing is appended, and the reserve that is given back to it when it runs low. Others may need
+ * that more than the journal does: a front end whose store is full asks for nothing that would be appended.
+ */
 import path from 'node:path'
 import { isNoRoom } from './derived.ts'
 import { type Disk, isCode } from './disk.ts'
@@ -29,7 +32,6 @@ async function writeZeros(disk: Disk, name: string, bytes: number): Promise<void
 
 export class Space {
   readonly #parts: SpaceParts
-  #askedAt = Number.NEGATIVE_INFINITY
   #asking: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #stopped = false
@@ -45,18 +47,12 @@ export class Space {
     return this.#low
   }
 
-  /** Asks in the background where it is time to. */
-  look(now: number): void {
-    if (now - this.#askedAt > EVERY_MS) this.ask().catch(this.#parts.onError)
-  }
-
-  /** And goes on by itself while space is low: nearly nothing is appended then after which it would be. Rejects with the error of the operating system. */
+  /** And goes on by itself in the background. Rejects with the error of the operating system. */
   ask(): Promise<void> {
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined
       clearTimeout(this.#timer)
-      if (this.#low && !this.#stopped)
-        this.#timer = setTimeout(() => this.ask().catch(this.#parts.onError), EVERY_MS).unref()
+      if (!this.#stopped) this.#timer = setTimeout(() => this.ask().catch(this.#parts.onError), EVERY_MS).unref()
     })
     return this.#asking
   }
@@ -67,7 +63,6 @@ export class Space {
   }
 
   async #ask(): Promise<void> {
-    this.#askedAt = performance.now()
     const { disk, dir, floorBytes, reserveBytes } = this.#parts
     this.#reserved ??= (await disk.readdir(dir)).includes('reserve')
     // Once the reserve was given back there must be room for it above the floor: else it would come and go.

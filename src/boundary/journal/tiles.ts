@@ -99,6 +99,23 @@ export class TileWriter {
     await this.#disk.rename(`${file}.new`, file)
   }
 
+  /**
+   * Beside these partial tiles, which are there: those of earlier sizes, of which a process that ended in the middle of one, or a loss of power, may have left
+   * a part, are made whole, and those of a larger size, which no checkpoint names, go.
+   */
+  async mend(partial: readonly Tile[]): Promise<void> {
+    for (const { level, index, width, bytes } of partial) {
+      const folder = path.join(this.#dir, path.dirname(tilePath(level, index, width)))
+      const names = await this.#disk.readdir(folder)
+      const isNarrower = (name: string): boolean => Number(name) < width
+      // First those, for one may be what a replacement left that is made again.
+      for (const name of names)
+        if (name !== String(width) && !isNarrower(name)) await this.#disk.unlink(path.join(folder, name))
+      for (const name of names.filter(isNarrower))
+        await this.#replace(path.join(folder, name), bytes.subarray(0, (bytes.length / width) * Number(name)))
+    }
+  }
+
   async #makeDir(folder: string): Promise<void> {
     if (this.#made.has(folder)) return
     const parent = path.dirname(folder)
