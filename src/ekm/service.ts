@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { BoundaryError } from '../boundary/words.ts'
 import type { EkmConfig } from '../config/ekm.ts'
 import { serviceFolders } from '../config/folders.ts'
+import { endForStore } from '../http/front-end.ts'
 import { startListener } from '../http/listener.ts'
 import { type Log, type LogFields, logReload, openLog, placeOf } from '../http/logging.ts'
 import { Metrics, startOperations } from '../http/metrics.ts'
@@ -67,6 +68,7 @@ async function connect(config: EkmConfig, store: Store, socket: string, log: Log
     socket,
     limits: { bytes, secrets },
     log,
+    onFailed: endForStore(log),
     onChange: ({ boundary }) => {
       health ??= new HealthMonitor(boundary)
       void health.check()

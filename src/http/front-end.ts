@@ -7,7 +7,7 @@ import { EXIT_CODES } from '../boundary/config.ts'
 import { takeConfig } from '../boundary/supervisor/alone.ts'
 import type { FrontEndMessage } from '../boundary/supervisor/supervisor.ts'
 import { StoreError } from '../store/errors.ts'
-import { openLog, placeOf } from './logging.ts'
+import { type Log, openLog, placeOf } from './logging.ts'
 
 export interface FrontEnd {
   /** What the service's line of JSON says of it, without secrets. */
@@ -21,6 +21,14 @@ function exitCodeOf(error: unknown): number {
   if (!(error instanceof StoreError)) return EXIT_CODES.refused
   if (error.code === 'Locked') return EXIT_CODES.inUse
   return error.code === 'Full' || error.code === 'Failed' ? EXIT_CODES.storage : EXIT_CODES.refused
+}
+
+/** Ends the process, so that the next one opens the store anew: whoever started this one starts it. */
+export function endForStore(log: Log): (error: StoreError) => void {
+  return error => {
+    log('error', 'this process ends, and the next opens the store anew', { reason: error.message })
+    process.exit(exitCodeOf(error))
+  }
 }
 
 /** Call once, at the top of the process. */

@@ -8,6 +8,7 @@ import { decodeOffset } from '../boundary/service/clock.ts'
 import { BoundaryError, type WriteSet } from '../boundary/words.ts'
 import { serviceFolders } from '../config/folders.ts'
 import type { KmsConfig } from '../config/kms.ts'
+import { endForStore } from '../http/front-end.ts'
 import { startListener } from '../http/listener.ts'
 import { type Log, type LogFields, logReload, openLog, placeOf } from '../http/logging.ts'
 import { Metrics, startOperations } from '../http/metrics.ts'
@@ -79,6 +80,7 @@ async function connect(config: KmsConfig, store: Store, socket: string, log: Log
     socket,
     limits: { bytes, secrets },
     log,
+    onFailed: endForStore(log),
     onWriteSet: set => {
       offset = movedClock(set) ?? offset
     },

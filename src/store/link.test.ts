@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type InProcess, inProcess, newKey } from '../boundary/service/testing/in-process.ts'
 import type { WriteSet } from '../boundary/words.ts'
+import { StoreError } from './errors.ts'
 import { type Link, type LinkOptions, openLink } from './link.ts'
 import { MemoryStore } from './testing.ts'
 
@@ -10,9 +11,17 @@ async function start(
   t: TestContext,
   store: MemoryStore,
   onChange: NonNullable<LinkOptions['onChange']> = () => {},
+  onFailed: LinkOptions['onFailed'] = () => {},
 ): Promise<{ readonly boundary: InProcess; readonly link: Link }> {
   const boundary = await inProcess()
-  const link = await openLink({ store, socket: boundary.running.useSocket, limits: {}, log: () => {}, onChange })
+  const link = await openLink({
+    store,
+    socket: boundary.running.useSocket,
+    limits: {},
+    log: () => {},
+    onChange,
+    onFailed,
+  })
   t.after(async () => {
     link.boundary.close()
     await boundary.stop()
@@ -60,4 +69,26 @@ test('a write set that the store does not take ends the connection; what came af
   while (states.at(-1) !== true || store.applied < lastWriteSet) await new Promise(resolve => setImmediate(resolve))
   assert.equal((await boundary.use.status()).keys, 5)
   assert.equal([...store.rows.keys()].filter(name => name.startsWith('key ')).length, 5)
+})
+
+test('a store that has to be opened anew is told of; one for which there is no room is not', async t => {
+  const store = new MemoryStore()
+  const failed = Promise.withResolvers<StoreError>()
+  const states: boolean[] = []
+  const { link } = await start(
+    t,
+    store,
+    ({ replica }) => {
+      states.push(replica.ready)
+    },
+    failed.resolve,
+  )
+  store.broken = new StoreError('Full')
+  await assert.rejects(newKey(link.boundary))
+  while (link.replica.failure === '') await new Promise(resolve => setImmediate(resolve))
+  store.broken = undefined
+  while (states.at(-1) !== true) await new Promise(resolve => setImmediate(resolve))
+  store.broken = new StoreError('Failed', 'disk I/O error')
+  await assert.rejects(newKey(link.boundary))
+  assert.equal((await failed.promise).detail, 'disk I/O error')
 })

@@ -4,6 +4,7 @@
  */
 import { connectUse, type UseConnection } from '../boundary/client/use.ts'
 import type { WriteSet } from '../boundary/words.ts'
+import { StoreError } from './errors.ts'
 import { type CacheLimits, openReplica, type Replica } from './replica.ts'
 import type { Store } from './types.ts'
 
@@ -20,6 +21,8 @@ export interface LinkOptions {
   readonly onWriteSet?: (set: WriteSet) => void
   /** After each answer and each loss. `replica.ready` says whether rows can be served. */
   readonly onChange?: (link: Link) => void | Promise<void>
+  /** The store failed, and only opening it anew can help. */
+  readonly onFailed: (error: StoreError) => void
 }
 
 export interface Link {
@@ -58,7 +61,12 @@ export async function openLink(options: LinkOptions): Promise<Link> {
       answered = true
       if (state.hello.locked) log('warn', 'the boundary is locked: run holdfast unlock')
       else {
-        await link.replica.catchUp()
+        try {
+          await link.replica.catchUp()
+        } catch (error) {
+          if (error instanceof StoreError && error.code === 'Failed') options.onFailed(error)
+          throw error
+        }
         told = ''
         log('info', 'the boundary answers')
       }
