@@ -169,6 +169,13 @@ const free = (): number => {
 const root = (place: Place) => ({ kind: 'keyfile', file: place.file('root.key') })
 
 /** Flips a byte in the middle of a file. */
+/** The version follows eight bytes by which the file is known. */
+function newer(file: string): void {
+  const bytes = readFileSync(file)
+  bytes.writeUInt16BE(bytes.readUInt16BE(8) + 1, 8)
+  writeFileSync(file, bytes)
+}
+
 function damage(file: string): void {
   const bytes = readFileSync(file)
   const at = bytes.length >> 1
@@ -329,6 +336,10 @@ const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]
     rmSync(join(place.boundary, 'root'))
     return place.look()
   },
+  'root-newer': place => {
+    newer(join(place.boundary, 'root'))
+    return place.look()
+  },
   'root-damaged': place => {
     damage(join(place.boundary, 'root'))
     return place.look()
@@ -347,8 +358,14 @@ const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]
     await addGeneration(place, { firstRecord: 1, firstWriteSet: 1 })
     return place.look()
   },
-  // Below the floor of free space it waits, and can be met.
   'root-rotating': async place => {
+    const generations = [1, 2].map(generation => ({ generation, createdAt: Date.now() }))
+    const far = { destroyed: 0, destroyedAt: 0, done: 7, total: 9, problem: '' }
+    const rotation = { kind: 'keyfile', generations, ...far, file: join(place.boundary, 'root') } as const
+    return place.look({}, {}, { ...(await stand(':')), rotation })
+  },
+  // Below the floor of free space.
+  'root-rotation-stuck': async place => {
     const index = JSON.parse(readFileSync(join(await backedUp(place), 'index.json'), 'utf8')) as BackupIndex
     const { size = 0, lastWriteSet = 0 } = index.files.at(-1)?.to ?? {}
     await addGeneration(place, { firstRecord: size, firstWriteSet: lastWriteSet + 1 })
@@ -359,12 +376,6 @@ const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]
     } finally {
       await ekm.stop()
     }
-  },
-  'root-rotation-stuck': async place => {
-    const generations = [1, 2].map(generation => ({ generation, createdAt: Date.now() }))
-    const far = { destroyed: 0, destroyedAt: 0, done: 7, total: 9, problem: 'the disk is full' }
-    const rotation = { kind: 'keyfile', generations, ...far, file: join(place.boundary, 'root') } as const
-    return place.look({}, {}, { ...(await stand(':')), rotation })
   },
   'root-destroyed': async place => {
     const ekm = await startEkm(['--config', place.config])
@@ -379,6 +390,11 @@ const PROVOKED: Readonly<Record<FindingName, (place: Place) => Promise<Finding[]
   },
   'log-verified': place => place.look(),
   'log-newest': async place => (await checkLog(await place.subject(), () => {}, 0)).findings,
+  // The root file has the key of the log.
+  'log-newer': place => {
+    newer(join(place.boundary, 'root'))
+    return place.look()
+  },
   'log-empty': place => {
     rmSync(place.data, { recursive: true })
     return place.look()

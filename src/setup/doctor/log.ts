@@ -1,7 +1,8 @@
 /** The log: the whole of it where that is asked for or soon done, else its newest segment. */
 import { stat } from 'node:fs/promises'
+import { UnknownVersion } from '../../boundary/bytes.ts'
 import { segmentFiles } from '../../log/read.ts'
-import { verifyFolder } from '../../log/verify.ts'
+import { type VerifyReport, verifyFolder } from '../../log/verify.ts'
 import { verifyNewest } from '../../log/verify-newest.ts'
 import { type Finding, finding } from './findings.ts'
 import type { Subject } from './subject.ts'
@@ -25,11 +26,17 @@ export async function checkLog(
   const sizes = await Promise.all(files.map(async file => (await stat(file)).size))
   const bytes = sizes.reduce((sum, size) => sum + size, 0)
   const whole = full || bytes <= soonBytes
-  const report = whole
-    ? await verifyFolder(boundary, {
-        onProgress: ({ bytes: done, total }) => onProgress(total === 0 ? 1 : done / total),
-      })
-    : await verifyNewest(boundary)
+  let report: Pick<VerifyReport, 'bad' | 'entries' | 'lastTime'>
+  try {
+    report = whole
+      ? await verifyFolder(boundary, {
+          onProgress: ({ bytes: done, total }) => onProgress(total === 0 ? 1 : done / total),
+        })
+      : await verifyNewest(boundary)
+  } catch (error) {
+    if (!(error instanceof UnknownVersion)) throw error
+    return { findings: [finding('log-newer', `it cannot be verified: ${error.message}`)], lastTime: 0 }
+  }
   const { bad, entries, lastTime } = report
   if (bad !== undefined)
     return {

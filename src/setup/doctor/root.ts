@@ -10,9 +10,10 @@ import { type Finding, finding } from './findings.ts'
 import type { Subject } from './subject.ts'
 
 export async function checkRoot(subject: Subject): Promise<Finding[]> {
-  const { root, rootProblem, boundary, config } = subject
+  const { root, rootProblem, rootNewer, boundary, config } = subject
   if (root === undefined) {
-    if (rootProblem !== 'ENOENT') return [finding('root-damaged', `${filesIn(boundary).root}: ${rootProblem}`)]
+    if (rootProblem !== 'ENOENT')
+      return [finding(rootNewer ? 'root-newer' : 'root-damaged', `${filesIn(boundary).root}: ${rootProblem}`)]
     const lost = existsSync(filesIn(boundary).journal)
     return lost ? [finding('root-missing', `${filesIn(boundary).root} is missing beside a journal`)] : []
   }

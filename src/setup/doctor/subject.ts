@@ -1,6 +1,7 @@
 /** What is looked at: a data folder, its configuration where one is given, the service on it where one runs, and the machine. */
 import { readFile, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { UnknownVersion } from '../../boundary/bytes.ts'
 import { connectControl } from '../../boundary/client/control.ts'
 import type { RootStatus } from '../../boundary/client/root.ts'
 import type { BoundaryStatus } from '../../boundary/client/said.ts'
@@ -22,6 +23,8 @@ export interface Subject {
   readonly root: RootFile | undefined
   /** Why it is not there; ENOENT where there is none. */
   readonly rootProblem: string
+  /** It is there, and a newer version wrote it. */
+  readonly rootNewer: boolean
   readonly running: Pick<BoundaryStatus, 'pid' | 'locked' | 'version' | 'warnings' | 'logSize' | 'dev'> | undefined
   /** How far a rotation of the root is, where a service runs and is unlocked. */
   readonly rotation: RootStatus | undefined
@@ -72,10 +75,10 @@ export async function subjectOf({ data: named, config: file, backup, full }: Ask
   const data = named ?? config?.settings.data
   if (data === undefined) throw new Error('Say what to look at: --data DIR, --config FILE, or both.')
   const { boundary } = serviceFolders(data)
-  const { root, rootProblem } = await readRoot(boundary)
+  const read = await readRoot(boundary)
   const { running, rotation } = await statusOf(boundary)
-  const service = root?.service ?? (config !== undefined && 'regions' in config.settings ? 'kms' : 'ekm')
-  return { data, boundary, service, config, root, rootProblem, running, rotation, backup, full }
+  const service = read.root?.service ?? (config !== undefined && 'regions' in config.settings ? 'kms' : 'ekm')
+  return { data, boundary, service, config, ...read, running, rotation, backup, full }
 }
 
 /** As the service that it fits. Files that are not there are told as problems, and do not end the looking. */
@@ -107,11 +110,12 @@ function problemsWithFiles(file: string, kms: boolean): string[] {
   }
 }
 
-async function readRoot(boundary: string): Promise<Pick<Subject, 'root' | 'rootProblem'>> {
+async function readRoot(boundary: string): Promise<Pick<Subject, 'root' | 'rootProblem' | 'rootNewer'>> {
   try {
-    return { root: parseRootFile(await readFile(join(boundary, 'root'))), rootProblem: '' }
+    return { root: parseRootFile(await readFile(join(boundary, 'root'))), rootProblem: '', rootNewer: false }
   } catch (error) {
-    return { root: undefined, rootProblem: (error as NodeJS.ErrnoException).code ?? (error as Error).message }
+    const rootProblem = (error as NodeJS.ErrnoException).code ?? (error as Error).message
+    return { root: undefined, rootProblem, rootNewer: error instanceof UnknownVersion }
   }
 }
 

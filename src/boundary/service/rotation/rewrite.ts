@@ -29,6 +29,8 @@ export interface Rewriting {
   readonly signal: AbortSignal
   /** Told after each piece how many rows it wrote. */
   readonly onRows: (rows: number) => void
+  /** Told when it waits for free space, and when it goes on. */
+  readonly onSpace?: (low: boolean) => void
 }
 
 /**
@@ -57,7 +59,7 @@ async function rewriteAll(core: Core, places: readonly Standing[], rewriting: Re
   for (let from = 0; from < inOrder.length; from += READ_ROWS) {
     const rows = await core.book.readAt(inOrder.slice(from, from + READ_ROWS))
     for (let at = 0; at < rows.length; ) {
-      while (core.book.journal.lowOnSpace && !signal.aborted) await wait(LOW_SPACE_MS, signal)
+      await untilSpace(core, rewriting)
       if (signal.aborted) return false
       const begun = performance.now()
       const { passed, next } = rowsAnew(core, rows, at)
@@ -70,6 +72,13 @@ async function rewriteAll(core: Core, places: readonly Standing[], rewriting: Re
     }
   }
   return true
+}
+
+async function untilSpace({ book: { journal } }: Core, { signal, onSpace }: Rewriting): Promise<void> {
+  if (!journal.lowOnSpace) return
+  onSpace?.(true)
+  while (journal.lowOnSpace && !signal.aborted) await wait(LOW_SPACE_MS, signal)
+  onSpace?.(false)
 }
 
 const wait = (milliseconds: number, signal: AbortSignal): Promise<void> =>

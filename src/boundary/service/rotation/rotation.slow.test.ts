@@ -7,6 +7,7 @@ import type { KeyRow } from '../../client/api.ts'
 import type { RootStatus } from '../../client/root.ts'
 import { checkRowTag, openSecret } from '../../crypto/rows.ts'
 import { openKey } from '../../crypto/sealed.ts'
+import { realDisk } from '../../journal/disk.ts'
 import { openKeyFile } from '../../root/keyfile.ts'
 import { horizonOf, openRoot, parseRootFile } from '../../root/rootfile.ts'
 import { BoundaryError, FORGOTTEN_KINDS, type Row, type WriteSet } from '../../words.ts'
@@ -282,4 +283,27 @@ test('promise 3: a journal that ends before all was sealed anew lacks what was r
   fs.truncateSync(path.join(folder, 'journal', last), 108)
   await assert.rejects(inProcess({ folder: boundary.folder }), /all was sealed anew .* opens no more/)
   boundary.remove()
+})
+
+test('without free space it waits, says so, and goes on by itself', async t => {
+  const first = await inProcess()
+  await Promise.all(Array.from({ length: 300 }, () => newKey(first.use)))
+  await first.control.rotateRoot(undefined)
+  await first.stop()
+  let full = true
+  const disk = { ...realDisk, freeSpace: (dir: string) => (full ? Promise.resolve(0) : realDisk.freeSpace(dir)) }
+  const second = await inProcess({ folder: first.folder, disk })
+  t.after(async () => {
+    await second.stop()
+    second.remove()
+  })
+  let status = await second.control.rootStatus()
+  while (status.problem === '') status = await second.control.rootStatus()
+  assert.match(status.problem, /^free space is below the floor: make room/)
+  assert.equal(status.generations.length, 2)
+  const { warnings } = await second.use.status()
+  assert.ok(warnings.some(warning => warning.includes(status.problem)))
+  full = false
+  while (status.generations.length > 1) status = await second.control.rootStatus()
+  assert.equal(status.problem, '')
 })

@@ -16,6 +16,8 @@ import { inOperatorsWords } from './trust.ts'
 /** Milliseconds before what failed is tried again. */
 const RETRY_MS = 30_000
 
+const NO_SPACE = 'free space is below the floor: make room on the file system of the data folder'
+
 /** How the warning begins that a rotation is held up. */
 export const ROTATION_RESTS = 'the rotation of the root does not go on'
 
@@ -116,6 +118,9 @@ export class Rotation {
       signal: this.#ending.signal,
       onRows: rows => {
         this.#done += rows
+      },
+      onSpace: low => {
+        this.#problem = low ? NO_SPACE : ''
       },
     })
     this.#problem = ''
