@@ -385,9 +385,20 @@ export class Appender implements Journal {
       if (this.#dead) throw this.#dead
       await this.#following.last()
     } finally {
-      this.#dead ??= new JournalDead('the journal is closed')
-      await this.#tail.file?.close()
-      await this.#readers.close()
+      await this.#letGo()
     }
+  }
+
+  async abandon(): Promise<void> {
+    this.#closing = true
+    this.#following.end()
+    this.#space.stop()
+    await this.#letGo()
+  }
+
+  async #letGo(): Promise<void> {
+    this.#dead ??= new JournalDead('the journal is closed')
+    await this.#tail.file?.close()
+    await this.#readers.close()
   }
 }

@@ -102,7 +102,12 @@ export const openJournal: OpenJournal = async (options, replay) => {
   }
   const parts = { options, keys, chain, readers, places, tiles, signer, snapshotSize: fromSnapshot, opened }
   const journal = new Appender(parts)
-  await journal.start(scanned.last, checkpoint !== undefined, isOlder)
+  try {
+    await journal.start(scanned.last, checkpoint !== undefined, isOlder)
+  } catch (error) {
+    await journal.abandon()
+    throw error
+  }
   return journal
 }
 

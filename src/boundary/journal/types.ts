@@ -189,6 +189,8 @@ export interface Journal {
   readonly opened: OpenReport
   /** Waits for what was appended, writes a last checkpoint and snapshot, and closes. Appends from now on reject. Rejects where a write failed, then or before. */
   close(): Promise<void>
+  /** Lets go of it as it is: nothing more is written. For a start that is refused. */
+  abandon(): Promise<void>
 }
 
 /** How the journal was opened: for the operator's log. */

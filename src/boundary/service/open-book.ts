@@ -66,8 +66,14 @@ export async function openBook(
       throw error
     },
   )
-  reaches(journal.size)
-  const root = await beginThere(before, files.root, base)
+  let root: OpenedRoot
+  try {
+    reaches(journal.size)
+    root = await beginThere(before, files.root, base)
+  } catch (error) {
+    await journal.abandon()
+    throw error
+  }
   if (root !== before)
     log('warn', `the journal begins with record ${base.seq}, and so does the root file now: it said ${file.base.seq}`)
   book.attach(journal)
