@@ -82,10 +82,12 @@ test('compel: before and after the owner revokes', async () => {
 })
 
 test('drill and report', async () => {
-  const drilled = await run('custody', 'drill', '--plan', plan, '--model', 'HYOK', '--out', 'mine.json')
+  const drilled = await run('custody', 'drill', '--plan', plan, '--model', 'HYOK', '--out', 'mine.json', '--json')
   assert.equal(drilled.code, 0, drilled.stderr)
   const evidence = JSON.parse(readFileSync(join(folder, 'mine.json'), 'utf8')) as Evidence
   assert.equal(evidence.models[0]?.acts[0]?.usesAfter, 0)
+  const printed = await run('custody', 'report', 'mine.json', '--json')
+  assert.deepEqual(JSON.parse(drilled.stdout), JSON.parse(printed.stdout))
   const report = await run('custody', 'report', 'mine.json', '--html', 'mine.html')
   assert.equal(report.code, 1, 'what nobody tried is unknown, and the exit code says so')
   assert.match(report.stdout, /compelled provider +unknown/)

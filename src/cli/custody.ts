@@ -22,6 +22,7 @@ interface DrillOptions {
   readonly out: string
   readonly compel?: boolean
   readonly baseline: string
+  readonly json?: boolean
 }
 
 export function registerCustody(program: Command): void {
@@ -36,6 +37,7 @@ export function registerCustody(program: Command): void {
     .option('--out <file>', 'where the evidence goes', 'evidence.json')
     .option('--baseline <ms>', 'undisturbed use before each act, in milliseconds', '1000')
     .option('--compel', 'let the compelled provider try while the act is in force')
+    .option('--json', 'print answers and table as JSON')
     .addHelpText(
       'after',
       `
@@ -178,7 +180,9 @@ async function drill(options: DrillOptions): Promise<number> {
       models: done,
     }
     writeFileSync(options.out, `${JSON.stringify(evidence, null, 1)}\n`)
-    process.stdout.write(`${renderTerminal(evidence, shape())}\n  evidence   ${options.out}\n`)
+    process.stdout.write(
+      options.json === true ? asJson(evidence) : `${renderTerminal(evidence, shape())}\n  evidence   ${options.out}\n`,
+    )
     const left = notRestored(evidence)
     for (const line of left) process.stderr.write(`  NOT RESTORED   ${line}\n`)
     if (signal.aborted) return 130
@@ -241,13 +245,12 @@ async function runCompel(options: {
 function report(file: string, { html, json }: { html?: string; json?: boolean }): number {
   const evidence = readEvidence(file)
   if (html !== undefined) writeFileSync(html, renderHtml(evidence))
-  process.stdout.write(
-    json === true
-      ? `${JSON.stringify({ answers: answers(evidence), table: table(evidence) }, null, 1)}\n`
-      : `${renderTerminal(evidence, shape())}\n`,
-  )
+  process.stdout.write(json === true ? asJson(evidence) : `${renderTerminal(evidence, shape())}\n`)
   return complete(evidence) ? 0 : 1
 }
+
+const asJson = (evidence: Evidence): string =>
+  `${JSON.stringify({ answers: answers(evidence), table: table(evidence) }, null, 1)}\n`
 
 function shape(): { width: number; colour: boolean } {
   const colour = process.stdout.isTTY === true && process.env.NO_COLOR === undefined

@@ -27,7 +27,6 @@ const WITHOUT_JSON: Readonly<Record<string, string>> = {
   'holdfast ekm admin-api': 'its one line is JSON',
   'holdfast kms seed schema': 'prints a JSON Schema, which is JSON',
   'holdfast demo': 'its data is evidence.json, and custody report --json',
-  'holdfast custody drill': 'its data is the file of --out, and custody report --json',
 }
 
 for (const { path, command, acts, notes, exits } of tree) {
