@@ -14,8 +14,8 @@ import sys
 sys.dont_write_bytecode = True
 from plain_crypto import cbc, oaep, seal, wrap_padded, wrap_plain  # noqa: E402
 from plain_formats import (  # noqa: E402
-    backup, bound, Boundary, context, external_aad, for_recipient, frame, grant_token, H, kdf, key_id, KINDS, long, mac, message, open_message,
-    read_context, read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
+    archive_index, backup, bound, Boundary, context, external_aad, for_recipient, frame, grant_token, H, kdf, key_id, KINDS, long, mac, message, open_message,
+    read_context, read_index, read_record, read_row, record, root_file, sealed_key, segment, session_body, sha256, short, SPECS, string, text, u16, u32, u64,
     u8, untagged,
 )
 from plain_shares import read_share, share_line, split_at  # noqa: E402
@@ -236,10 +236,25 @@ def check_backup(file):
         same(where, int.from_bytes(held[-4:], "big"), to["crc"])
 
 
+def check_archive(file):
+    journal = load("journal")
+    held = H(journal["segment"]["header"]) + b"".join(H(v["frame"]) for v in journal["frames"])
+    leaves = [sha256(b"\0" + H(v["leaf"])) for v in journal["frames"]]
+    for where, v in each("archive", file):
+        same(where, archive_index(v), v["index"].encode())
+        same(where, read_index(v["index"].encode()), [s["entries"] for s in v["segments"]])
+        (one,) = v["segments"]
+        same(where, sha256(held), one["sha256"])
+        same(where, sha256(b"\1" + leaves[0] + leaves[1]), one["root"])
+        same(where, [len(held), len(leaves), journal["frames"][-1]["time"]], [one["bytes"], one["entries"], one["lastTime"]])
+    for where, v in each("archive", file, "refused"):
+        refuses(where, read_index, v["index"].encode())
+
+
 CHECKS = {
     "context": check_context, "derivation": check_derivation, "message": check_message, "envelope": check_envelope,
     "sealed-key": check_sealed_key, "rows": check_rows, "record": check_record, "external": check_external,
-    "grants": check_grants, "import-token": check_import_token, "session-token": check_session_token, "recipient": check_recipient, "root": check_root, "shares": check_shares, "backup": check_backup, "journal": check_journal,
+    "grants": check_grants, "import-token": check_import_token, "session-token": check_session_token, "recipient": check_recipient, "root": check_root, "shares": check_shares, "backup": check_backup, "archive": check_archive, "journal": check_journal,
 }
 
 

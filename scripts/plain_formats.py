@@ -1,6 +1,7 @@
 """Holdfast's formats in plain Python, made from docs/formats and nothing else, for check-vectors.py."""
 import hashlib
 import hmac
+import re
 import zlib
 
 from plain_crypto import seal, unseal
@@ -305,6 +306,31 @@ def backup(v):
     for part in v["parts"]:
         made += u8(PARTS[part["kind"]]) + string(part["name"]) + b"".join(long(H(piece)) for piece in part["pieces"]) + u32(0)
     return made + u8(0) + u64(end["until"]) + u32(end["parts"]) + place(end["to"])
+
+
+def archive_index(v):
+    begins = v["begins"]
+    lines = ["holdfast-log-archive-1", f"boundary {v['boundaryId']}", f"key {v['vkey']}",
+             f"begins {begins['seq']} {begins['writeSet']} {begins['root']}"]
+    lines += [f"segment {s['first']} {s['entries']} {s['bytes']} {s['lastTime']} {s['sha256']} {s['root']}" for s in v["segments"]]
+    return "".join(line + "\n" for line in lines).encode("ascii")
+
+
+def read_index(data):
+    """How many entries each segment has."""
+    number, digest = b"(?:0|[1-9][0-9]*)", b"[0-9a-f]{64}"
+    head = b"holdfast-log-archive-1\nboundary [0-9a-f]{32}\nkey [^ \r\n]+\nbegins (%s) %s %s\n" % (number, number, digest)
+    line = b"segment (%s) (%s) %s %s %s %s\n" % (number, number, number, number, digest, digest)
+    found = re.fullmatch(head + b"(?:%s)*" % re.sub(rb"\((?!\?)", b"(?:", line), data)
+    if not found:
+        raise ValueError("no index")
+    following, entries = int(found[1]), []
+    for first, count in re.findall(line, data):
+        if int(first) != following or int(count) == 0:
+            raise ValueError("segments that do not follow each other")
+        following += int(count)
+        entries.append(int(count))
+    return entries
 
 
 def tlv(tag, *parts):

@@ -54,6 +54,8 @@ import {
 } from '../src/boundary/words.ts'
 import { readGrantToken } from '../src/kms/access/grant-tokens.ts'
 import { readSessionBody, writeSessionBody } from '../src/kms/access/session-body.ts'
+import { readIndex } from '../src/log/archive-index.ts'
+import { NoteError } from '../src/log/note.ts'
 import { makeVectors, vectorText } from './support/vectors/make.ts'
 import { keyring, VECTOR_FOLDER } from './support/vectors/source.ts'
 
@@ -81,7 +83,7 @@ test('the code makes exactly the vectors that are written down', async () => {
 test('an independent script, which knows the documents only, makes the same vectors', () => {
   const { status, output } = python()
   assert.equal(status, 0, output)
-  assert.match(output, /^\d{3,} values of 16 files checked, 0 wrong/)
+  assert.match(output, /^\d{3,} values of 17 files checked, 0 wrong/)
 })
 
 /** In each file, the name of a value that must come out of the others. */
@@ -101,6 +103,7 @@ const OUTPUTS: Readonly<Record<string, string>> = {
   root: 'file',
   shares: 'wrapped',
   journal: 'frame',
+  archive: 'sha256',
   backup: 'stream',
 }
 
@@ -229,6 +232,25 @@ test('the code reads backups back, whatever pieces they come in, and refuses wha
     const newer = Buffer.from(whole)
     newer.writeUInt16BE(2, 8)
     await assert.rejects(read(newer, 100), /version 2, and this program knows version 1/)
+  }
+})
+
+test('the code reads the index of an archive back, and refuses what the vectors say', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-index-'))
+  const read = (text: unknown) => {
+    writeFileSync(join(folder, 'index'), String(text))
+    return readIndex(folder)
+  }
+  try {
+    for (const { boundaryId, vkey, begins, segments, index } of each('archive')) {
+      const found = await read(index)
+      const withHex = <T extends { readonly root: Buffer }>(one: T) => ({ ...one, root: hex(one.root) })
+      assert.deepEqual([hex(found.boundaryId), found.vkey], [boundaryId, vkey])
+      assert.deepEqual([withHex(found.base), found.segments.map(withHex)], [begins, segments])
+    }
+    for (const { why, index } of each('archive', 'refused')) await assert.rejects(read(index), NoteError, String(why))
+  } finally {
+    rmSync(folder, { recursive: true })
   }
 })
 

@@ -2,6 +2,7 @@
  * Makes the test vectors of every format from fixed inputs and a fixed random source. What cannot be made twice alike (RSA-OAEP, the journal's frames)
  * is kept from the files that are there.
  */
+import { archives } from './archive.ts'
 import { backups } from './backup.ts'
 import { external } from './external.ts'
 import { grants } from './grants.ts'
@@ -30,6 +31,7 @@ export async function makeVectors(): Promise<Record<string, VectorFile>> {
     root: await roots(),
     shares: shares(),
     journal: journal(),
+    archive: archives(journal()),
     backup: backups(journal()),
   }
 }
