@@ -115,7 +115,18 @@ async function killedOnce(data: string, victim: Victim, at: { line: number } | {
   }
   await start.line
   await killed
-  return victim === 'supervisor' && start.process.signalCode !== null ? new Start(data).kms() : start.kms()
+  const kms = await (victim === 'supervisor' && start.process.signalCode !== null ? new Start(data) : start).kms()
+  await healthy(kms)
+  return kms
+}
+
+/** What was killed after the line was printed is away for a moment, and clients are told to come again. */
+async function healthy({ line }: Kms): Promise<void> {
+  for (;;) {
+    const answer = await fetch(`${line.operations}/health/ready`).catch(() => undefined)
+    if (answer?.ok === true) return
+    await delay(20)
+  }
 }
 
 /** Of a start: what it is for, the journal, the warning, ready, the store; and one that is never written. */

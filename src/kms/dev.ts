@@ -5,21 +5,21 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { connectControl } from '../boundary/client/control.ts'
 import { entryFile } from '../boundary/installed.ts'
 import type { FrontEndSpec } from '../boundary/supervisor/programs.ts'
 import { type Service, startService } from '../boundary/supervisor/supervisor.ts'
+import { BoundaryError } from '../boundary/words.ts'
 import { boundarySettings } from '../config/boundary.ts'
 import { serviceFolders } from '../config/folders.ts'
 import { type KmsConfig, kmsConfig } from '../config/kms.ts'
 import { heapMegabytes } from '../config/shared.ts'
 import {
-  createCredential,
   deleteCredential,
-  ensureAccount,
-  ensurePrincipal,
   type GivenCredential,
   listCredentials,
+  makeAdministrator,
   type NewCredential,
 } from './admin/index.ts'
 import type { Seed } from './seed/read.ts'
@@ -67,14 +67,10 @@ export interface DevLine {
   readonly anyCredentials?: true
 }
 
+const RETRY_MS = 50
+
 /** The principal with every right. */
 const DEVELOPER = 'developer'
-
-interface First {
-  readonly ready: Awaited<Service['ready']>
-  readonly made: NewCredential
-  readonly seeded: number | undefined
-}
 
 export interface DevService {
   readonly line: DevLine
@@ -138,7 +134,7 @@ export async function startKmsDev(
   options: DevOptions,
   onStart: (service: Service) => void = () => {},
 ): Promise<DevService> {
-  const { port, account, regions, token, danger, acceptClock } = options
+  const { port, account, regions, credential, token, seed, danger, acceptClock } = options
   const data = options.data === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kms-')) : resolve(options.data)
   const remove = (): void => {
     if (options.data === undefined) rmSync(data, { recursive: true, force: true })
@@ -159,7 +155,8 @@ export async function startKmsDev(
     remove()
   }
   try {
-    const { ready, made, seeded } = await firstRows(service, options, data)
+    const ready = await service.ready
+    const { made, seeded } = await again(service, () => firstRows(data, account, credential, seed))
     const line: DevLine = {
       endpoint: String(ready.endpoint),
       accountId: account,
@@ -179,26 +176,34 @@ export async function startKmsDev(
   }
 }
 
-/** The developer, and the keys of the seed; and what the front end says when it is ready. */
+/** Until the boundary answers: where it ended meanwhile it is started anew, and what was half done is done again. */
+async function again<T>(service: Service, work: () => Promise<T>): Promise<T> {
+  const ended = service.ended.then(() => true)
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof BoundaryError) || error.code !== 'Unavailable') throw error
+      if ((await Promise.race([ended, delay(RETRY_MS)])) === true) throw error
+    }
+  }
+}
+
+/** The developer, and the keys of the seed. All of it can be done again. */
 async function firstRows(
-  service: Service,
-  { account, credential, seed }: Pick<DevOptions, 'account' | 'credential' | 'seed'>,
   data: string,
-): Promise<First> {
-  await service.boundaryReady
+  account: string,
+  given: GivenCredential | undefined,
+  seed: Seed | undefined,
+): Promise<{ readonly made: NewCredential; readonly seeded: number | undefined }> {
   const control = connectControl({ socket: join(serviceFolders(data).boundary, 'control.sock') })
-  const developer = `arn:aws:iam::${account}:user/${DEVELOPER}`
   try {
-    // While the front end is still starting. Credentials of earlier runs cannot be shown again, and would add up to the limit.
-    for (const { accessKeyId } of await listCredentials(control, developer))
+    // Those of earlier runs cannot be shown again, and would add up to the limit.
+    for (const { accessKeyId } of await listCredentials(control, `arn:aws:iam::${account}:user/${DEVELOPER}`))
       await deleteCredential(control, accessKeyId)
-    await ensureAccount(control, account)
-    await ensurePrincipal(control, developer)
-    const ready = await service.ready
-    // With somebody there to know it from the moment that it is made.
-    const made = await createCredential(control, developer, credential)
+    const made = await makeAdministrator(control, { account, user: DEVELOPER, given })
     // Loaded where there is one: a start without is to be ready at once.
-    return { ready, made, seeded: seed && (await (await import('./seed/apply.ts')).applySeed(control, seed)) }
+    return { made, seeded: seed && (await (await import('./seed/apply.ts')).applySeed(control, seed)) }
   } finally {
     control.close()
   }

@@ -27,8 +27,6 @@ export interface ServiceSpec {
 export interface Service {
   /** Resolves with the front end's line when both are ready; rejects with `ServiceFailed` where an operator must change something first. */
   readonly ready: Promise<Readonly<Record<string, unknown>>>
-  /** Resolves when the boundary answers on its control socket, locked or not; rejects as `ready` does. */
-  readonly boundaryReady: Promise<void>
   /** Resolves with the exit code when the service has ended, however it did. */
   readonly ended: Promise<number>
   readonly pids: () => { readonly frontEnd: number | undefined; readonly boundary: number | undefined }
@@ -55,8 +53,7 @@ export function startService(spec: ServiceSpec): Service {
   const deadline = spec.stopDeadlineMs ?? 15_000
   const ready = Promise.withResolvers<Readonly<Record<string, unknown>>>()
   const ended = Promise.withResolvers<number>()
-  const boundaryAnswers = Promise.withResolvers<void>()
-  for (const one of [ready, boundaryAnswers]) one.promise.catch(() => {})
+  ready.promise.catch(() => {})
   const { users } = spec.boundary
   if (users !== undefined) giveFolders(spec.boundary, spec.frontEnd.folders ?? [])
   let reason = ''
@@ -79,7 +76,7 @@ export function startService(spec: ServiceSpec): Service {
   const fail = (code: number, why: string): void => {
     const message = reason === '' ? why : reason
     log('error', `the service stops: ${message}`)
-    for (const one of [ready, boundaryAnswers]) one.reject(new ServiceFailed(code, message))
+    ready.reject(new ServiceFailed(code, message))
     void stop(code)
   }
   const boundary = new Child({
@@ -95,7 +92,6 @@ export function startService(spec: ServiceSpec): Service {
       else if (told.type === 'ready') {
         boundary.wentWell()
         boundaryReady = true
-        boundaryAnswers.resolve()
         frontEndFailure?.()
         whenReady()
       }
@@ -157,7 +153,7 @@ export function startService(spec: ServiceSpec): Service {
     stopped ??= (async () => {
       await Promise.all([frontEnd.stop(deadline), admin?.stop(deadline)])
       await boundary.stop(deadline)
-      for (const one of [ready, boundaryAnswers]) one.reject(new ServiceFailed(code, 'the service was stopped'))
+      ready.reject(new ServiceFailed(code, 'the service was stopped'))
       ended.resolve(code)
     })()
     return stopped
@@ -168,7 +164,6 @@ export function startService(spec: ServiceSpec): Service {
   admin?.start()
   return {
     ready: ready.promise,
-    boundaryReady: boundaryAnswers.promise,
     ended: ended.promise,
     pids: () => ({ frontEnd: frontEnd.pid, boundary: boundary.pid }),
     stop: () => stop(0),
