@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -273,8 +273,10 @@ test('promise 4: acknowledged means durable — kill -9 while segments are erase
   const kept = join(folder, 'kept')
   // Erasing again, from a journal of before it, as often as there are moments to look for.
   cpSync(data, kept, { recursive: true, filter: source => !source.endsWith('.sock') })
-  const size = (): number =>
-    segments().reduce((sum, name) => sum + readFileSync(join(boundary, 'journal', name)).length, 0)
+  // One may go between being listed and being looked at.
+  const sizeOf = (name: string): number =>
+    statSync(join(boundary, 'journal', name), { throwIfNoEntry: false })?.size ?? 0
+  const size = (): number => segments().reduce((sum, name) => sum + sizeOf(name), 0)
   const moments: ((before: { size: number; begins: number; count: number }) => boolean)[] = [
     then => size() > then.size + 2000,
     then => begins() > then.begins,
