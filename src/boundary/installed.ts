@@ -11,7 +11,7 @@ export const FROM_SOURCE = extname(import.meta.filename) === '.ts'
 /** The folder of package.json. */
 export const ROOT = rootAbove(import.meta.dirname)
 
-/** Path of the file that a process or a thread runs, from its name under `src`, without an extension: `kms/main`. Each is in `bin/build.mjs`. */
+/** Path of the file that a process or a thread runs, from its name under `src`, without an extension: `kms/main`. Each is in `scripts/bundle.ts`. */
 export function entryFile(name: string): string {
   return FROM_SOURCE ? join(ROOT, 'src', `${name}.ts`) : join(ROOT, 'dist', `${name}.js`)
 }

@@ -22,7 +22,7 @@ export async function copyTiles(boundary: string, dir: string, old: number, size
     if ((await readWhole(realDisk, file, 1 << 20))?.equals(bytes) === true) return
     for (let folder = dirname(file); folder !== dir; folder = dirname(folder)) folders.add(folder)
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-    await writeNew(realDisk, `${file}.new`, bytes, true)
+    await writeNew(realDisk, `${file}.new`, [bytes], true)
     await realDisk.rename(`${file}.new`, file)
   }
   for (let at = 0; at < tiles.length; at += TILES_AT_ONCE)

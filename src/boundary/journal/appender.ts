@@ -385,20 +385,14 @@ export class Appender implements Journal {
       if (this.#dead) throw this.#dead
       await this.#following.last()
     } finally {
-      await this.#letGo()
+      this.#dead ??= new JournalDead('the journal is closed')
+      await this.#tail.file?.close()
+      await this.#readers.close()
     }
   }
 
   async abandon(): Promise<void> {
-    this.#closing = true
-    this.#following.end()
-    this.#space.stop()
-    await this.#letGo()
-  }
-
-  async #letGo(): Promise<void> {
-    this.#dead ??= new JournalDead('the journal is closed')
-    await this.#tail.file?.close()
-    await this.#readers.close()
+    this.#dead ??= new JournalDead('the journal is abandoned')
+    await this.close().catch(() => {})
   }
 }

@@ -172,7 +172,7 @@ export async function readWhole(disk: Disk, file: string, max: number): Promise<
  */
 export async function replaceFile(disk: Disk, file: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${file}.new`
-  await writeNew(disk, temporary, bytes, true)
+  await writeNew(disk, temporary, [bytes], true)
   await disk.rename(temporary, file)
   await disk.syncDir(path.dirname(file))
 }
@@ -184,7 +184,7 @@ export async function replaceFile(disk: Disk, file: string, bytes: Uint8Array): 
 export async function writeNew(
   disk: Disk,
   file: string,
-  bytes: Uint8Array,
+  pieces: readonly Uint8Array[],
   sync: boolean,
   leftOver: 'replace' | 'keep' = 'replace',
 ): Promise<void> {
@@ -197,7 +197,11 @@ export async function writeNew(
     opened = await disk.open(file, 'create')
   }
   try {
-    opened.write(bytes, 0)
+    let at = 0
+    for (const piece of pieces) {
+      opened.write(piece, at)
+      at += piece.length
+    }
     if (sync) await datasync(opened)
   } catch (error) {
     // Half a file would be taken for a whole one, or for damage.

@@ -4,7 +4,7 @@
  */
 import path from 'node:path'
 import { isNoRoom } from './derived.ts'
-import { type Disk, isCode } from './disk.ts'
+import { type Disk, isCode, writeNew } from './disk.ts'
 
 const EVERY_MS = 1000
 
@@ -20,14 +20,9 @@ export interface SpaceParts {
 /** Bytes at once: memory that is written for the first time costs a page fault for each page, which one piece that is written again and again saves. */
 const PIECE = 1 << 20
 
-async function writeZeros(disk: Disk, name: string, bytes: number): Promise<void> {
-  const file = await disk.open(name, 'create')
-  try {
-    const zeros = Buffer.alloc(Math.min(PIECE, bytes))
-    for (let at = 0; at < bytes; at += PIECE) file.write(zeros.subarray(0, bytes - at), at)
-  } finally {
-    await file.close()
-  }
+function zeros(bytes: number): Uint8Array[] {
+  const piece = Buffer.alloc(Math.min(PIECE, bytes))
+  return Array.from({ length: Math.ceil(bytes / PIECE) }, (_, n) => piece.subarray(0, bytes - n * PIECE))
 }
 
 export class Space {
@@ -85,7 +80,7 @@ export class Space {
   async #take(): Promise<void> {
     const { disk, dir, reserveBytes } = this.#parts
     this.#reserved = true
-    await writeZeros(disk, path.join(dir, 'reserve'), reserveBytes).catch((error: unknown) =>
+    await writeNew(disk, path.join(dir, 'reserve'), zeros(reserveBytes), false).catch((error: unknown) =>
       isNoRoom(error) ? this.#giveBack() : Promise.reject(error),
     )
   }

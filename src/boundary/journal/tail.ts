@@ -66,7 +66,7 @@ export class Tail {
       root,
     })
     const file = path.join(this.#folder, segmentName(size))
-    await writeNew(this.#disk, file, header.bytes, true)
+    await writeNew(this.#disk, file, [header.bytes], true)
     await this.#disk.syncDir(this.#folder)
     const opened = await this.#disk.open(file, 'write')
     await this.file?.close()

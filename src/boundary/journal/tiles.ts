@@ -75,7 +75,7 @@ export class TileWriter {
     const folder = path.dirname(name)
     await this.#makeDir(folder)
     // Nobody reads a tile before its checkpoint, so a new one is written in place.
-    await writeNew(this.#disk, file, bytes, false, 'keep').catch((error: unknown) =>
+    await writeNew(this.#disk, file, [bytes], false, 'keep').catch((error: unknown) =>
       isCode(error, 'EEXIST') ? this.#replace(file, bytes) : Promise.reject(error),
     )
     if (width < TILE_WIDTH) {
@@ -95,7 +95,7 @@ export class TileWriter {
   async #replace(file: string, bytes: Buffer): Promise<void> {
     const there = await readWhole(this.#disk, file, MAX_TILE_BYTES)
     if (there?.equals(bytes)) return
-    await writeNew(this.#disk, `${file}.new`, bytes, false)
+    await writeNew(this.#disk, `${file}.new`, [bytes], false)
     await this.#disk.rename(`${file}.new`, file)
   }
 
